@@ -1,0 +1,191 @@
+"""`simulate`: validate once, pick an engine, return a labelled trajectory."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import operator
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mimo_sim import theory
+from mimo_sim.dynamics.records import MANY_FLIPS, Options
+from mimo_sim.dynamics.start import Weights, checked_weights, random_weights
+from mimo_sim.errors import ChatteringWarning, DivergenceError
+from mimo_sim.objective import MIMO, Method, Vanilla, check_positive
+from mimo_sim.problem import LateFusionProblem
+from mimo_sim.trajectory import build
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+ENGINES = {"gram": "mimo_sim.dynamics.gram", "autograd": "mimo_sim.dynamics.autograd", "flow": "mimo_sim.dynamics.flow"}
+
+
+def _count(name: str, value: Any, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"`{name}` must be an integer. Got {name}={value!r}.") from None
+    if number < least:
+        raise ValueError(f"`{name}` must be >= {least}. Got {name}={value!r}.")
+    return number
+
+
+def _norm_squared(weights: list[Weights] | None, init_scale: float) -> float:
+    if weights is None:
+        return 3 * init_scale**2
+    return float(max(sum(np.linalg.norm(block, 2) ** 2 for block in triple) for triple in weights))
+
+
+def simulate(
+    problem: LateFusionProblem,
+    method: Method,
+    *,
+    step_size: float | None = None,
+    steps: int = 2000,
+    width: float = 100,
+    init_scale: float = 1e-3,
+    seed: int = 0,
+    record_every: int = 1,
+    engine: str = "gram",
+    initial: Sequence[Sequence[npt.ArrayLike]] | None = None,
+    weight_decay: float = 0.0,
+    record_maps: bool = False,
+    progress: bool = False,
+) -> xr.Dataset:
+    r"""Train the two-layer late-fusion network by gradient descent.
+
+    Parameters
+    ----------
+    problem : LateFusionProblem
+        K modalities, m outputs.
+    method : Vanilla or MIMO
+        What is minimised.
+    step_size : float, optional
+        eta > 0. By default half of 1/L with L from the problem's smoothness along the way (:func:`mimo_sim.theory.default_step_size`);
+        it shrinks as lam and 1/mu grow, so compare runs at one explicit step size.
+    steps : int
+        Number of gradient steps, >= 1.
+    width : int or inf
+        Hidden width h of every encoder; ``inf`` is the limit :math:`Z_k Z_k^T` = ``init_scale**2`` I (engines "gram" and "flow").
+    init_scale : float
+        :math:`u_0` > 0: weights are Gaussian with variance ``init_scale**2 / width``.
+    seed : int
+        Of the initial weights, >= 0. Same seed, same bytes.
+    record_every : int
+        Record step 0, every so many steps, and always the last.
+    engine : {"gram", "autograd", "flow"}
+        ``"gram"``: exact gradient descent at a cost free of width and sample size. ``"autograd"``: the whole network in torch, the reference.
+        ``"flow"``: the gradient flow, recorded at times step * step_size.
+    initial : list over modalities of (V_k (m, h), U_k (m, h), W_k (h, d_k)), optional
+        Initial weights; sets the width, and `init_scale` and `seed` are ignored.
+    weight_decay : float
+        w >= 0: every trained weight is also multiplied by 1 - step_size * w per step, as in torch's SGD. Losses, objective and |grad F|^2 do not include it.
+    record_maps : bool
+        Also record ``joint_map`` (step, output, feature), the V_k W_k side by side, and ``uni_map``, the U_k W_k.
+    progress : bool
+        Show a progress bar on stderr.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dims ``step`` and ``modality``; variables ``loss_mm`` (step), ``loss_uni``, ``encoder_norm``, ``sigma`` (step, modality), ``objective`` (step), and
+        ``gap`` (f_k minus the estimate of f_k* in use), ``excess_uni`` (f_k - f_k*), ``head_norm``, ``uni_head_norm`` (step, modality), ``excess_mm`` (f_mm minus
+        its minimum), ``grad_norm_sq`` (step). Norms are Frobenius. ``sigma`` of joint training is NaN. The attributes hold everything needed to run it again (:func:`rerun`).
+
+    Raises
+    ------
+    ValueError, TypeError
+        For input outside the ranges above.
+    DivergenceError
+        If the losses blow up; the trajectory so far is on the exception.
+
+    Warns
+    -----
+    ChatteringWarning
+        If sigma flips from step to step, so that results are sensitive to round-off.
+
+    Examples
+    --------
+    >>> from mimo_sim.generators import superficial_preference
+    >>> run = simulate(superficial_preference(), MIMO(lam=10.0, mu=0.01), step_size=1e-3, steps=10_000, record_every=100)
+    >>> bool(run.loss_mm[-1] < 1e-6 * run.loss_mm[0])
+    True
+    """
+    if not isinstance(problem, LateFusionProblem):
+        raise TypeError(f"`problem` must be a LateFusionProblem. Got {type(problem).__name__}.")
+    if not isinstance(method, Vanilla | MIMO):
+        raise TypeError(f"`method` must be mimo_sim.Vanilla() or mimo_sim.MIMO(...). Got {method!r}.")
+    if engine not in ENGINES:
+        raise ValueError(f"`engine` must be one of {tuple(ENGINES)}. Got engine={engine!r}.")
+    steps, record_every, seed = _count("steps", steps, 1), _count("record_every", record_every, 1), _count("seed", seed, 0)
+    check_positive("init_scale", init_scale)
+    check_positive("weight_decay", weight_decay, allow_zero=True)
+    weights: list[Weights] | None
+    if initial is not None:
+        weights = checked_weights(problem, initial)
+        width = weights[0][0].shape[1]
+    elif isinstance(width, float) and math.isinf(width) and width > 0:
+        weights = None
+    else:
+        width = _count("width", width, 1)
+        weights = random_weights(problem, width, init_scale, seed)
+    if step_size is None:
+        step_size = theory.default_step_size(problem, method, init_norm_squared=_norm_squared(weights, init_scale))
+    check_positive("step_size", step_size)
+
+    recorded = np.unique(np.r_[np.arange(0, steps + 1, record_every), steps])
+    options = Options(float(step_size), float(weight_decay), recorded, record_maps, progress)
+    records = importlib.import_module(ENGINES[engine]).run(problem, method, weights, init_scale, options)
+
+    settings = {
+        "step_size": float(step_size),
+        "steps": steps,
+        "width": float(width),
+        "init_scale": float(init_scale),
+        "seed": seed,
+        "record_every": record_every,
+        "engine": engine,
+        "weight_decay": float(weight_decay),
+        "record_maps": int(record_maps),
+    }
+    if initial is not None and weights is not None:
+        settings["initial"] = json.dumps([[block.tolist() for block in triple] for triple in weights])
+    trajectory = build(problem, method, settings, options.steps, records)
+    if records.diverged_at is not None:
+        raise DivergenceError(
+            f"Training diverged at step {records.diverged_at}: the losses are beyond 1e8 times those of the zero network. step_size={step_size:.3g} is too "
+            f"large; theory.default_step_size(problem, method) = {theory.default_step_size(problem, method):.3g} is safe. "
+            f"The trajectory up to there is on this exception.",
+            records.diverged_at,
+            trajectory,
+        )
+    if records.flips >= MANY_FLIPS:
+        limit = theory.chattering_threshold(problem, method.lam, method.mu)
+        warnings.warn(
+            f"sigma flips from step to step ({records.flips} times, first at step {records.first_flip}): step_size={step_size:.3g} is too large for mu={method.mu:g} "
+            f"(chattering is expected above {limit:.3g}). Results are sensitive to round-off; lower `step_size` or raise `mu`.",
+            ChatteringWarning,
+            stacklevel=2,
+        )
+    return trajectory
+
+
+def rerun(run: xr.Dataset, **changes: Any) -> xr.Dataset:
+    """Repeat a run from its attributes alone, with `changes` to the arguments of :func:`simulate` (also `problem`, `method`).
+
+    Returns
+    -------
+    xarray.Dataset
+        Bit-identical to `run` when nothing is changed, on the same machine and versions.
+    """
+    from mimo_sim.trajectory import arguments
+
+    kwargs = arguments(run) | changes
+    return simulate(kwargs.pop("problem"), kwargs.pop("method"), **kwargs)

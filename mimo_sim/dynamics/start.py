@@ -1,0 +1,51 @@
+"""Where a run starts: the weights of the network, and the equivalent small factor that the Gram dynamics need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from mimo_sim.problem import FloatArray, LateFusionProblem, _finite
+
+Weights: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]  # V_k (m, h), U_k (m, h), W_k (h, d_k)
+
+
+def random_weights(problem: LateFusionProblem, width: int, init_scale: float, seed: int) -> list[Weights]:
+    r"""Gaussian weights of variance ``init_scale**2 / width``, so that :math:`Z_k Z_k^T \to` ``init_scale**2`` I as the width grows."""
+    rng = np.random.default_rng(seed)
+    std = init_scale / math.sqrt(width)
+    m = problem.output_dim
+    return [
+        (std * rng.standard_normal((m, width)), std * rng.standard_normal((m, width)), std * rng.standard_normal((width, d))) for d in problem.dims
+    ]
+
+
+def checked_weights(problem: LateFusionProblem, initial: Sequence[Sequence[npt.ArrayLike]]) -> list[Weights]:
+    """`initial` as float64 copies, with every shape checked."""
+    if len(initial) != problem.num_modalities or any(len(triple) != 3 for triple in initial):
+        raise ValueError(
+            f"`initial` must hold one (V_k, U_k, W_k) per modality ({problem.num_modalities}). Got entries of lengths {[len(t) for t in initial]}."
+        )
+    triples = [tuple(_finite(f"initial[{k}][{i}]", a).copy() for i, a in enumerate(triple)) for k, triple in enumerate(initial)]
+    width = triples[0][0].shape[-1] if triples[0][0].ndim == 2 else 0
+    for k, (triple, d) in enumerate(zip(triples, problem.dims, strict=True)):
+        expected = ((problem.output_dim, width), (problem.output_dim, width), (width, d))
+        shapes = tuple(a.shape for a in triple)
+        if width < 1 or shapes != expected:
+            raise ValueError(f"`initial[{k}]` must be (V_k, U_k, W_k) of shapes (m, h), (m, h), (h, d_k) = {expected}. Got {shapes}.")
+    return [(v, u, w) for v, u, w in triples]
+
+
+def compact_factors(problem: LateFusionProblem, weights: Sequence[Weights] | None, init_scale: float) -> list[FloatArray]:
+    r"""For each modality a factor :math:`\tilde Z_k` (n, min(h, n)), n = 2m + d_k, with :math:`\tilde Z_k\tilde Z_k^T = Z_k Z_k^T`, Z_k = [V_k; U_k; W_k^T].
+
+    By QR, so nothing is squared and tiny initialisations keep their relative precision. Without weights: the limit of infinite width.
+    """
+    if weights is None:
+        return [init_scale * np.eye(2 * problem.output_dim + d) for d in problem.dims]
+    stacked = [np.vstack([v, u, w.T]) for v, u, w in weights]
+    return [z if z.shape[1] <= z.shape[0] else np.linalg.qr(z.T, mode="r").T for z in stacked]

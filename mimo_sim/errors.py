@@ -1,0 +1,37 @@
+"""What can go wrong at run time, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class DivergenceError(RuntimeError):
+    """Training blew up: the step size is too large for the problem.
+
+    Attributes
+    ----------
+    step : int
+        First step whose losses are not finite or exceed 1e8 times the loss of the zero network.
+    trajectory : xarray.Dataset
+        Everything recorded before that step.
+    """
+
+    def __init__(self, message: str, step: int, trajectory: xr.Dataset) -> None:
+        super().__init__(message)
+        self.step = step
+        self.trajectory = trajectory
+
+
+class GenerationError(RuntimeError):
+    """A random generator found no problem that meets the requirement within its number of tries."""
+
+
+class ChatteringWarning(UserWarning):
+    """sigma flips from step to step: the step size is too large for mu (`theory.chattering_threshold`)."""
+
+
+class UnconvergedWarning(UserWarning):
+    """A quantity defined by the end of training was asked of a run that was still moving when it stopped."""

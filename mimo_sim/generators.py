@@ -1,0 +1,151 @@
+"""Named and random families of late-fusion problems."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from mimo_sim.errors import GenerationError
+from mimo_sim.objective import check_positive
+from mimo_sim.problem import LateFusionProblem
+from mimo_sim.theory import superficial_preference as preference_report
+
+Requirement = Literal["superficial", "none"]
+
+
+def superficial_preference(
+    *, dims: tuple[int, int] = (1, 1), scale: float = 3.0, explained: tuple[float, float] = (0.72, 1.28), noise_variance: float = 0.0
+) -> LateFusionProblem:
+    r"""The Figure 1 problem: modality 0 correlates more with the target and is learned first, modality 1 explains more of it.
+
+    Independent modalities with :math:`S = \mathrm{diag}(\mathrm{scale}^2 I, I)` and true weights along the diagonal of each input
+    space, such that modality k alone explains ``explained[k]`` of :math:`E[y^2]`. By default :math:`E[y^2] = 2`,
+    :math:`f^* = (0.64, 0.36)` and :math:`|C| = (2.546, 1.131)`: joint training's loss falls 1 -> 0.64 -> 0.
+
+    Parameters
+    ----------
+    dims : (int, int)
+        Input dimensions.
+    scale : float
+        Standard deviation of modality 0's inputs over that of modality 1.
+    explained : (float, float)
+        Part of :math:`E[y^2]` that each modality explains alone, in squared units of y.
+    noise_variance : float
+        Variance of the part of y that no input explains, >= 0.
+
+    Raises
+    ------
+    ValueError
+        If the values break the conditions of superficial preference: ``explained[0] < explained[1]`` and
+        ``scale > sqrt(explained[1] / explained[0])``.
+
+    Notes
+    -----
+    Source: the scalar example of [ZLS] (Zhang, Latham, Saxe, ICML 2024); conditions [MIMO] Eq. 16-18.
+    """
+    first, second = explained
+    check_positive("explained[0]", first)
+    check_positive("explained[1]", second)
+    if not (first < second and scale > math.sqrt(second / first)):
+        raise ValueError(
+            f"Superficial preference needs `explained[0]` < `explained[1]` and `scale` > sqrt(explained[1] / explained[0]) = "
+            f"{math.sqrt(second / first):.4g}. Got explained={explained}, scale={scale}."
+        )
+    spread = (scale, 1.0)
+    weights = [np.full(d, math.sqrt(part / d) / s) for d, part, s in zip(dims, explained, spread, strict=True)]
+    sigma = [[spread[k] ** 2 * np.eye(dims[k]) if k == j else np.zeros((dims[k], dims[j])) for j in (0, 1)] for k in (0, 1)]
+    return LateFusionProblem.from_linear_model(weights, sigma, noise_variance)
+
+
+def scalar_pair(sigma_ratio: float = 2.0, rho: float = 0.5, *, noise_variance: float = 0.0) -> LateFusionProblem:
+    """The scalar toy of [ZLS]: y = x_A + x_B, standard deviations (sigma_ratio, 1), correlation rho.
+
+    Parameters
+    ----------
+    sigma_ratio : float
+        Standard deviation of A over that of B, > 0, no unit.
+    rho : float
+        Pearson correlation of the two inputs, in (-1, 1).
+    noise_variance : float
+        Variance of the noise on y, >= 0.
+    """
+    check_positive("sigma_ratio", sigma_ratio)
+    if not -1.0 < rho < 1.0:
+        raise ValueError(f"`rho` must lie in (-1, 1). Got rho={rho}.")
+    cross = rho * sigma_ratio
+    return LateFusionProblem.from_linear_model([[1.0], [1.0]], [[sigma_ratio**2, cross], [cross, 1.0]], noise_variance)
+
+
+def random_problem(
+    dims: Sequence[int] = (5, 5),
+    seed: int = 0,
+    require: Requirement = "none",
+    *,
+    output_dim: int = 1,
+    noise_variance: float = 0.0,
+    degrees_of_freedom: int | None = None,
+    scale_spread: float = 0.5,
+    max_tries: int = 1000,
+) -> LateFusionProblem:
+    """A random linear model: Wishart-type joint covariance, Gaussian weights, and a random scale per modality.
+
+    Parameters
+    ----------
+    dims : K ints
+        Input dimensions, each >= 1.
+    seed : int
+        Same seed, same problem.
+    require : {"none", "superficial"}
+        ``"superficial"`` draws again until the modality that joint training learns first is not the one that explains most.
+    output_dim : int
+        m, >= 1.
+    noise_variance : float
+        Variance of the noise on each output, >= 0.
+    degrees_of_freedom : int, optional
+        Of the Wishart distribution, >= sum(dims); three times that by default. Larger means better conditioned and less correlated.
+    scale_spread : float
+        Standard deviation of the logarithm of each modality's input scale, >= 0.
+    max_tries : int
+        Bound on the number of draws.
+
+    Raises
+    ------
+    GenerationError
+        If no draw out of `max_tries` meets the requirement.
+    """
+    total = sum(dims)
+    if len(dims) < 1 or any(int(d) != d or d < 1 for d in dims):
+        raise ValueError(f"`dims` must be integers >= 1. Got dims={tuple(dims)}.")
+    if require not in ("superficial", "none"):
+        raise ValueError(f"`require` must be 'superficial' or 'none'. Got require={require!r}.")
+    if require == "superficial" and len(dims) < 2:
+        raise ValueError(f"`require='superficial'` needs at least two modalities. Got dims={tuple(dims)}.")
+    for name, value in (("output_dim", output_dim), ("max_tries", max_tries)):
+        if value < 1:
+            raise ValueError(f"`{name}` must be >= 1. Got {name}={value}.")
+    freedom = 3 * total if degrees_of_freedom is None else degrees_of_freedom
+    if freedom < total:
+        raise ValueError(f"`degrees_of_freedom` must be >= sum(dims) = {total}. Got degrees_of_freedom={freedom}.")
+    check_positive("scale_spread", scale_spread, allow_zero=True)
+
+    rng = np.random.default_rng(seed)
+    splits = np.cumsum(dims)[:-1]
+    for _ in range(max_tries):
+        factor = rng.standard_normal((freedom, total)) / math.sqrt(freedom)
+        scales = np.repeat(np.exp(scale_spread * rng.standard_normal(len(dims))), dims)
+        moment = (factor * scales).T @ (factor * scales)
+        weights = np.split(rng.standard_normal((output_dim, total)) / math.sqrt(total) / scales, splits, axis=1)
+        sigma = [np.split(rows, splits, axis=1) for rows in np.split(moment, splits)]
+        problem = LateFusionProblem.from_linear_model(weights, sigma, noise_variance)
+        if require == "none" or preference_report(problem).holds:
+            return problem
+    raise GenerationError(
+        f"No problem with superficial modality preference in max_tries={max_tries} draws (dims={tuple(dims)}, seed={seed}, "
+        f"scale_spread={scale_spread}). Raise `max_tries` or `scale_spread`, or change `seed`."
+    )
+
+
+NAMED = {"superficial": superficial_preference, "scalar-pair": scalar_pair, "random": random_problem}
