@@ -148,4 +148,15 @@ def random_problem(
     )
 
 
-NAMED = {"superficial": superficial_preference, "scalar-pair": scalar_pair, "random": random_problem}
+NAMES = ("superficial", "scalar-pair", "random")
+
+
+def named(name: str) -> LateFusionProblem:
+    """The problem a command line calls `name`, with default parameters."""
+    if name == "superficial":
+        return superficial_preference()
+    if name == "scalar-pair":
+        return scalar_pair()
+    if name == "random":
+        return random_problem(require="superficial")
+    raise ValueError(f"`name` must be one of {NAMES}. Got name={name!r}.")

@@ -186,9 +186,7 @@ class MIMO:
             raise ValueError(f"`heads` of MIMO must be one of {get_args(HeadUpdate)}. Got heads={self.heads!r}.")
         if isinstance(self.f_star, str):
             if self.f_star not in get_args(FStarRule):
-                raise ValueError(
-                    f"`f_star` must be one of {get_args(FStarRule)}, a number, or one number per modality. Got f_star={self.f_star!r}."
-                )
+                raise ValueError(f"`f_star` must be one of {get_args(FStarRule)}, a number, or one number per modality. Got f_star={self.f_star!r}.")
             return
         values = np.asarray(self.f_star, dtype=float)
         if values.ndim > 1 or not np.isfinite(values).all():

@@ -47,9 +47,7 @@ def _check_psd(name: str, matrix: FloatArray, what: str) -> None:
         raise ValueError(f"`{name}` must be symmetric{what}. Its largest asymmetry is {asymmetry:.3g} (inputs scaled to unit variance).")
     smallest = np.linalg.eigvalsh(scaled).min(initial=0.0)
     if smallest < -TOLERANCE * len(matrix):
-        raise ValueError(
-            f"`{name}` must be positive semi-definite{what}. Its smallest eigenvalue is {smallest:.3g} (inputs scaled to unit variance)."
-        )
+        raise ValueError(f"`{name}` must be positive semi-definite{what}. Its smallest eigenvalue is {smallest:.3g} (inputs scaled to unit variance).")
 
 
 def _moment_blocks(sigma: Sequence[Sequence[npt.ArrayLike]], dims: tuple[int, ...]) -> list[list[FloatArray]]:
@@ -125,9 +123,7 @@ class LateFusionProblem:
             raise ValueError("`sigma_yx` must hold one block per modality. Got none.")
         for k, block in enumerate(cross):
             if block.ndim != 2 or 0 in block.shape or len(block) != len(cross[0]):
-                raise ValueError(
-                    f"`sigma_yx[{k}]` must have shape (m, d_k) or (d_k,) with m = {len(cross[0])} and d_k >= 1. Got shape {block.shape}."
-                )
+                raise ValueError(f"`sigma_yx[{k}]` must have shape (m, d_k) or (d_k,) with m = {len(cross[0])} and d_k >= 1. Got shape {block.shape}.")
         self.dims: tuple[int, ...] = tuple(block.shape[1] for block in cross)
         self.num_modalities: int = len(cross)
         self.output_dim: int = len(cross[0])

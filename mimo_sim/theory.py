@@ -64,8 +64,9 @@ class PreferenceReport:
 def superficial_preference(problem: LateFusionProblem) -> PreferenceReport:
     r"""Test the two conditions of superficial modality preference [ZLS; MIMO Eq. 16-18].
 
-    A = `first_learned` has the largest :math:`|C_k|`, B = `most_explaining` the largest :math:`C_k S_{kk}^{+} C_k^T`; the preference is superficial when they differ.
-    Any K and m: the first condition compares growth rates near the origin (largest singular values), the second exact uni-modal optima.
+    A = `first_learned` has the largest :math:`|C_k|`, B = `most_explaining` the largest :math:`C_k S_{kk}^{+} C_k^T`; the preference is
+    superficial when they differ. Any K and m: the first condition compares growth rates near the origin (largest singular values), the second
+    exact uni-modal optima.
     """
     correlation = _correlations(problem)
     explained = np.array([float(np.sum(best * cross)) for best, cross in zip(problem.unimodal_maps, problem.sigma_yx, strict=True)])
@@ -234,7 +235,8 @@ def growth_rates(problem: LateFusionProblem, lam: float, mu: float, *, heads: He
 
     .. math:: |C_k| \sqrt{1 + \lambda^2 \sigma_k(0)^2} \quad\text{(heads="gradient")}, \qquad |C_k| \sqrt{1 + \lambda \sigma_k(0)} \quad\text{(heads="plain")}
 
-    with sigma(0) the weights of the zero network. ``f_star="zero"`` and ``"running_minimum"`` make all gaps equal there, so sigma_k(0) = 1/K and MIMO cannot change the order.
+    with sigma(0) the weights of the zero network. ``f_star="zero"`` and ``"running_minimum"`` make all gaps equal there, so sigma_k(0) = 1/K and
+    MIMO cannot change the order.
 
     Parameters
     ----------
@@ -291,7 +293,8 @@ def order_threshold(problem: LateFusionProblem, mu: float = 0.0, *, heads: HeadU
 def final_encoder_norms(problem: LateFusionProblem, method: Method) -> FloatArray:
     r"""Frobenius norm of each encoder at the end of a converged run from tiny initialisation.
 
-    :math:`|W_k|_F^2` is the nuclear norm of the map that modality k's heads must realise: of :math:`[M_k; N_k]` for MIMO, of :math:`M_k` alone for joint training.
+    :math:`|W_k|_F^2` is the nuclear norm of the map that modality k's heads must realise: of :math:`[M_k; N_k]` for MIMO, of :math:`M_k` alone
+    for joint training.
 
     Parameters
     ----------
@@ -328,7 +331,8 @@ def conserved_quantity(run: xr.Dataset) -> xr.DataArray:
     -------
     DataArray (step, modality)
     """
-    return (run.encoder_norm**2 - run.head_norm**2 - run.uni_head_norm**2).rename("conserved_quantity")
+    balance: xr.DataArray = run.encoder_norm**2 - run.head_norm**2 - run.uni_head_norm**2
+    return balance.rename("conserved_quantity")
 
 
 # ------------------------------------------------------------------------------------------ step sizes

@@ -6,16 +6,18 @@ import json
 import math
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from mimo_sim.dynamics.records import Records
 from mimo_sim.errors import UnconvergedWarning
 from mimo_sim.files import replacing
 from mimo_sim.objective import MIMO, Method, Vanilla, mimo_objective
 from mimo_sim.problem import LateFusionProblem
+
+if TYPE_CHECKING:
+    from mimo_sim.dynamics.records import Records
 
 LONG_NAMES = {
     "loss_mm": "multi-modal loss f_mm",
@@ -29,6 +31,8 @@ LONG_NAMES = {
     "excess_mm": "f_mm minus its minimum",
     "excess_uni": "f_k minus its minimum f_k*",
     "grad_norm_sq": "squared norm of the gradient of F",
+    "joint_map": "map of the multi-modal head, V_k W_k",
+    "uni_map": "map of the uni-modal heads, U_k W_k",
 }
 
 
@@ -62,10 +66,8 @@ def build(problem: LateFusionProblem, method: Method, settings: dict[str, Any], 
         data["joint_map"] = (("step", "output", "feature"), records.joint_map[:kept])
         data["uni_map"] = (("step", "output", "feature"), records.uni_map[:kept])
         coords["feature_modality"] = ("feature", np.repeat(problem.names, problem.dims).tolist())
-    run = xr.Dataset(data, coords, attrs=_attributes(problem, method, settings))
-    for name, text in LONG_NAMES.items():
-        run[name].attrs["long_name"] = text
-    return run
+    labelled = {name: (*entry, {"long_name": LONG_NAMES[name]}) for name, entry in data.items()}
+    return xr.Dataset(labelled, coords, attrs=_attributes(problem, method, settings))
 
 
 def _attributes(problem: LateFusionProblem, method: Method, settings: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +88,7 @@ def arguments(run: xr.Dataset) -> dict[str, Any]:
         method = Vanilla(heads=attrs["heads"])
     else:
         rule = attrs["f_star"]
-        values = rule if isinstance(rule, str) else np.asarray(rule, dtype=float).tolist()
+        values: Any = rule if isinstance(rule, str) else np.asarray(rule, dtype=float).tolist()
         method = MIMO(lam=float(attrs["lam"]), mu=float(attrs["mu"]), f_star=values, heads=attrs["heads"])
     width = float(attrs["width"])
     return {
@@ -119,21 +121,21 @@ def half_times(run: xr.Dataset) -> xr.DataArray:
     UnconvergedWarning
         If an encoder's squared norm still changed by more than 5% over the last tenth of the run: its final value is not known, so neither is the half.
     """
-    squared = run.encoder_norm**2
-    final = squared.isel(step=-1)
-    late = squared.sel(step=run.step >= 0.9 * run.step[-1])
-    drift = ((late.max("step") - late.min("step")) / final).max()
-    learned = final >= 2 * squared.isel(step=0)
-    if run.sizes["step"] < 2 or drift > 0.05:
+    steps, squared = run.step.values, run.encoder_norm.transpose("step", "modality").values ** 2
+    final = squared[-1]
+    late = squared[steps >= 0.9 * steps[-1]]
+    drift = float(np.max(np.ptp(late, axis=0) / final))
+    if len(steps) < 2 or not drift <= 0.05:
         warnings.warn(
-            f"The run was still moving when it stopped (an encoder's squared norm changed by {float(drift):.0%} over the last tenth of {int(run.step[-1])} steps); "
+            f"The run was still moving when it stopped (an encoder's squared norm changed by {drift:.0%} over the last tenth of {steps[-1]} steps); "
             f"half-times refer to values that are not final. Raise `steps`.",
             UnconvergedWarning,
             stacklevel=2,
         )
-    reached = (squared >= final / 2).argmax("step")
-    steps = run.step.isel(step=reached).astype(float).drop_vars(["step", "time"], errors="ignore")
-    return steps.where(learned).rename("half_time").assign_attrs(long_name="half-time of the encoder norm", units="steps")
+    reached = steps[(squared >= final / 2).argmax(axis=0)]
+    times = np.where(final >= 2 * squared[0], reached, np.nan)
+    attrs = {"long_name": "half-time of the encoder norm", "units": "steps"}
+    return xr.DataArray(times, {"modality": run.modality}, ("modality",), name="half_time", attrs=attrs)
 
 
 def half_time_ratio(run: xr.Dataset) -> float:

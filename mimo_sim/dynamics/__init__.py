@@ -1,5 +1,5 @@
 """Training runs of the late-fusion toy: one function, interchangeable engines."""
 
-from mimo_sim.dynamics.simulate import ENGINES, rerun, simulate
+from mimo_sim.dynamics.driver import ENGINES, rerun, simulate
 
 __all__ = ["ENGINES", "rerun", "simulate"]

@@ -2,7 +2,8 @@ r"""The exact engine: discrete gradient descent on second moments, whatever the 
 
 With Z_k = [V_k; U_k; W_k^T] every quantity of the toy is a block of the Gram matrix G_k = Z_k Z_k^T, and one step of gradient descent is
 
-.. math:: Z_k \leftarrow (I + \eta A_k) Z_k, \qquad A_k = \begin{pmatrix} 0 & 0 & R_k \\ 0 & 0 & \lambda\sigma_k Q_k \\ R_k^T & \lambda\sigma_k Q_k^T & 0 \end{pmatrix}
+.. math:: Z_k \leftarrow (I + \eta A_k) Z_k, \qquad
+    A_k = \begin{pmatrix} 0 & 0 & R_k \\ 0 & 0 & \lambda\sigma_k Q_k \\ R_k^T & \lambda\sigma_k Q_k^T & 0 \end{pmatrix}
 
 where A_k depends on G alone. So any factor of G_k may stand for Z_k; this engine steps the square factor of :func:`.start.compact_factors`, with at
 most 2m + d_k columns, instead of h. (Stepping G itself would square the initial scale and drown it in round-off.)
@@ -33,7 +34,7 @@ STATIC_SIZE = 400  # compile for exact sizes while K * (2 + d) * r is at most th
 CHUNK = 20_000_000  # multiply-adds between two looks at the progress bar and the keyboard
 
 # Reassociation lets reductions vectorise. Infinities and NaN keep their meaning: divergence is seen by them.
-_jit = njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")
+_jit: Any = njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")
 
 
 def size(n: Any) -> int:
@@ -205,6 +206,7 @@ class Packed:
 
     @property
     def model(self) -> tuple[Any, ...]:
+        """The arguments of :func:`evaluate` between Z and the arrays it fills."""
         return self.sizes, self.S, self.joint, self.uni, self.lam, self.mu, self.heads, self.running, self.base
 
 
@@ -236,5 +238,3 @@ def run(problem: LateFusionProblem, method: Method, weights: list[Weights] | Non
     if options.record_maps:
         records.joint_map, records.uni_map = maps[..., packed.features]
     return records
-
-

@@ -38,6 +38,7 @@ class Records:
 
     @classmethod
     def empty(cls, problem: LateFusionProblem, options: Options) -> Records:
+        """Room for the recorded steps of a run."""
         n, k = len(options.steps), problem.num_modalities
         maps = (n, problem.output_dim, sum(problem.dims)) if options.record_maps else None
         return cls(

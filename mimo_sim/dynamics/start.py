@@ -19,9 +19,7 @@ def random_weights(problem: LateFusionProblem, width: int, init_scale: float, se
     rng = np.random.default_rng(seed)
     std = init_scale / math.sqrt(width)
     m = problem.output_dim
-    return [
-        (std * rng.standard_normal((m, width)), std * rng.standard_normal((m, width)), std * rng.standard_normal((width, d))) for d in problem.dims
-    ]
+    return [(std * rng.standard_normal((m, width)), std * rng.standard_normal((m, width)), std * rng.standard_normal((width, d))) for d in problem.dims]
 
 
 def checked_weights(problem: LateFusionProblem, initial: Sequence[Sequence[npt.ArrayLike]]) -> list[Weights]:
@@ -48,4 +46,4 @@ def compact_factors(problem: LateFusionProblem, weights: Sequence[Weights] | Non
     if weights is None:
         return [init_scale * np.eye(2 * problem.output_dim + d) for d in problem.dims]
     stacked = [np.vstack([v, u, w.T]) for v, u, w in weights]
-    return [z if z.shape[1] <= z.shape[0] else np.linalg.qr(z.T, mode="r").T for z in stacked]
+    return [z if z.shape[1] <= z.shape[0] else np.asarray(np.linalg.qr(z.T, mode="r")).T for z in stacked]

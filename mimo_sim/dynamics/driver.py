@@ -95,9 +95,10 @@ def simulate(
     Returns
     -------
     xarray.Dataset
-        Dims ``step`` and ``modality``; variables ``loss_mm`` (step), ``loss_uni``, ``encoder_norm``, ``sigma`` (step, modality), ``objective`` (step), and
-        ``gap`` (f_k minus the estimate of f_k* in use), ``excess_uni`` (f_k - f_k*), ``head_norm``, ``uni_head_norm`` (step, modality), ``excess_mm`` (f_mm minus
-        its minimum), ``grad_norm_sq`` (step). Norms are Frobenius. ``sigma`` of joint training is NaN. The attributes hold everything needed to run it again (:func:`rerun`).
+        Dims ``step`` and ``modality``; variables ``loss_mm`` (step), ``loss_uni``, ``encoder_norm``, ``sigma`` (step, modality), ``objective``
+        (step), and ``gap`` (f_k minus the estimate of f_k* in use), ``excess_uni`` (f_k - f_k*), ``head_norm``, ``uni_head_norm`` (step, modality),
+        ``excess_mm`` (f_mm minus its minimum), ``grad_norm_sq`` (step). Norms are Frobenius. ``sigma`` of joint training is NaN. The attributes hold
+        everything needed to run it again (:func:`rerun`).
 
     Raises
     ------
@@ -140,7 +141,9 @@ def simulate(
         step_size = theory.default_step_size(problem, method, init_norm_squared=_norm_squared(weights, init_scale))
     check_positive("step_size", step_size)
 
-    recorded = np.unique(np.r_[np.arange(0, steps + 1, record_every), steps])
+    recorded = np.arange(0, steps + 1, record_every)
+    if recorded[-1] != steps:
+        recorded = np.append(recorded, steps)
     options = Options(float(step_size), float(weight_decay), recorded, record_maps, progress)
     records = importlib.import_module(ENGINES[engine]).run(problem, method, weights, init_scale, options)
 
@@ -169,8 +172,8 @@ def simulate(
     if records.flips >= MANY_FLIPS:
         limit = theory.chattering_threshold(problem, method.lam, method.mu)
         warnings.warn(
-            f"sigma flips from step to step ({records.flips} times, first at step {records.first_flip}): step_size={step_size:.3g} is too large for mu={method.mu:g} "
-            f"(chattering is expected above {limit:.3g}). Results are sensitive to round-off; lower `step_size` or raise `mu`.",
+            f"sigma flips from step to step ({records.flips} times, first at step {records.first_flip}): step_size={step_size:.3g} is too large for "
+            f"mu={method.mu:g} (chattering is expected above {limit:.3g}). Results are sensitive to round-off; lower `step_size` or raise `mu`.",
             ChatteringWarning,
             stacklevel=2,
         )
