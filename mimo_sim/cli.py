@@ -6,6 +6,7 @@ import json
 import shlex
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -106,9 +107,9 @@ def figure1(
     for name in ("vanilla", "mimo"):
         one = summary[name]
         predicted = f" (predicted {one['predicted_ratio']:.3f})" if name == "vanilla" else ""
-        half = " / ".join(f"{value:,.0f}" for value in one["half_time"])
+        half = " / ".join(f"{value:,.0f}" if value else "never" for value in one["half_time"])
         norms = " / ".join(f"{got:.3f} ({law:.3f})" for got, law in zip(one["final_encoder_norm"], one["predicted_final_encoder_norm"], strict=True))
-        rows.append((name, half, f"{one['ratio']:.3f}{predicted}", norms, f"{one['final_loss_mm']:.0e}"))
+        rows.append((name, half, f"{one['ratio'] or float('nan'):.3f}{predicted}", norms, f"{one['final_loss_mm']:.0e}"))
     _report(rows, ("", "half-times, steps", "ratio", "final |W_k| (law)", "f_mm"), f"Medians over {seeds} initialisations")
     typer.echo("wrote " + " ".join(map(str, paths)))
 
@@ -246,6 +247,7 @@ def _terminated(*_: Any) -> NoReturn:
 def main() -> None:
     """Entry point: bad input ends with one sentence on stderr and exit code 2."""
     signal.signal(signal.SIGTERM, _terminated)
+    warnings.showwarning = lambda message, *_: typer.echo(f"mimo-sim: warning: {message}", err=True)
     try:
         app()
     except Exception as error:

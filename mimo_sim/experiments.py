@@ -48,7 +48,7 @@ def figure1(
     width : int
         Hidden width of every encoder.
     step_size : float, optional
-        For both methods; the smaller of their two defaults.
+        For both methods, at most 1/L; the smaller of their two defaults.
     steps : int, optional
         For both methods; 1.6 times the predicted time at which joint training has learned everything.
     on_run : callable
@@ -66,6 +66,9 @@ def figure1(
     problem = superficial_preference() if problem is None else problem
     methods: list[Method] = [Vanilla(), MIMO(lam=lam, mu=mu)]
     eta = min(theory.default_step_size(problem, method) for method in methods) if step_size is None else step_size
+    largest = 1 / max(theory.smoothness(problem, method) for method in methods)
+    if not 0 < eta <= largest:
+        raise ValueError(f"`step_size` must be at most 1/L = {largest:.4g} of both methods, where theory holds, and > 0. Got step_size={eta}.")
     times = theory.learning_times(problem, init_scale)
     if steps is None:
         steps = int(np.ceil(1.6 * times[np.isfinite(times)].max() / eta))
@@ -115,7 +118,7 @@ def _first_growth(problem: LateFusionProblem, method: Method, init_scale: float)
 
 
 def figure1_summary(data: xr.Dataset, command: str) -> dict[str, Any]:
-    """The measured and predicted numbers of Figure 1 as plain values: medians over seeds, half-times in steps."""
+    """The measured and predicted numbers of Figure 1 as plain values: medians over seeds, half-times in steps; None for what was never learned."""
     from mimo_sim import __version__
     from mimo_sim.problem import LateFusionProblem
 
@@ -126,8 +129,8 @@ def figure1_summary(data: xr.Dataset, command: str) -> dict[str, Any]:
         runs = data.sel(solver=name)
         half = runs.half_time.median("seed").values
         return {
-            "half_time": half.tolist(),
-            "ratio": float(half.max() / half.min()),
+            "half_time": [float(steps) if np.isfinite(steps) else None for steps in half],
+            "ratio": float(half.max() / half.min()) if np.isfinite(half).all() else None,
             "final_encoder_norm": runs.final_encoder_norm.median("seed").values.tolist(),
             "predicted_final_encoder_norm": runs.predicted_final_encoder_norm.values.tolist(),
             "final_loss_mm": float(runs.final_loss_mm.median()),

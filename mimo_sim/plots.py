@@ -22,6 +22,7 @@ JOINT_COLOR = "#222222"
 METHOD_COLORS = ("#222222", "#56B4E9", "#009E73", "#E69F00", "#CC79A7")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 QUANTILES = (0.1, 0.9)
+FULL_PAGE = {"hspace": 0.16, "wspace": 0.24, "left": 0.085, "right": 0.985, "top": 0.955, "bottom": 0.105}  # explicit margins: layout engines draw twice
 
 
 @contextmanager
@@ -54,9 +55,6 @@ def write(figure: Figure, path: Path) -> None:
     if path.suffix not in metadata:
         raise ValueError(f"`path` must end in .png, .pdf or .svg. Got {str(path)!r}.")
     with style():
-        if figure.get_layout_engine() is not None:  # lay out once, not once per format
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
         figure.savefig(path, dpi=200, metadata=metadata[path.suffix])
 
 
@@ -145,8 +143,8 @@ def draw_figure1(data: xr.Dataset) -> Figure:
     """Figure 1 of arXiv:2511.06686 from the dataset of :func:`mimo_sim.experiments.figure1`."""
     names = [str(name) for name in data.modality.values]
     with style():
-        figure = Figure(figsize=(8.4, 7.4), layout="constrained")
-        grid = figure.add_gridspec(3, 2, height_ratios=(1.15, 1, 1), hspace=0.04, wspace=0.06)
+        figure = Figure(figsize=(8.4, 7.4))
+        grid = figure.add_gridspec(3, 2, height_ratios=(1.15, 1, 1), **FULL_PAGE)
         panels = [figure.add_subplot(grid[0, i]) for i in range(2)]
         draw_architecture(panels[0], names, unimodal_heads=False)
         draw_architecture(panels[1], names, unimodal_heads=True)
@@ -169,9 +167,13 @@ def draw_figure1(data: xr.Dataset) -> Figure:
             legend = top.legend(loc="upper right", ncols=2, title=note, title_fontsize=8, alignment="right", frameon=True, edgecolor="none", framealpha=0.85)
             legend.get_frame().set_linewidth(0)
             bottom.legend(loc="upper right")
-        figure.supxlabel(
+        figure.text(
+            0.5,
+            0.012,
             f"Lines: median over {data.sizes['seed']} initialisations of scale {data.attrs['init_scale']:g}; bands: 10-90%; dotted: predicted by theory\n"
             rf"(times and final norms; in (d) when the first encoder emerges). Step size $\eta$ = {eta:.3g} in (c) and (d), whose step axes differ.",
+            ha="center",
+            va="bottom",
             fontsize=7.5,
             color="0.3",
         )
@@ -184,8 +186,8 @@ def draw_figure1(data: xr.Dataset) -> Figure:
 def draw_convergence(data: xr.Dataset) -> Figure:
     """The convergence figure from the dataset of :func:`mimo_sim.experiments.convergence`."""
     with style():
-        figure = Figure(figsize=(8.4, 6.6), layout="constrained")
-        axes = figure.subplots(2, 2, sharex=True)
+        figure = Figure(figsize=(8.4, 6.6))
+        axes = figure.subplots(2, 2, sharex=True, gridspec_kw=FULL_PAGE)
         floor = 1e-16
         panels = (
             ("excess_objective", r"(a) Objective, $F - \inf F$"),
@@ -214,9 +216,13 @@ def draw_convergence(data: xr.Dataset) -> Figure:
         others = [mpl.lines.Line2D([], [], color="0.3", ls=DASHES[k % len(DASHES)], label=str(n)) for k, n in enumerate(data.modality.values) if k]
         axes[1, 0].legend(handles=[solid, *others], loc="lower left")
         axes[1, 1].legend(handles=[mpl.lines.Line2D([], [], color="0.3", lw=0.9, ls=":", label=r"Theorem 1: $2(F_0 - \inf F)/(\eta T)$")], loc="lower left")
-        figure.supxlabel(
+        figure.text(
+            0.5,
+            0.012,
             rf"One run each from initial scale {data.attrs['init_scale']:g}, $\mu$ = {data.attrs['mu']:g}, "
             rf"step size $\eta$ = {data.attrs['step_size']:.3g} in all.",
+            ha="center",
+            va="bottom",
             fontsize=7.5,
             color="0.3",
         )

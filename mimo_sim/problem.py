@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from scipy.linalg import pinvh
 from mimo_sim.files import replacing
 
 FloatArray = npt.NDArray[np.float64]
+Blocks: TypeAlias = Sequence[Sequence[npt.ArrayLike]] | npt.NDArray[Any]  # [k][l] of shape (d_k, d_l)
 TOLERANCE = 1e-9  # relative, after scaling every input to unit variance: round-off of moments summed in float64
 
 
@@ -50,7 +51,7 @@ def _check_psd(name: str, matrix: FloatArray, what: str) -> None:
         raise ValueError(f"`{name}` must be positive semi-definite{what}. Its smallest eigenvalue is {smallest:.3g} (inputs scaled to unit variance).")
 
 
-def _moment_blocks(sigma: Sequence[Sequence[npt.ArrayLike]], dims: tuple[int, ...]) -> list[list[FloatArray]]:
+def _moment_blocks(sigma: Blocks, dims: tuple[int, ...]) -> list[list[FloatArray]]:
     """`sigma` as arrays, with every block checked to have shape (d_k, d_l)."""
     rows = list(sigma) if isinstance(sigma, Sequence | np.ndarray) else []
     if len(rows) != len(dims) or any(not isinstance(row, Sequence | np.ndarray) or len(row) != len(dims) for row in rows):
@@ -105,14 +106,14 @@ class LateFusionProblem:
 
     Examples
     --------
-    >>> p = LateFusionProblem([[9, 0], [0, 1]], [2.5456, 1.1314], 2.0)
-    >>> p.unimodal_optima.round(2), round(p.joint_optimum, 3)
-    (array([0.64, 0.36]), 0.0)
+    >>> p = LateFusionProblem([[9, 0], [0, 1]], [1.5, 1.0], 2.0)
+    >>> p.unimodal_optima, p.joint_optimum
+    (array([0.875, 0.5  ]), 0.375)
     """
 
     def __init__(
         self,
-        sigma: Sequence[Sequence[npt.ArrayLike]],
+        sigma: Blocks,
         sigma_yx: Sequence[npt.ArrayLike],
         y_second_moment: npt.ArrayLike,
         *,
@@ -213,7 +214,7 @@ class LateFusionProblem:
     def from_linear_model(
         cls,
         weights: Sequence[npt.ArrayLike],
-        sigma: Sequence[Sequence[npt.ArrayLike]],
+        sigma: Blocks,
         noise_variance: float = 0.0,
         *,
         names: Sequence[str] | None = None,
@@ -337,7 +338,10 @@ class LateFusionProblem:
     @classmethod
     def load(cls, path: str | Path) -> LateFusionProblem:
         """Read a file written by :meth:`save`."""
-        return cls.from_json(Path(path).read_text())
+        try:
+            return cls.from_json(Path(path).read_text())
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
 
     def _key(self) -> tuple[Any, ...]:
         return self.dims, self.names, self.input_moment.tobytes(), self.cross_moment.tobytes(), self.y_second_moment

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +37,17 @@ METHODS: list[Method] = [
 
 
 def distances(run: xr.Dataset, other: xr.Dataset) -> dict[str, float]:
-    """Largest difference of each variable, relative to its largest value; NaN (no sigma in joint training) only where both have it."""
+    """Largest difference of each variable, relative to its largest value; NaN (no sigma in joint training) only where both have it.
+
+    Problems and weights drawn here are of order one. A variable that stays below 1e-6 (a run that starts at its optimum) is compared with that.
+    """
     assert set(run.data_vars) == set(other.data_vars)
     result = {}
     for name in run.data_vars:
         mine, theirs = run[name].values, other[name].values
         assert mine.shape == theirs.shape, name
         assert (np.isnan(mine) == np.isnan(theirs)).all(), name
-        result[str(name)] = float(np.nanmax(np.abs(mine - theirs), initial=0.0) / max(np.nanmax(np.abs(theirs), initial=0.0), 1e-300))
+        result[str(name)] = float(np.nanmax(np.abs(mine - theirs), initial=0.0) / max(np.nanmax(np.abs(theirs), initial=0.0), 1e-6))
     return result
 
 
@@ -85,10 +87,11 @@ def test_gram_equals_autograd(data: st.DataObject) -> None:
     assert_same(ms.simulate(problem, method, **settings), ms.simulate(problem, method, engine="autograd", **settings))
 
 
-@pytest.mark.parametrize("method", METHODS, ids=repr)
-def test_the_comparison_with_autograd_sees_learning(method: Method) -> None:
+@pytest.mark.parametrize("weight_decay", [0.0, 0.01])
+@pytest.mark.parametrize("method", [*METHODS, ms.MIMO(lam=0.0)], ids=repr)
+def test_the_comparison_with_autograd_sees_learning(method: Method, weight_decay: float) -> None:
     """The same comparison where the start is small and training goes all the way, so that it is not about a network at rest."""
-    settings: dict[str, Any] = {"steps": 400, "step_size": 0.03, "init_scale": 0.1, "width": 20, "seed": 1}
+    settings: dict[str, Any] = {"steps": 300, "step_size": 0.03, "init_scale": 0.1, "width": 20, "seed": 1, "weight_decay": weight_decay}
     run = ms.simulate(FIGURE_1, method, **settings)
     assert run.loss_mm[-1] < 0.05 * run.loss_mm[0]
     assert_same(run, ms.simulate(FIGURE_1, method, engine="autograd", **settings))
@@ -128,7 +131,7 @@ def test_engines_follow_the_raw_network_on_samples(engine: str, data: st.DataObj
             "loss_uni": uni,
             "gap": gaps,
             "excess_uni": uni - network.optima,
-            "objective": network.objective(parameters) + (0 if method.lam else 0.0),
+            "objective": network.objective(parameters),
             "grad_norm_sq": sum(np.sum(slope**2) for slope in updated),
             "joint_map": np.hstack([v @ w for v, _, w in parameters]),
             "uni_map": np.hstack([u @ w for _, u, w in parameters]),
@@ -202,11 +205,12 @@ def test_gradient_descent_tends_to_the_flow_at_first_order(method: Method) -> No
     problem = ms.generators.scalar_pair(2.0, 0.3)
     time, counts = 3.0, np.array([200, 400, 800, 1600])
     settings: dict[str, Any] = {"width": 10, "init_scale": 0.3, "weight_decay": 0.1}
-    flow = ms.simulate(problem, method, steps=1, step_size=time, engine="flow", **settings).isel(step=-1)
+    flow = ms.simulate(problem, method, steps=10, step_size=time / 10, engine="flow", **settings)
     errors = []
     for n in counts:
-        run = ms.simulate(problem, method, steps=int(n), step_size=time / n, record_every=int(n), **settings).isel(step=-1)
-        errors.append([np.abs(run[name] - flow[name]).max() for name in ("loss_mm", "loss_uni", "encoder_norm")])
+        run = ms.simulate(problem, method, steps=int(n), step_size=time / n, record_every=int(n) // 10, **settings)
+        np.testing.assert_allclose(run.time, flow.time, rtol=1e-12)
+        errors.append([np.abs(run[name].values - flow[name].values).max() for name in ("loss_mm", "loss_uni", "encoder_norm")])
     slopes = np.polyfit(np.log(time / counts), np.log(errors), 1)[0]
     assert np.abs(slopes - 1).max() < 0.15  # Euler's method; the next order adds some eta |A| < 0.1 to the fitted slope
 
@@ -215,14 +219,18 @@ def test_flow_equals_the_closed_form_of_a_single_modality() -> None:
     """K = d = m = 1 from balanced weights: s = V W obeys s' = 2 s (c - s), a logistic curve."""
     problem = ms.LateFusionProblem([[1.0]], [1.0], 1.0)
     start = 1e-6
-    run = ms.simulate(problem, ms.Vanilla(), initial=[([[start]], [[0.0]], [[start]])], step_size=0.5, steps=40, engine="flow", record_maps=True)
+    run = ms.simulate(problem, ms.Vanilla(), initial=[([[start]], [[0.0]], [[start]])], step_size=0.5, steps=40, engine="flow")
     expected = 1 / (1 + (1 / start**2 - 1) * np.exp(-2 * run.time.values))
-    np.testing.assert_allclose(run.joint_map[:, 0, 0], expected, rtol=1e-6)  # LSODA at rtol 1e-10, errors amplified over ln(1e12) time units
+    for name in ("encoder_norm", "head_norm"):  # balanced weights stay so
+        np.testing.assert_allclose(
+            run[name][:, 0] ** 2, expected, rtol=1e-7
+        )  # LSODA at rtol 1e-10 a step, some hundred steps, each error amplified by the growth
 
 
 def test_growing_width_tends_to_infinite_width() -> None:
     """Z Z^T of Gaussian weights fluctuates by 1/sqrt(h) around the limit, so mean errors fall along a slope of -1/2."""
-    widths, settings = np.array([50, 200, 800, 3200]), {"steps": 150, "step_size": 0.02, "init_scale": 0.1}
+    widths = np.array([50, 200, 800, 3200])
+    settings: dict[str, Any] = {"steps": 150, "step_size": 0.02, "init_scale": 0.1}
     method = ms.MIMO(lam=1.0, mu=0.5)
     limit = ms.simulate(FIGURE_1, method, width=math.inf, **settings)
     assert 0.1 < limit.loss_mm[75] / limit.loss_mm[0] < 0.9  # compared in the middle of learning
@@ -235,10 +243,10 @@ def test_growing_width_tends_to_infinite_width() -> None:
 @given(st.data())
 def test_joint_training_is_mimo_without_penalty(data: st.DataObject) -> None:
     problem = data.draw(problems())
-    heads = data.draw(st.sampled_from((("frozen", "gradient"), ("plain", "plain"))))
+    plain = data.draw(st.booleans())
     settings: dict[str, Any] = {"width": 5, "init_scale": 0.3, "steps": 30, "step_size": 0.01}
-    joint = ms.simulate(problem, ms.Vanilla(heads=heads[0]), **settings)
-    mimo = ms.simulate(problem, ms.MIMO(lam=0.0, mu=0.5, heads=heads[1]), **settings)
+    joint = ms.simulate(problem, ms.Vanilla(heads="plain" if plain else "frozen"), **settings)
+    mimo = ms.simulate(problem, ms.MIMO(lam=0.0, mu=0.5, heads="plain" if plain else "gradient"), **settings)
     for name in ("loss_mm", "loss_uni", "encoder_norm", "head_norm", "uni_head_norm", "grad_norm_sq"):
         assert (joint[name] == mimo[name]).all(), name
 
@@ -412,22 +420,20 @@ def test_both_engines_diverge_at_the_same_step() -> None:
     found = []
     for engine in ("gram", "autograd"):
         with pytest.raises(ms.DivergenceError) as caught:
-            ms.simulate(FIGURE_1, ms.Vanilla(), step_size=0.5, steps=500, init_scale=0.3, width=8, engine=engine, record_every=2)
+            ms.simulate(FIGURE_1, ms.Vanilla(), step_size=1.0, steps=500, init_scale=0.3, width=8, engine=engine, record_every=2)
         found.append((caught.value.step, caught.value.trajectory.sizes["step"]))
     assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("engine", ["gram", "autograd"])
 def test_chattering_is_reported_above_and_not_below_the_threshold(engine: str) -> None:
-    method = ms.MIMO(lam=6.5, mu=0.01)
+    method = ms.MIMO(lam=10.0, mu=1e-3)
     limit = ms.theory.chattering_threshold(FIGURE_1, method.lam, method.mu)
-    settings: dict[str, Any] = {"init_scale": 0.01, "engine": engine, "width": 10}
-    with pytest.warns(ms.ChatteringWarning, match="lower `step_size` or raise `mu`"):
-        ms.simulate(FIGURE_1, method, step_size=10 * limit, steps=600, **settings)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        run = ms.simulate(FIGURE_1, method, step_size=0.5 * limit, steps=1000, **settings)
-    assert run.gap[-1].max() < 0.9 * run.gap[0].min() or engine == "autograd"  # the gaps have met and fallen together
+    settings: dict[str, Any] = {"init_scale": 0.1, "engine": engine, "width": 10}
+    with pytest.warns(ms.ChatteringWarning, match=r"sigma flips .*lower `step_size` or raise `mu`"):
+        ms.simulate(FIGURE_1, method, step_size=4 * limit, steps=400, **settings)
+    run = ms.simulate(FIGURE_1, method, step_size=0.5 * limit, steps=1600, **settings)  # a warning would be an error
+    assert run.gap[-1].max() < 0.5 * run.gap[0].min()  # the gaps have met and fallen together
 
 
 # ------------------------------------------------------------------------------------------ refusals

@@ -1,0 +1,55 @@
+# Each target makes what it needs on a fresh machine: a virtual environment in .venv with the pinned versions of constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export MPLBACKEND := Agg
+
+.PHONY: figure1 test test-all lint format bench notebooks clean
+.DEFAULT_GOAL := figure1
+
+figure1: $(VENV)/.core  ## Reproduce Figure 1 into figures/ (and the convergence figure)
+	$(BIN)/mimo-sim figure1 --out figures
+	$(BIN)/mimo-sim convergence --out figures
+
+test: lint  ## Lint, then all tests that are not slow
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: lint  ## Lint, then every test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev  ## Style and types, code and notebooks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev  ## Rewrite files in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev  ## Measure speed as ratios within one run; writes benchmarks/bench.json
+	$(BIN)/python -m benchmarks.bench
+
+notebooks: $(VENV)/.notebooks  ## Execute the notebooks and render them as pages into notebooks/_rendered/
+	$(BIN)/jupyter nbconvert --to html --execute --output-dir notebooks/_rendered notebooks/*.ipynb
+
+clean:  ## Remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis notebooks/_rendered
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.core: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing mimo_sim and its dependencies into $(VENV)"
+	$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	@echo "installing the development tools into $(VENV)"
+	$(PIP_INSTALL) --editable ".[dev]"
+	@touch $@
+
+$(VENV)/.notebooks: $(VENV)/.core
+	@echo "installing Jupyter into $(VENV)"
+	$(PIP_INSTALL) --editable ".[notebooks]"
+	@touch $@
