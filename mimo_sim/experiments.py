@@ -100,7 +100,7 @@ def figure1(
         return ("solver", "seed", *map(str, over)), values.reshape(len(methods), seeds, *values.shape[1:]), run[name].attrs if name in STORED else {}
 
     predicted = {
-        "predicted_half_time": (("solver", "modality"), np.array([times, _first_growth(problem, methods[1], init_scale)]) / eta, {"units": "steps"}),
+        "predicted_half_time": (("solver", "modality"), np.array([times, _emergence(problem, methods[1], init_scale)]) / eta, {"units": "steps"}),
         "predicted_final_encoder_norm": (("solver", "modality"), np.array([theory.final_encoder_norms(problem, method) for method in methods])),
     }
     coords = {"solver": [method.name for method in methods], "seed": np.arange(seeds), "step": run.step.values[rows], "modality": list(problem.names)}
@@ -108,13 +108,12 @@ def figure1(
     return xr.Dataset({**{name: variable(name) for name in measures}, **predicted}, coords, attrs)
 
 
-def _first_growth(problem: LateFusionProblem, method: Method, init_scale: float) -> np.ndarray:
-    """(K,) flow time at which MIMO's fastest encoder reaches order one by its growth law; NaN for the others, which the law does not time."""
+def _emergence(problem: LateFusionProblem, method: Method, init_scale: float) -> np.ndarray:
+    """(K,) flow time at which MIMO's encoders emerge; for K > 2 of the first alone, by its growth law, and NaN for the others."""
+    if problem.num_modalities == 2:
+        return np.asarray(theory.mimo_learning_times(problem, method.lam) * np.log(1 / init_scale))
     rates = theory.growth_rates(problem, method.lam, method.mu)
-    first = int(np.argmax(rates))
-    times = np.full(problem.num_modalities, np.nan)
-    times[first] = np.log(1 / init_scale) / rates[first]
-    return times
+    return np.where(rates == rates.max(), np.log(1 / init_scale) / rates, np.nan)
 
 
 def figure1_summary(data: xr.Dataset, command: str) -> dict[str, Any]:

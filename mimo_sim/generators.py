@@ -17,7 +17,12 @@ Requirement = Literal["superficial", "none"]
 
 
 def superficial_preference(
-    *, dims: tuple[int, int] = (1, 1), scale: float = 3.0, explained: tuple[float, float] = (0.72, 1.28), noise_variance: float = 0.0
+    *,
+    dims: tuple[int, int] = (1, 1),
+    scale: float = 3.0,
+    explained: tuple[float, float] = (0.72, 1.28),
+    noise_variance: float = 0.0,
+    names: tuple[str, str] | None = None,
 ) -> LateFusionProblem:
     r"""The Figure 1 problem: modality 0 correlates more with the target and is learned first, modality 1 explains more of it.
 
@@ -35,6 +40,8 @@ def superficial_preference(
         Part of :math:`E[y^2]` that each modality explains alone, in squared units of y.
     noise_variance : float
         Variance of the part of y that no input explains, >= 0.
+    names : (str, str), optional
+        Names of the modalities.
 
     Raises
     ------
@@ -57,7 +64,7 @@ def superficial_preference(
     spread = (scale, 1.0)
     weights = [np.full(d, math.sqrt(part / d) / s) for d, part, s in zip(dims, explained, spread, strict=True)]
     sigma = [[spread[k] ** 2 * np.eye(dims[k]) if k == j else np.zeros((dims[k], dims[j])) for j in (0, 1)] for k in (0, 1)]
-    return LateFusionProblem.from_linear_model(weights, sigma, noise_variance)
+    return LateFusionProblem.from_linear_model(weights, sigma, noise_variance, names=names)
 
 
 def scalar_pair(sigma_ratio: float = 2.0, rho: float = 0.5, *, noise_variance: float = 0.0) -> LateFusionProblem:

@@ -97,17 +97,21 @@ def draw_architecture(ax: Axes, names: list[str], *, unimodal_heads: bool) -> No
         _arrow(ax, (0.31 + half, y), (0.52 - half, y), color)
         toward = np.sign(middle - y) * 0.055
         _arrow(ax, (0.52 + half, y), (0.70 - (0.035 if toward == 0 else 0.02), middle - toward), color)
-        if unimodal_heads:
+        if unimodal_heads and K <= 2:
             outward = y + (0.19 if y >= middle else -0.19)
             _box(ax, 0.52, outward, rf"$U_{{{k + 1}}}$", color)
             _box(ax, 0.90, outward, rf"$f_{{{k + 1}}}$", color, width=0.13)
             _arrow(ax, (0.31 + half, y + 0.055 * np.sign(outward - y)), (0.52 - half, outward), color, dashed=True)
             _arrow(ax, (0.52 + half, outward), (0.835, outward), color, dashed=True)
+        elif unimodal_heads:  # no room for boxes
+            _arrow(ax, (0.31, y + 0.055), (0.36, y + 0.085), color, dashed=True)
+            ax.text(0.37, y + 0.09, rf"$U_{{{k + 1}}} \rightarrow f_{{{k + 1}}}$", ha="left", va="center", fontsize=8, color=color)
     labels = [(0.31, 0.85, "encoders"), (0.52, 0.85, "joint head")]
     if unimodal_heads:
-        labels = [(0.25, middle - 0.06, "dashed: training only")]
         formula = r"$F = f_{mm} + \lambda\,\mu\,\log\sum_k e^{(f_k - f_k^*)/\mu}$"
-        ax.text(0.25, middle + 0.04, formula, ha="center", va="center", fontsize=8.5)
+        x, y = (0.25, middle) if K == 2 else (0.25, 0.07)
+        ax.text(x, y + 0.04, formula, ha="center", va="center", fontsize=8.5)
+        labels = [(x, y - 0.06, "dashed: training only")]
     for x, y, text in labels:
         ax.text(x, y, text, ha="center", va="center", fontsize=8, color="0.35")
 
@@ -151,7 +155,7 @@ def draw_figure1(data: xr.Dataset) -> Figure:
         panels[0].set_title("(a) Late fusion, trained jointly (vanilla)")
         panels[1].set_title("(b) MIMO: uni-modal heads while training")
         lam, mu, eta = (data.attrs[name] for name in ("lam", "mu", "step_size"))
-        titles = {"vanilla": "(c) Vanilla: one modality waits for the other", "mimo": rf"(d) MIMO, $\lambda$ = {lam:g}, $\mu$ = {mu:g}: both together"}
+        titles = {"vanilla": "(c) Vanilla training", "mimo": rf"(d) MIMO, $\lambda$ = {lam:g}, $\mu$ = {mu:g}"}
         for column, (name, title) in enumerate(titles.items()):
             runs = data.sel(solver=name)
             latest = float(runs.half_time.max())
@@ -166,12 +170,12 @@ def draw_figure1(data: xr.Dataset) -> Figure:
                 note += f" (theory {float(runs.predicted_half_time.max() / runs.predicted_half_time.min()):.2f} : 1)"
             legend = top.legend(loc="upper right", ncols=2, title=note, title_fontsize=8, alignment="right", frameon=True, edgecolor="none", framealpha=0.85)
             legend.get_frame().set_linewidth(0)
-            bottom.legend(loc="upper right")
+            bottom.legend(loc="upper right", frameon=True, edgecolor="none", framealpha=0.85)
         figure.text(
             0.5,
             0.012,
             f"Lines: median over {data.sizes['seed']} initialisations of scale {data.attrs['init_scale']:g}; bands: 10-90%; dotted: predicted by theory\n"
-            rf"(times and final norms; in (d) when the first encoder emerges). Step size $\eta$ = {eta:.3g} in (c) and (d), whose step axes differ.",
+            rf"(half-times, in (d) emergence; final norms). Step size $\eta$ = {eta:.3g} in (c) and (d), whose step axes differ.",
             ha="center",
             va="bottom",
             fontsize=7.5,

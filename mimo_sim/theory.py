@@ -290,6 +290,57 @@ def order_threshold(problem: LateFusionProblem, mu: float = 0.0, *, heads: HeadU
     return float(np.max((squared[others] - squared[best]) / lead) ** (1 / power))
 
 
+def mimo_learning_times(problem: LateFusionProblem, lam: float) -> FloatArray:
+    r"""When MIMO (exact f*, mu -> 0, two modalities) makes each encoder emerge, in units of :math:`\ln(1/u_0)` in the limit :math:`u_0 \to 0`.
+
+    The modality g with the larger initial gap has sigma = 1 and grows at :math:`|C_g|\sqrt{1+\lambda^2}`, the other at :math:`|C_o|`. Whoever
+    arrives second sees the other's part of the joint residual gone, :math:`D = C - C_{first} S_{first}^{+} S_{first,second}`, and has sigma = 1
+    from then on: if g was first, its gap falls until it ties with the other's and is held there; if o was first, g's gap is still the larger.
+    The second therefore grows at the largest singular value of :math:`[D; \lambda C]`.
+
+    For uncorrelated inputs and :math:`\lambda > \lambda^*` the ratio of the two times is :math:`1 + |C_g|/|C_o| - 1/\sqrt{1+\lambda^2}`: MIMO shortens
+    the wait of joint training (:func:`time_ratio`) without abolishing it. Half-times lie closer together, because the first encoder is held below half of
+    its final size while it waits.
+
+    Parameters
+    ----------
+    problem : LateFusionProblem
+        With K = 2 and m = 1.
+    lam : float
+        Penalty, >= 0; 0 is joint training (:func:`learning_times`).
+
+    Returns
+    -------
+    (2,) array
+        Multiply by :math:`\ln(1/u_0)` for flow time.
+
+    Raises
+    ------
+    ValueError
+        If K is not 2 or m not 1, or an input has nothing to do with the target.
+    """
+    _scalar_output(problem, "The order of learning under MIMO")
+    check_positive("lam", lam, allow_zero=True)
+    if problem.num_modalities != 2:
+        raise ValueError(f"MIMO's learning times are known for two modalities. Got num_modalities={problem.num_modalities}.")
+    correlation = _correlations(problem)
+    if (correlation == 0).any():
+        raise ValueError(f"Both modalities must correlate with the target. Got |C| = {correlation.tolist()}.")
+    leader = superficial_preference(problem).most_explaining
+    rates = correlation * np.where(np.arange(2) == leader, math.sqrt(1 + lam**2), 1.0)
+    first = int(np.argmax(rates))
+    second = 1 - first
+    residual = problem.sigma_yx[second] - problem.unimodal_maps[first] @ problem.sigma[first][second]
+    late_rate = float(np.linalg.norm(np.vstack([residual, lam * problem.sigma_yx[second]]), 2))
+    times = np.empty(2)
+    times[first] = 1 / rates[first]
+    gain = rates[second] * times[first]
+    if lam == 0:
+        gain = _turn(gain, problem.sigma_yx[second], residual, exact_limit=True)
+    times[second] = times[first] + (1 - gain) / late_rate if late_rate > 0 else math.inf
+    return times
+
+
 def final_encoder_norms(problem: LateFusionProblem, method: Method) -> FloatArray:
     r"""Frobenius norm of each encoder at the end of a converged run from tiny initialisation.
 

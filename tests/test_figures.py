@@ -132,4 +132,4 @@ def test_three_modalities_can_be_drawn() -> None:
     data = experiments.figure1(problem, seeds=2, init_scale=1e-4)
     figure = plots.draw_figure1(data)
     texts = {text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)}
-    assert {"audio", "video", "text", "$W_{3}$", "$U_{3}$"} <= texts
+    assert {"audio", "video", "text", "$W_{3}$", r"$U_{3} \rightarrow f_{3}$"} <= texts
