@@ -24,6 +24,9 @@ class DivergenceError(RuntimeError):
         self.step = step
         self.trajectory = trajectory
 
+    def __reduce__(self) -> tuple[type[DivergenceError], tuple[str, int, xr.Dataset]]:
+        return type(self), (str(self), self.step, self.trajectory)
+
 
 class GenerationError(RuntimeError):
     """A random generator found no problem that meets the requirement within its number of tries."""

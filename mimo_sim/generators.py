@@ -53,6 +53,8 @@ def superficial_preference(
     -----
     Source: the scalar example of [ZLS] (Zhang, Latham, Saxe, ICML 2024); conditions [MIMO] Eq. 16-18.
     """
+    if len(dims) != 2 or any(d != int(d) or d < 1 for d in dims):
+        raise ValueError(f"`dims` must be two integers >= 1. Got dims={dims}.")
     first, second = explained
     check_positive("explained[0]", first)
     check_positive("explained[1]", second)
@@ -123,9 +125,13 @@ def random_problem(
     GenerationError
         If no draw out of `max_tries` meets the requirement.
     """
-    total = sum(dims)
+    if not isinstance(dims, Sequence):
+        raise TypeError(f"`dims` must be a sequence of integers. Got dims={dims!r}.")
     if len(dims) < 1 or any(int(d) != d or d < 1 for d in dims):
         raise ValueError(f"`dims` must be integers >= 1. Got dims={tuple(dims)}.")
+    if seed < 0:
+        raise ValueError(f"`seed` must be >= 0. Got seed={seed}.")
+    total = sum(dims)
     if require not in ("superficial", "none"):
         raise ValueError(f"`require` must be 'superficial' or 'none'. Got require={require!r}.")
     if require == "superficial" and len(dims) < 2:

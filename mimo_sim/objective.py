@@ -188,7 +188,10 @@ class MIMO:
             if self.f_star not in get_args(FStarRule):
                 raise ValueError(f"`f_star` must be one of {get_args(FStarRule)}, a number, or one number per modality. Got f_star={self.f_star!r}.")
             return
-        values = np.asarray(self.f_star, dtype=float)
+        try:
+            values = np.asarray(self.f_star, dtype=float)
+        except (TypeError, ValueError):
+            raise TypeError(f"`f_star` must be one of {get_args(FStarRule)}, a number, or one number per modality. Got f_star={self.f_star!r}.") from None
         if values.ndim > 1 or not np.isfinite(values).all():
             raise ValueError(f"`f_star` must be finite: a number or one number per modality. Got f_star={self.f_star!r}.")
         object.__setattr__(self, "f_star", float(values) if values.ndim == 0 else tuple(map(float, values)))

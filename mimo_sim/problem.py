@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import pinvh
 
 from mimo_sim.files import replacing
 
@@ -67,11 +66,19 @@ def _moment_blocks(sigma: Blocks, dims: tuple[int, ...]) -> list[list[FloatArray
 def _generalised_solve(cross: FloatArray, moment: FloatArray) -> FloatArray:
     """The least-norm X with X @ moment = cross, for a `cross` in the range of the symmetric PSD `moment`; accurate for any input scales."""
     scale = np.sqrt(np.diag(moment))
-    if (scale > 0).all():
-        scaled = moment / np.outer(scale, scale)
-        if np.linalg.eigvalsh(scaled).min() > TOLERANCE:
-            return np.asarray(np.linalg.solve(scaled, (cross / scale).T).T / scale)
-    return np.asarray(cross @ pinvh(moment))
+    scale = np.where(scale > 0, scale, 1.0)
+    scaled = moment / np.outer(scale, scale)
+    values, vectors = np.linalg.eigh(scaled)
+    if values[0] > TOLERANCE:
+        return np.asarray(np.linalg.solve(scaled, (cross / scale).T).T / scale)
+    kept = values > TOLERANCE * len(values)
+
+    def solved(target: FloatArray) -> FloatArray:
+        return np.asarray((target / scale) @ (vectors[:, kept] / values[kept]) @ vectors[:, kept].T / scale)
+
+    basis, _ = np.linalg.qr(scale[:, None] * vectors[:, kept])  # of the range of `moment`
+    least = solved(cross) @ basis @ basis.T
+    return np.asarray(least + solved(cross - least @ moment))  # refined once, as the projection mixes scales
 
 
 class LateFusionProblem:
@@ -119,6 +126,8 @@ class LateFusionProblem:
         *,
         names: Sequence[str] | None = None,
     ) -> None:
+        if not isinstance(sigma_yx, Sequence | np.ndarray):
+            raise TypeError(f"`sigma_yx` must be a list of blocks, one per modality. Got {sigma_yx!r:.80}.")
         cross = [np.atleast_2d(_finite(f"sigma_yx[{k}]", block)) for k, block in enumerate(sigma_yx)]
         if not cross:
             raise ValueError("`sigma_yx` must hold one block per modality. Got none.")
@@ -142,7 +151,15 @@ class LateFusionProblem:
         if output.ndim and output.shape != (self.output_dim, self.output_dim):
             raise ValueError(f"`y_second_moment` must be a number or have shape {(self.output_dim, self.output_dim)}. Got shape {output.shape}.")
         self.y_second_moment: float = float(np.trace(output)) if output.ndim else float(output)
+        if output.ndim:
+            _check_psd("y_second_moment", output, "")
         self._check_realisable(output)
+        self._sealed = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "_sealed" in self.__dict__:
+            raise AttributeError(f"A LateFusionProblem is immutable; {name!r} cannot be set. Make a new one.")
+        super().__setattr__(name, value)
 
     def _check_realisable(self, output: FloatArray) -> None:
         """Raise unless some (x, y) has these moments: cross moments in the range of sigma, and a residual that is PSD."""

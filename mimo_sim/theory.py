@@ -9,6 +9,7 @@ Sources: [ZLS] Zhang, Latham, Saxe, *Understanding Unimodal Bias in Multimodal D
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -139,7 +140,9 @@ def learning_times(problem: LateFusionProblem, init_scale: float | None = None) 
 
     Notes
     -----
-    The relative error against simulated half-times falls like 1/ln(1/u_0).
+    The relative error against simulated half-times falls like 1/ln(1/u_0). Half of the plateau is not always half of the final value, which
+    :func:`mimo_sim.half_times` reads: where the others lower or raise a modality's share later, its half-time moves by an order-one flow time, and where its
+    plateau lies below half of its final squared norm (strongly negative correlation) the half-time falls into a later phase.
     """
     _scalar_output(problem, "The order of learning in joint training")
     if init_scale is not None and not 0 < init_scale < 1:
@@ -205,6 +208,8 @@ def time_ratio(problem: LateFusionProblem, init_scale: float | None = None) -> f
     if problem.num_modalities < 2:
         raise ValueError(f"A time ratio needs at least two modalities. Got num_modalities={problem.num_modalities}.")
     times = np.sort(learning_times(problem, init_scale))
+    if math.isinf(times[0]):
+        raise ValueError("A time ratio needs a modality that correlates with the target. Got sigma_yx = 0.")
     return float(times[1] / times[0])
 
 
@@ -226,7 +231,8 @@ def misattribution(problem: LateFusionProblem) -> FloatArray:
 def _initial_sigma(problem: LateFusionProblem, mu: float, f_star: FStarRule = "exact") -> FloatArray:
     """(K,) sigma weights of the zero network."""
     start = np.full(problem.num_modalities, problem.y_second_moment / 2)
-    estimate = np.minimum(initial_f_star(MIMO(f_star=f_star), problem.unimodal_optima), start)
+    estimate = initial_f_star(MIMO(f_star=f_star), problem.unimodal_optima)
+    estimate = np.where(np.isinf(estimate), start, estimate)  # the running minimum starts with the losses themselves
     return np.asarray(sigma_weights(start - estimate, mu))
 
 
@@ -276,6 +282,7 @@ def order_threshold(problem: LateFusionProblem, mu: float = 0.0, *, heads: HeadU
         0 when joint training already learns the most explaining modality first; ``inf`` when no penalty reverses the order (mu too large).
     """
     check_positive("mu", mu, allow_zero=True)
+    MIMO(heads=heads)  # validates
     report = superficial_preference(problem)
     best = report.most_explaining
     squared = report.correlation**2
@@ -300,7 +307,7 @@ def mimo_learning_times(problem: LateFusionProblem, lam: float) -> FloatArray:
 
     For uncorrelated inputs and :math:`\lambda > \lambda^*` the ratio of the two times is :math:`1 + |C_g|/|C_o| - 1/\sqrt{1+\lambda^2}`: MIMO shortens
     the wait of joint training (:func:`time_ratio`) without abolishing it. Half-times lie closer together, because the first encoder is held below half of
-    its final size while it waits.
+    its final size while it waits. The limit needs mu well below both gaps and their difference.
 
     Parameters
     ----------
@@ -440,17 +447,19 @@ def smoothness(problem: LateFusionProblem, method: Method, *, init_norm_squared:
 
 
 def default_step_size(problem: LateFusionProblem, method: Method, *, init_norm_squared: float = 0.0) -> float:
-    """Half of 1/L (:func:`smoothness`): monotone by Theorem 1 with a margin of two."""
-    return 0.5 / smoothness(problem, method, init_norm_squared=init_norm_squared)
+    """Half of 1/L (:func:`smoothness`): monotone by Theorem 1 with a margin of two. 1 where there is no curvature, as nothing can be learned."""
+    curvature = smoothness(problem, method, init_norm_squared=init_norm_squared)
+    return 0.5 / curvature if curvature > 0 else 1.0
 
 
 def chattering_threshold(problem: LateFusionProblem, lam: float, mu: float) -> float:
     r"""The step size above which sigma is expected to flip from step to step once the gaps have met.
 
-    Where gaps are tied, gradient descent holds them together by :math:`\sigma_k \propto 1/l_k^2` with :math:`l_k = |\nabla f_k|`. That fixed
-    point of the discrete iteration is stable while :math:`\eta \lambda c / \mu < 2` with :math:`c = 1/\sum_k l_k^{-2}`, the largest eigenvalue of
-    :math:`diag(l)(diag(\sigma) - \sigma\sigma^T)diag(l)`. The threshold is the smallest :math:`2\mu/(\lambda c)` over common gaps from the smallest initial
-    gap to zero, with the bound on :math:`l_k` used by :func:`smoothness`.
+    Where two gaps are tied, gradient descent holds them together by :math:`\sigma_k \propto 1/l_k^2` with :math:`l_k = |\nabla f_k|`. That fixed
+    point of the discrete iteration is stable while :math:`\eta \lambda c / \mu < 2` with :math:`c = 1/(l_i^{-2} + l_j^{-2})`, the largest eigenvalue of
+    :math:`diag(l)(diag(\sigma) - \sigma\sigma^T)diag(l)`. The threshold is the smallest :math:`2\mu/(\lambda c)` over pairs of modalities and over common
+    gaps from the smaller of the pair's initial gaps to zero (more modalities tied at once have a smaller c), with the bound on :math:`l_k` used by
+    :func:`smoothness`.
 
     Returns
     -------
@@ -458,14 +467,16 @@ def chattering_threshold(problem: LateFusionProblem, lam: float, mu: float) -> f
         A step size; ``inf`` for lam = 0 or one modality.
     """
     MIMO(lam=lam, mu=mu)  # validates
-    if lam == 0 or problem.num_modalities < 2:
-        return math.inf
     start = problem.y_second_moment / 2 - problem.unimodal_optima
-    if start.min() <= 0:
-        return math.inf
-    common = start.min() * np.linspace(0, 1, 513)[1:-1]
-    slopes = _squared_slopes(problem, np.sqrt(common / start[:, None]))
-    return float(np.min(2 * mu / lam * np.sum(1 / np.maximum(slopes, np.finfo(float).tiny), axis=0)))
+    smallest = math.inf
+    for pair in itertools.combinations(range(problem.num_modalities), 2):
+        own = start[list(pair)]
+        if lam == 0 or own.min() <= 0:
+            continue
+        common = own.min() * np.linspace(0, 1, 513)[1:-1]
+        slopes = _squared_slopes(problem, np.sqrt(common / start.clip(own.min())[:, None]))[list(pair)]
+        smallest = min(smallest, float(np.min(2 * mu / lam * np.sum(1 / np.maximum(slopes, np.finfo(float).tiny), axis=0))))
+    return smallest
 
 
 def summary(problem: LateFusionProblem, method: Method) -> dict[str, Any]:

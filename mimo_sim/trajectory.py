@@ -114,18 +114,19 @@ def half_times(run: xr.Dataset) -> xr.DataArray:
     Returns
     -------
     DataArray (modality,)
-        In steps; NaN for an encoder that ends below twice its initial squared norm, i.e. was never learned.
+        In steps; NaN for an encoder that ends below twice its initial squared norm, or at zero, i.e. was never learned.
 
     Warns
     -----
     UnconvergedWarning
-        If an encoder's squared norm still changed by more than 5% over the last tenth of the run: its final value is not known, so neither is the half.
+        If an encoder's squared norm still changed by more than 5% over the last tenth of the run, or fewer than three steps were recorded: its final
+        value is not known, so neither is the half.
     """
     steps, squared = run.step.values, run.encoder_norm.transpose("step", "modality").values ** 2
     final = squared[-1]
-    late = squared[steps >= 0.9 * steps[-1]]
-    drift = float(np.max(np.ptp(late, axis=0) / final))
-    if len(steps) < 2 or not drift <= 0.05:
+    late = squared[np.searchsorted(steps, 0.9 * steps[-1], side="right") - 1 :]  # from the last row before the last tenth
+    drift = float(np.max(np.ptp(late, axis=0) / np.maximum(final, np.finfo(float).tiny)))
+    if len(steps) < 3 or not drift <= 0.05:
         warnings.warn(
             f"The run was still moving when it stopped (an encoder's squared norm changed by {drift:.0%} over the last tenth of {steps[-1]} steps); "
             f"half-times refer to values that are not final. Raise `steps`.",
@@ -133,7 +134,7 @@ def half_times(run: xr.Dataset) -> xr.DataArray:
             stacklevel=2,
         )
     reached = steps[(squared >= final / 2).argmax(axis=0)]
-    times = np.where(final >= 2 * squared[0], reached, np.nan)
+    times = np.where((final >= 2 * squared[0]) & (final > 0), reached, np.nan)
     attrs = {"long_name": "half-time of the encoder norm", "units": "steps"}
     return xr.DataArray(times, {"modality": run.modality}, ("modality",), name="half_time", attrs=attrs)
 

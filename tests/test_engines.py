@@ -227,6 +227,16 @@ def test_flow_equals_the_closed_form_of_a_single_modality() -> None:
         )  # LSODA at rtol 1e-10 a step, some hundred steps, each error amplified by the growth
 
 
+@pytest.mark.parametrize("method", [ms.Vanilla(), ms.MIMO(lam=1.0, mu=0.5)], ids=repr)
+def test_a_modality_that_is_off_stays_off(method: Method) -> None:
+    """All its weights are zero, a saddle point, and the other one starts with zero heads."""
+    start = [([[0.0]], [[0.0]], [[0.1]]), ([[0.0]], [[0.0]], [[0.0]])]
+    settings: dict[str, Any] = {"initial": start, "steps": 5, "step_size": 1e-3}
+    run = ms.simulate(FIGURE_1, method, **settings)
+    assert (run.encoder_norm[:, 1] == 0).all()
+    assert_same(run, ms.simulate(FIGURE_1, method, engine="autograd", **settings))
+
+
 def test_growing_width_tends_to_infinite_width() -> None:
     """Z Z^T of Gaussian weights fluctuates by 1/sqrt(h) around the limit, so mean errors fall along a slope of -1/2."""
     widths = np.array([50, 200, 800, 3200])
@@ -474,6 +484,8 @@ BLOCKS = ([[0.1]], [[0.1]], [[0.1]])
         ({"step_size": "auto"}, TypeError, r"`step_size` must be a number"),
         ({"weight_decay": -0.1}, ValueError, r"`weight_decay` must be finite and >= 0"),
         ({"weight_decay": None}, TypeError, r"`weight_decay` must be a number"),
+        ({"initial": 3}, TypeError, r"`initial` must"),
+        ({"initial": [1, 2]}, TypeError, r"`initial` must"),
         ({"initial": [BLOCKS]}, ValueError, r"`initial` must hold one \(V_k, U_k, W_k\) per modality \(2\)"),
         ({"initial": [BLOCKS, BLOCKS[:2]]}, ValueError, r"`initial` must hold one"),
         ({"initial": [BLOCKS, ([[0.1, 0.1]], [[0.1]], [[0.1]])]}, ValueError, r"`initial\[1\]` must be \(V_k, U_k, W_k\) of shapes"),

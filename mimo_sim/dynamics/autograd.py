@@ -11,7 +11,7 @@ import torch
 from mimo_sim.dynamics.progress import steps_bar
 from mimo_sim.dynamics.records import FLIP_SIZE, Options, Records, limit
 from mimo_sim.dynamics.start import Weights
-from mimo_sim.objective import Method, initial_f_star, mimo_objective, running_minimum, sigma_weights
+from mimo_sim.objective import MIMO, Method, initial_f_star, mimo_objective, running_minimum, sigma_weights
 from mimo_sim.problem import LateFusionProblem
 
 
@@ -86,7 +86,7 @@ def run(problem: LateFusionProblem, method: Method, weights: list[Weights] | Non
             if not (float(excess_mm.detach()) < ceiling and float(gaps.detach().max()) < ceiling):
                 records.diverged_at = t
                 break
-            objective = mimo_objective(excess_mm, gaps, method.lam, method.mu) if method.lam > 0 else excess_mm
+            objective = mimo_objective(excess_mm, gaps, method.lam, method.mu) if isinstance(method, MIMO) else excess_mm
             objective.backward()
             if plain:  # each head follows its own loss; what it contributes to grad F carries lam * sigma
                 excess_heads.sum().backward()

@@ -28,6 +28,8 @@ ENGINES = {"gram": "mimo_sim.dynamics.gram", "autograd": "mimo_sim.dynamics.auto
 
 
 def _count(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool):
+        raise TypeError(f"`{name}` must be an integer. Got {name}={value!r}.")
     try:
         number = operator.index(value)
     except TypeError:
@@ -191,4 +193,6 @@ def rerun(run: xr.Dataset, **changes: Any) -> xr.Dataset:
     from mimo_sim.trajectory import arguments
 
     kwargs = arguments(run) | changes
+    if kwargs["initial"] is not None and "initial" not in changes and {"width", "init_scale", "seed"} & changes.keys():
+        kwargs["initial"] = None  # a new random start was asked for
     return simulate(kwargs.pop("problem"), kwargs.pop("method"), **kwargs)

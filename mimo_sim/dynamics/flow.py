@@ -43,8 +43,8 @@ def run(problem: LateFusionProblem, method: Method, weights: list[Weights] | Non
     times = options.step_size * options.steps.astype(float)
     records = Records.empty(problem, options)
     norms = np.empty((K, 3))
-    smallest = np.sqrt(np.mean(packed.Z**2, axis=(1, 2))).min()
-    atol = max(RTOL * smallest, 1e-300)
+    sizes = np.sqrt(np.mean(packed.Z**2, axis=(1, 2)))
+    atol = RTOL * sizes[sizes > 0].min(initial=1.0)
     with steps_bar(len(times), options.progress, "integrating") as advance:
         solution = solve_ivp(velocity, (0.0, times[-1]), packed.Z.ravel(), method="LSODA", t_eval=times, rtol=RTOL, atol=atol)
         for row in range(len(times)):

@@ -24,6 +24,8 @@ def random_weights(problem: LateFusionProblem, width: int, init_scale: float, se
 
 def checked_weights(problem: LateFusionProblem, initial: Sequence[Sequence[npt.ArrayLike]]) -> list[Weights]:
     """`initial` as float64 copies, with every shape checked."""
+    if not isinstance(initial, Sequence) or not all(isinstance(triple, Sequence) for triple in initial):
+        raise TypeError(f"`initial` must be a list over modalities of (V_k, U_k, W_k). Got {initial!r:.80}.")
     if len(initial) != problem.num_modalities or any(len(triple) != 3 for triple in initial):
         raise ValueError(
             f"`initial` must hold one (V_k, U_k, W_k) per modality ({problem.num_modalities}). Got entries of lengths {[len(t) for t in initial]}."
