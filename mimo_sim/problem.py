@@ -76,9 +76,11 @@ def _generalised_solve(cross: FloatArray, moment: FloatArray) -> FloatArray:
     def solved(target: FloatArray) -> FloatArray:
         return np.asarray((target / scale) @ (vectors[:, kept] / values[kept]) @ vectors[:, kept].T / scale)
 
-    basis, _ = np.linalg.qr(scale[:, None] * vectors[:, kept])  # of the range of `moment`
-    least = solved(cross) @ basis @ basis.T
-    return np.asarray(least + solved(cross - least @ moment))  # refined once, as the projection mixes scales
+    null = np.where(np.abs(vectors[:, ~kept]) > TOLERANCE, vectors[:, ~kept], 0.0) / scale[:, None]  # round-off must not couple scales
+    basis, _ = np.linalg.qr(null / np.linalg.norm(null, axis=0))
+    least = solved(cross)
+    least = least - least @ basis @ basis.T
+    return np.asarray(least + solved(cross - least @ moment))  # refined once, as the projection has round-off of its own
 
 
 class LateFusionProblem:
