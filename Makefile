@@ -6,7 +6,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export MPLBACKEND := Agg
 
-.PHONY: figure1 test test-all lint format bench notebooks clean
+.PHONY: figure1 test test-all lint format check bench notebooks clean
 .DEFAULT_GOAL := figure1
 
 figure1: $(VENV)/.core  ## Reproduce Figure 1 into figures/ (and the convergence figure)
@@ -27,6 +27,9 @@ lint: $(VENV)/.dev  ## Style and types, code and notebooks
 format: $(VENV)/.dev  ## Rewrite files in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+check: $(VENV)/.dev  ## Check the claims of the paper and write the ledger into paper_checks/ledger/
+	$(BIN)/mimo-sim check --out paper_checks/ledger
 
 bench: $(VENV)/.dev  ## Measure speed as ratios within one run; writes benchmarks/bench.json
 	$(BIN)/python -m benchmarks.bench

@@ -227,6 +227,44 @@ def theory(
     typer.echo(json.dumps(summary, indent=2))
 
 
+@app.command()
+def check(
+    claim: Annotated[list[str] | None, typer.Option(help="Id of a claim; may be repeated. All claims by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for ledger.json, ledger.md and ledger.html.")] = None,
+    thorough: Annotated[bool, typer.Option("--thorough", help="Draw ten times more cases.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check the claims of arXiv:2511.06686. Exit code 0 when every verdict is the recorded one, 1 when not."""
+    try:
+        import paper_checks
+        from paper_checks import ledger
+    except ModuleNotFoundError as error:
+        raise ValueError(f'`mimo-sim check` needs {error.name}, which is not installed: pip install "mimo_sim[testing]".') from None
+
+    ids = claim or list(paper_checks.discover())
+    with _progress(len(ids), "checking", quiet) as advance:
+        rows = paper_checks.run_claims(ids, thorough=thorough, on_claim=lambda _: advance())
+    command = _command(
+        "check", *(part for name in claim or () for part in ("--claim", name)), *(["--out", out] if out else []), *(["--thorough"] if thorough else [])
+    )
+    if not quiet:
+        _report(
+            [(row.claim.id, str(row.evidence.verdict), f"{row.seconds:.1f}") for row in rows], ("claim", "verdict", "seconds"), "Claims of arXiv:2511.06686"
+        )
+        for row in rows if claim else []:
+            example = row.evidence.counterexample
+            typer.echo(f"\n{row.claim.id}: {row.claim.says}\n  {row.evidence.words}" + (f"\n  {example.case}\n  $ {example.command}" if example else ""))
+    if out is not None:
+        paths = ledger.write(rows, out, command)
+        if not quiet:
+            typer.echo("wrote " + " ".join(map(str, paths)))
+    changed = [row for row in rows if not row.as_recorded]
+    for row in changed:
+        typer.echo(f"{row.claim.id}: recorded '{row.claim.recorded}', found '{row.evidence.verdict}'. {row.evidence.words}", err=True)
+    if changed:
+        raise typer.Exit(1)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from mimo_sim import __version__

@@ -110,6 +110,15 @@ def test_one_version_everywhere() -> None:
     assert re.search(rf"^## {re.escape(ms.__version__)} \(", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
 
 
+def test_the_readme_counts_the_verdicts_of_the_stored_ledger() -> None:
+    import json
+
+    counts = json.loads((ROOT / "paper_checks" / "ledger" / "ledger.json").read_text())["counts"]
+    sentence = f"Of {sum(counts.values())} claims {counts['holds']} hold, {counts['holds under conditions']} hold under conditions, "
+    sentence += f"{counts['refuted']} is refuted and {counts['needs data']} need data."
+    assert sentence in (ROOT / "README.md").read_text()
+
+
 def test_the_stored_summary_is_what_the_figures_were_made_from() -> None:
     import json
 
