@@ -44,6 +44,8 @@ class Claim:
         Kind of evidence.
     recorded : Verdict
         What the check is known to find; `mimo-sim check` fails when it finds something else.
+    false_alarm : str
+        For statistical checks: how often the verdict would change though the claim's truth did not, with other seeds. (With the stored ones, never.)
     """
 
     id: str
@@ -53,6 +55,7 @@ class Claim:
     assumptions: str
     how: How
     recorded: Verdict
+    false_alarm: str = ""
 
 
 @dataclass(frozen=True)

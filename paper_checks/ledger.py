@@ -40,6 +40,7 @@ def as_plain(row: Row) -> dict[str, Any]:
         "source": claim.source,
         "assumptions": claim.assumptions,
         "how": claim.how,
+        "false_alarm": claim.false_alarm,
         "verdict": str(evidence.verdict),
         "recorded": str(claim.recorded),
         "evidence": evidence.words,
@@ -91,7 +92,7 @@ def to_markdown(rows: Sequence[Row], command: str) -> str:
             "",
             f"- **Verdict: {evidence.verdict}.** {evidence.words}",
             f"- Source: {claim.source}. Assumptions: {claim.assumptions}",
-            f"- Evidence: {claim.how}, {row.seconds:.1f} s.",
+            f"- Evidence: {claim.how}, {row.seconds:.1f} s." + (f" False alarms: {claim.false_alarm}" if claim.false_alarm else ""),
             *(f"  - {name}: {_number(value)}" for name, value in evidence.numbers.items()),
         ]
         if noticed := notices(claim.id):
@@ -129,6 +130,7 @@ def _card(row: Row) -> str:
     against = ""
     if example is not None:
         against = f"<h4>Counter-example</h4><p>{html.escape(example.case)}</p><pre>{html.escape(example.command)}</pre>"
+    alarm = f"<br>False alarms: {text['false_alarm']}" if claim.false_alarm else ""
     teeth = f"<br>Notices when, planted on purpose: {html.escape('; '.join(notices(claim.id)))}." if notices(claim.id) else ""
     changed = "" if row.as_recorded else f'<p class="changed">Recorded verdict: {html.escape(str(claim.recorded))}</p>'
     return f"""<article id="{text["id"]}" data-verdict="{evidence.verdict}">
@@ -137,7 +139,7 @@ def _card(row: Row) -> str:
 <p>{html.escape(evidence.words)}</p>
 <details><summary>Evidence: {text["how"]}, {row.seconds:.1f} s</summary>
 <div class="evidence"><div><table>{numbers}</table>{against}
-<p class="source">Source: {text["source"]}<br>Assumptions: {text["assumptions"]}{teeth}</p></div>{_picture(row)}</div></details>
+<p class="source">Source: {text["source"]}<br>Assumptions: {text["assumptions"]}{alarm}{teeth}</p></div>{_picture(row)}</div></details>
 </article>"""
 
 

@@ -61,6 +61,13 @@ def test_every_topic_of_the_paper_has_a_claim() -> None:
     assert all(module.CLAIM.says.endswith(".") and module.CLAIM.source and module.CLAIM.assumptions for module in CLAIMS.values())
 
 
+@pytest.mark.parametrize("name", CLAIMS)
+def test_statistical_checks_state_their_false_alarm_rate(name: str) -> None:
+    claim = CLAIMS[name].CLAIM
+    assert bool(claim.false_alarm) == (claim.how == "statistical")
+    assert not claim.false_alarm or re.search(r"\d", claim.false_alarm)
+
+
 class Outline(HTMLParser):
     """What a browser would need and find."""
 

@@ -81,7 +81,7 @@ def check(draws: int) -> Evidence:
     example = ms.generators.scalar_pair(r, rho)
     code = (
         f"import mimo_sim as ms; p = ms.generators.scalar_pair({r}, {rho}); a, b = (abs(float(c[0, 0])) for c in p.sigma_yx); "
-        f"run = ms.simulate(p, ms.Vanilla(), width=float('inf'), init_scale={SCALE}, steps=400_000, record_every=20); "
+        f"run = ms.simulate(p, ms.Vanilla(), width=float('inf'), init_scale={SCALE}, steps=8_000, record_every=1); "
         f"print('norms', 1 + (a - b) / {1 - rho**2:.6g}, 'signed', ms.theory.time_ratio(p), 'simulated', ms.half_time_ratio(run))"
     )
     return Evidence(
