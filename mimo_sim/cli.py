@@ -106,11 +106,12 @@ def figure1(
     rows = []
     for name in ("vanilla", "mimo"):
         one = summary[name]
-        predicted = f" (predicted {one['predicted_ratio']:.3f})" if name == "vanilla" else ""
+        theory = f"{one['predicted_ratio']:.3f}" if name == "vanilla" else ""
         half = " / ".join(f"{value:,.0f}" if value else "never" for value in one["half_time"])
-        norms = " / ".join(f"{got:.3f} ({law:.3f})" for got, law in zip(one["final_encoder_norm"], one["predicted_final_encoder_norm"], strict=True))
-        rows.append((name, half, f"{one['ratio'] or float('nan'):.3f}{predicted}", norms, f"{one['final_loss_mm']:.0e}"))
-    _report(rows, ("", "half-times, steps", "ratio", "final |W_k| (law)", "f_mm"), f"Medians over {seeds} initialisations")
+        norms, laws = (" / ".join(f"{value:.3f}" for value in one[key]) for key in ("final_encoder_norm", "predicted_final_encoder_norm"))
+        rows.append((name, half, f"{one['ratio'] or float('nan'):.3f}", theory, norms, laws, f"{one['final_loss_mm']:.0e}"))
+    title = f"Half-times in steps and encoder norms, medians over {seeds} initialisations; theory for u0 -> 0"
+    _report(rows, ("", "half-times", "ratio", "theory", "|W_k|", "law", "f_mm"), title)
     typer.echo("wrote " + " ".join(map(str, paths)))
 
 
@@ -206,10 +207,10 @@ def simulate(
     if quiet:
         return
     half, last = ms.half_times(run), run.isel(step=-1)
-    rows = [
-        (str(name), f"{float(half[k]):,.0f}", f"{float(last.encoder_norm[k]):.6g}", f"{float(last.loss_uni[k]):.6g}", f"{float(last.excess_uni[k]):.3g}")
-        for k, name in enumerate(run.modality.values)
-    ]
+    rows = []
+    for k, name in enumerate(run.modality.values):
+        uni = ("", "") if run.attrs["heads"] == "frozen" else (f"{float(last.loss_uni[k]):.6g}", f"{float(last.excess_uni[k]):.3g}")
+        rows.append((str(name), f"{float(half[k]):,.0f}", f"{float(last.encoder_norm[k]):.6g}", *uni))
     loss = f"f_mm {float(run.loss_mm[0]):.6g} -> {float(last.loss_mm):.6g} in {steps:,} steps of {run.attrs['step_size']:.4g}"
     _report(rows, ("modality", "half-time (steps)", "|W_k|", "f_k", "f_k - f_k*"), loss)
     if out is not None:
@@ -224,7 +225,8 @@ def theory(
     from mimo_sim import theory as closed_forms
 
     summary = closed_forms.summary(_load_problem(problem), _method(method, lam, mu, f_star, heads))
-    typer.echo(json.dumps(summary, indent=2))
+    finite = {name: "inf" if value == float("inf") else value for name, value in summary.items()}
+    typer.echo(json.dumps(finite, indent=2, allow_nan=False))
 
 
 @app.command()
@@ -232,18 +234,30 @@ def check(
     claim: Annotated[list[str] | None, typer.Option(help="Id of a claim; may be repeated. All claims by default.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for ledger.json, ledger.md and ledger.html.")] = None,
     thorough: Annotated[bool, typer.Option("--thorough", help="Draw ten times more cases.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="Name the claims and stop.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check the claims of arXiv:2511.06686. Exit code 0 when every verdict is the recorded one, 1 when not."""
-    try:
-        import paper_checks
-        from paper_checks import ledger
-    except ModuleNotFoundError as error:
-        raise ValueError(f'`mimo-sim check` needs {error.name}, which is not installed: pip install "mimo_sim[testing]".') from None
+    """Check the claims of arXiv:2511.06686 (needs the extra `testing`); --out writes the ledger.
 
-    ids = claim or list(paper_checks.discover())
+    Exit code 0 when every verdict is the recorded one, 1 when not.
+    """
+    try:
+        from paper_checks import ledger, runner
+
+        if listing:
+            for name in runner.names():
+                typer.echo(name)
+            return
+        ids = list(runner.discover(claim or None))
+    except ModuleNotFoundError as error:
+        remedy = "reinstall mimo_sim" if str(error.name).startswith("paper_checks") else 'pip install "mimo_sim[testing]"'
+        raise ValueError(f"`mimo-sim check` needs {error.name}, which is not installed: {remedy}.") from None
+    if out is not None and claim and (out / "ledger.json").is_file():
+        lost = {row["id"] for row in json.loads((out / "ledger.json").read_text())["claims"]} - set(ids)
+        if lost:
+            raise ValueError(f"`--out` {out} holds a ledger with {len(lost)} other claims. Choose another folder, or check all claims.")
     with _progress(len(ids), "checking", quiet) as advance:
-        rows = paper_checks.run_claims(ids, thorough=thorough, on_claim=lambda _: advance())
+        rows = runner.run_claims(ids, thorough=thorough, on_claim=lambda _: advance())
     command = _command(
         "check", *(part for name in claim or () for part in ("--claim", name)), *(["--out", out] if out else []), *(["--thorough"] if thorough else [])
     )

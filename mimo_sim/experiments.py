@@ -151,7 +151,7 @@ def convergence(
     *,
     lams: Sequence[float] = (1.0, 10.0, 100.0),
     mu: float = 0.01,
-    init_scale: float = 1e-3,
+    init_scale: float = 0.3,
     steps: int = 400_000,
     step_size: float | None = None,
     seed: int = 0,

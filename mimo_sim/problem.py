@@ -139,6 +139,8 @@ class LateFusionProblem:
         self.dims: tuple[int, ...] = tuple(block.shape[1] for block in cross)
         self.num_modalities: int = len(cross)
         self.output_dim: int = len(cross[0])
+        if isinstance(names, str):
+            raise TypeError(f"`names` must be a sequence of names. Got names={names!r}.")
         self.names: tuple[str, ...] = tuple(names) if names is not None else tuple(f"m{k + 1}" for k in range(len(cross)))
         if len(self.names) != len(cross) or len(set(self.names)) != len(cross):
             raise ValueError(f"`names` must be {len(cross)} different names. Got names={self.names}.")
@@ -190,6 +192,7 @@ class LateFusionProblem:
         y: npt.ArrayLike,
         *,
         center: bool = False,
+        standardize: bool = False,
         names: Sequence[str] | None = None,
     ) -> LateFusionProblem:
         """The problem whose expectations are averages over these samples.
@@ -202,9 +205,14 @@ class LateFusionProblem:
             Targets.
         center : bool
             Subtract the sample means first. The network has no bias, so uncentred moments (the default) describe it as it stands.
+        standardize : bool
+            Centre, then scale every input and output to unit variance (constant ones stay zero). Losses are then of order one, which is what the defaults of
+            lam and mu are meant for: mu is in units of the loss.
         names : sequence of str, optional
             Names of the modalities, when `inputs` is a sequence.
         """
+        if isinstance(inputs, np.ndarray) and inputs.ndim == 2 and len(inputs) == len(np.asarray(y)):
+            raise ValueError(f"`inputs` must hold one array per modality; wrap a single modality in a list. Got one array of shape {inputs.shape}.")
         if isinstance(inputs, Mapping):
             names, inputs = tuple(inputs), tuple(inputs.values())
         target = _finite("y", y)
@@ -216,9 +224,12 @@ class LateFusionProblem:
         for k, x in enumerate(columns):
             if x.ndim != 2 or len(x) != len(target):
                 raise ValueError(f"`inputs[{k}]` must have shape (n, d_k) with n = {len(target)} as in `y`. Got shape {x.shape}.")
-        if center:
+        if center or standardize:
             columns = [x - x.mean(0) for x in columns]
             target = target - target.mean(0)
+        if standardize:
+            columns = [x / np.where(x.std(0) > 0, x.std(0), 1.0) for x in columns]
+            target = target / np.where(target.std(0) > 0, target.std(0), 1.0)
         stacked = np.hstack(columns)
         splits = np.cumsum([x.shape[1] for x in columns])[:-1]
         n = len(target)
@@ -357,6 +368,8 @@ class LateFusionProblem:
     @classmethod
     def load(cls, path: str | Path) -> LateFusionProblem:
         """Read a file written by :meth:`save`."""
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"`path` must be a problem file written by mimo_sim. No file {str(path)!r}.")
         try:
             return cls.from_json(Path(path).read_text())
         except ValueError as error:

@@ -48,6 +48,8 @@ class PreferenceReport:
         :math:`|C_k|`, units of y times units of x_k; the largest is learned first.
     explained : (K,) array
         :math:`tr C_k S_kk^{+} C_k^T`, the part of :math:`E|y|^2` that modality k explains alone.
+    names : tuple of str
+        Names of the modalities.
     """
 
     holds: bool
@@ -55,11 +57,13 @@ class PreferenceReport:
     most_explaining: int
     correlation: FloatArray
     explained: FloatArray
+    names: tuple[str, ...]
 
     def __str__(self) -> str:
-        rows = "\n".join(f"  modality {k}: |C| = {c:.4g}, explains {e:.4g}" for k, (c, e) in enumerate(zip(self.correlation, self.explained, strict=True)))
+        rows = "\n".join(f"  {name}: |C| = {c:.4g}, explains {e:.4g}" for name, c, e in zip(self.names, self.correlation, self.explained, strict=True))
         verdict = "superficial modality preference" if self.holds else "no superficial preference"
-        return f"{verdict}: joint training learns modality {self.first_learned} first, modality {self.most_explaining} explains most\n{rows}"
+        first, most = self.names[self.first_learned], self.names[self.most_explaining]
+        return f"{verdict}: joint training learns {first} first, {most} explains most\n{rows}"
 
 
 def superficial_preference(problem: LateFusionProblem) -> PreferenceReport:
@@ -73,7 +77,7 @@ def superficial_preference(problem: LateFusionProblem) -> PreferenceReport:
     explained = np.array([float(np.sum(best * cross)) for best, cross in zip(problem.unimodal_maps, problem.sigma_yx, strict=True)])
     first, most = int(np.argmax(correlation)), int(np.argmax(explained))
     holds = bool(correlation[first] > correlation[most] and explained[first] < explained[most])
-    return PreferenceReport(holds, first, most, correlation, explained)
+    return PreferenceReport(holds, first, most, correlation, explained, problem.names)
 
 
 # ------------------------------------------------------------------------------------------ joint training: order and times
@@ -480,10 +484,11 @@ def chattering_threshold(problem: LateFusionProblem, lam: float, mu: float) -> f
 
 
 def summary(problem: LateFusionProblem, method: Method) -> dict[str, Any]:
-    """Everything this module predicts for a run, as plain values (None where a formula does not extend to the problem)."""
+    """What this module predicts for a run, as plain values (None where a formula does not extend to the problem or the method; inf stays inf)."""
     report = superficial_preference(problem)
     scalar = problem.output_dim == 1 and problem.num_modalities > 1
     plain = method.lam > 0 and method.heads == "plain"
+    heads: HeadUpdate = method.heads if isinstance(method, MIMO) else "gradient"
     return {
         "superficial_preference": {"holds": report.holds, "first_learned": report.first_learned, "most_explaining": report.most_explaining},
         "correlation": report.correlation.tolist(),
@@ -491,7 +496,8 @@ def summary(problem: LateFusionProblem, method: Method) -> dict[str, Any]:
         "unimodal_optima": problem.unimodal_optima.tolist(),
         "joint_optimum": problem.joint_optimum,
         "time_ratio": time_ratio(problem) if scalar else None,
-        "order_threshold": order_threshold(problem),
+        "order_threshold": order_threshold(problem, method.mu, heads=heads) if method.f_star == "exact" else None,
+        "order_threshold_small_mu": order_threshold(problem, heads=heads) if method.f_star == "exact" else None,
         "final_encoder_norms": None if plain else final_encoder_norms(problem, method).tolist(),
         "default_step_size": default_step_size(problem, method),
     }

@@ -155,4 +155,7 @@ def load(path: str | Path) -> xr.Dataset:
     """Read a file written by :func:`save` into memory."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"`path` must be a trajectory file written by mimo_sim. No file {str(path)!r}.")
-    return xr.load_dataset(path, engine="h5netcdf")
+    try:
+        return xr.load_dataset(path, engine="h5netcdf")
+    except OSError as error:
+        raise ValueError(f"`path` must be a netCDF 4 file written by mimo_sim. {str(path)!r} is not one ({error}).") from None

@@ -21,6 +21,8 @@ class Verdict(StrEnum):
     NEEDS_DATA = "needs data"
 
 
+ORIGINS = {"[MIMO]": "the paper, through a summary of it", "[ZLS]": "Zhang, Latham, Saxe, ICML 2024"}
+
 How = Literal["exact", "property-based", "statistical", "timing", "arithmetic", "not checkable here"]
 
 
@@ -56,6 +58,11 @@ class Claim:
     how: How
     recorded: Verdict
     false_alarm: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Whose statement it is, by its source: of the MIMO paper, of [ZLS] on joint training, or of this project."""
+        return next((name for tag, name in ORIGINS.items() if self.source.startswith(tag)), "a law of this project")
 
 
 @dataclass(frozen=True)

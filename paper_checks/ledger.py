@@ -6,8 +6,11 @@ import base64
 import html
 import io
 import json
+import platform
 from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -38,6 +41,7 @@ def as_plain(row: Row) -> dict[str, Any]:
         "topic": claim.topic,
         "says": claim.says,
         "source": claim.source,
+        "origin": claim.origin,
         "assumptions": claim.assumptions,
         "how": claim.how,
         "false_alarm": claim.false_alarm,
@@ -63,7 +67,11 @@ def counts(rows: Sequence[Row]) -> dict[str, int]:
 
 def to_json(rows: Sequence[Row], command: str) -> str:
     """The ledger as JSON."""
-    body = {"paper": PAPER, "package_version": ms.__version__, "command": command, "counts": counts(rows), "claims": [as_plain(row) for row in rows]}
+    versions = {name: metadata.version(name) for name in ("numpy", "scipy", "torch", "numba", "hypothesis")} | {"python": platform.python_version()}
+    origins = {name: counts([row for row in rows if row.claim.origin == name]) for name in dict.fromkeys(row.claim.origin for row in rows)}
+    stamp = {"date": datetime.now(UTC).date().isoformat(), "versions": versions, "origins": origins}
+    head = {"paper": PAPER, "package_version": ms.__version__, "command": command, **stamp}
+    body = {**head, "counts": counts(rows), "claims": [as_plain(row) for row in rows]}
     return json.dumps(body, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -76,7 +84,8 @@ def to_markdown(rows: Sequence[Row], command: str) -> str:
     lines = [
         f"# The claims of {PAPER}, checked",
         "",
-        f"{len(rows)} claims: " + ", ".join(f"{n} {name}" for name, n in counts(rows).items()) + f". Written by `{command}` with mimo_sim {ms.__version__}.",
+        f"{len(rows)} claims: " + ", ".join(f"{n} {name}" for name, n in counts(rows).items()) + f". Written by `{command}` with mimo_sim {ms.__version__}. "
+        "Statements of the paper are taken from a summary of it; some rows are laws of [ZLS] and of this project, as their sources say.",
         "",
         "| claim | says | verdict |",
         "|---|---|---|",
@@ -91,7 +100,7 @@ def to_markdown(rows: Sequence[Row], command: str) -> str:
             f"{claim.says}",
             "",
             f"- **Verdict: {evidence.verdict}.** {evidence.words}",
-            f"- Source: {claim.source}. Assumptions: {claim.assumptions}",
+            f"- Source: {claim.source} ({claim.origin}). Assumptions: {claim.assumptions}",
             f"- Evidence: {claim.how}, {row.seconds:.1f} s." + (f" False alarms: {claim.false_alarm}" if claim.false_alarm else ""),
             *(f"  - {name}: {_number(value)}" for name, value in evidence.numbers.items()),
         ]
@@ -103,6 +112,8 @@ def to_markdown(rows: Sequence[Row], command: str) -> str:
 
 
 def _number(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_number(part)}" for name, part in value.items())
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ", ".join(map(_number, value)) if isinstance(value, list | tuple) else str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
@@ -139,7 +150,8 @@ def _card(row: Row) -> str:
 <p>{html.escape(evidence.words)}</p>
 <details><summary>Evidence: {text["how"]}, {row.seconds:.1f} s</summary>
 <div class="evidence"><div><table>{numbers}</table>{against}
-<p class="source">Source: {text["source"]}<br>Assumptions: {text["assumptions"]}{alarm}{teeth}</p></div>{_picture(row)}</div></details>
+<p class="source">Source: {text["source"]} ({html.escape(claim.origin)})<br>Assumptions: {text["assumptions"]}{alarm}{teeth}</p></div>
+{_picture(row)}</div></details>
 </article>"""
 
 

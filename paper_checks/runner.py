@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import pkgutil
 import time
@@ -28,11 +29,31 @@ class Row:
         return self.evidence.verdict == self.claim.recorded
 
 
-def discover() -> dict[str, ModuleType]:
-    """Every claim's module by id, in the order of topics (which begin with a number) and files; each has `CLAIM` and `check(draws) -> Evidence`."""
+def names() -> list[str]:
+    """The ids of all claims, from their files' names, without importing them."""
     import paper_checks.claims
 
-    modules = [importlib.import_module(f"paper_checks.claims.{info.name}") for info in pkgutil.iter_modules(paper_checks.claims.__path__)]
+    return sorted(info.name.replace("_", "-") for info in pkgutil.iter_modules(paper_checks.claims.__path__))
+
+
+def discover(ids: Iterable[str] | None = None) -> dict[str, ModuleType]:
+    """The modules of the claims called `ids` (all by default), in the order of topics (which begin with a number) and files.
+
+    Each has `CLAIM` and `check(draws) -> Evidence`.
+
+    Raises
+    ------
+    ValueError
+        If an id is unknown.
+    """
+    known = names()
+    wanted = known if ids is None else list(ids)
+    for name in wanted:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+            hint = f"did you mean {' or '.join(close)}?" if close else "`mimo-sim check --list` names them all."
+            raise ValueError(f"`claim` must be the id of a claim; {hint} Got {name!r}.")
+    modules = [importlib.import_module(f"paper_checks.claims.{name.replace('-', '_')}") for name in wanted]
     modules.sort(key=lambda module: (int(module.CLAIM.topic.split()[0]), module.__name__))
     found = {module.CLAIM.id: module for module in modules}
     for name, module in found.items():
@@ -67,13 +88,8 @@ def run_claims(ids: Iterable[str] | None = None, *, thorough: bool = False, on_c
     ValueError
         If an id is unknown.
     """
-    modules = discover()
-    wanted = list(modules) if ids is None else list(ids)
-    unknown = [name for name in wanted if name not in modules]
-    if unknown:
-        raise ValueError(f"`claim` must be one of {', '.join(modules)}. Got {unknown}.")
     rows = []
-    for name in wanted:
+    for name, module in discover(ids).items():
         on_claim(name)
-        rows.append(run_claim(modules[name], DRAWS * (10 if thorough else 1)))
+        rows.append(run_claim(module, DRAWS * (10 if thorough else 1)))
     return rows

@@ -130,7 +130,7 @@ def test_recorded_verdicts_exit_with_0_and_an_unknown_claim_with_2(monkeypatch: 
         assert (stopped.value.code or 0) == code
     told = capsys.readouterr()
     assert told.out == ""
-    assert "`claim` must be one of" in told.err
+    assert "`claim` must be the id of a claim" in told.err
 
 
 def test_checks_are_the_same_every_time() -> None:

@@ -192,6 +192,9 @@ def rerun(run: xr.Dataset, **changes: Any) -> xr.Dataset:
     """
     from mimo_sim.trajectory import arguments
 
+    unknown = changes.keys() - arguments(run).keys() - {"progress"}
+    if unknown:
+        raise TypeError(f"rerun changes arguments of simulate (for lam or mu: method=MIMO(...)). Got {', '.join(sorted(unknown))}.")
     kwargs = arguments(run) | changes
     if kwargs["initial"] is not None and "initial" not in changes and {"width", "init_scale", "seed"} & changes.keys():
         kwargs["initial"] = None  # a new random start was asked for

@@ -23,6 +23,7 @@ CLAIM = Claim(
     "time-ratio-sign-condition) nor A's (else A is unlearned and learned a second time, much later).",
     how="statistical",
     recorded=Verdict.HOLDS,
+    false_alarm="2 of 44 other sets of seeds gave 'refuted': one median error just above its bound.",
 )
 
 SCALES = (1e-4, 1e-8, 1e-16)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import math
 
+from scipy.stats import wilcoxon
+
 from paper_checks import balance
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
 from paper_checks.statistics import median_interval
@@ -17,7 +19,11 @@ CLAIM = Claim(
     assumptions="The toy under superficial preference, exact f*; balance is the ratio of the encoders' half-times (the paper's accuracy needs data).",
     how="statistical",
     recorded=Verdict.HOLDS,
+    false_alarm="2 of 30 other sets of seeds, each with fresh problems for the whole grid, gave 'refuted': the fall at one mu just missed significance (p = 0.03).",
 )
+
+
+ALPHA = 0.025  # one-sided, as one end of a 95% interval
 
 
 def falls(weak: balance.Cell, strong: balance.Cell) -> list[float]:
@@ -40,8 +46,13 @@ def leads(advised: list[balance.Cell], others: list[balance.Cell]) -> list[float
     return [here[key] - there[key] for key in here if key in there]
 
 
+def p_value(values: list[float]) -> float:
+    """One-sided, of Wilcoxon's signed ranks: that the paired differences are not above zero. 1 if their median is not."""
+    return float(wilcoxon(values, alternative="greater").pvalue) if median_interval(values)[0] > 0 else 1.0
+
+
 def check(draws: int) -> Evidence:
-    """Paired falls of |log ratio| with 95% bootstrap intervals of their medians (each errs in 5%); share of even runs, advised cells against the others."""
+    """Paired falls of |log ratio|: from lam = 1 a signed-rank test for each mu, later no interval below zero; share of even runs, advised cells and others."""
     cells = {(cell.lam, cell.mu): cell for cell in balance.cells(draws)}
     steps = {
         f"mu={mu:g}, lam {a:g} to {b:g}": median_interval(falls(cells[a, mu], cells[b, mu]) or [-math.inf])
@@ -49,12 +60,14 @@ def check(draws: int) -> Evidence:
         for a, b in ((1.0, 10.0), (10.0, 100.0))
     }
     first, second = ([value for name, value in steps.items() if lam in name] for lam in ("lam 1 to", "lam 10 to"))
+    chances = {f"{mu:g}": p_value(falls(cells[1.0, mu], cells[10.0, mu])) for mu in balance.MUS}
     advised = [cell for (lam, mu), cell in cells.items() if lam >= 10 and mu <= 0.1]
     others = [cell for cell in cells.values() if cell not in advised]
-    lead = median_interval(leads(advised, others))
+    paired = leads(advised, others)
+    lead, chance = median_interval(paired), p_value(paired)
     best = max(cells.values(), key=lambda cell: cell.even / max(len(cell.known), 1))
-    from_one, onward = all(low > 0 for _, low, _ in first), all(high >= 0 for _, _, high in second)
-    corner = lead[1] > 0 and best in advised
+    from_one, onward = max(chances.values()) < ALPHA, all(high >= 0 for _, _, high in second)
+    corner = chance < ALPHA and best in advised
     verdict = Verdict.HOLDS if from_one and onward and corner else Verdict.REFUTED
     even = [(sum(cell.even for cell in group), sum(len(cell.known) for cell in group)) for group in (advised, others)]
     code = (
@@ -70,9 +83,11 @@ def check(draws: int) -> Evidence:
         f"cell is lam = {best.lam:g}, mu = {best.mu:g}.",
         {
             "paired fall of |log ratio|, median and 95% interval": steps,
+            "one-sided p of the fall from lam = 1 to 10, by mu": chances,
             "converged runs even, and all converged, advised": even[0],
             "others": even[1],
             "share even per problem, advised minus others, median and 95% interval": lead,
+            "one-sided p of that": chance,
         },
         None if verdict is Verdict.HOLDS else Counterexample("Figure 1's problem over lam", f'python -c "{code}"'),
         functools.partial(balance.draw_ratios, draws),

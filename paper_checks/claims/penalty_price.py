@@ -74,10 +74,12 @@ def check(draws: int) -> Evidence:
             rows.append([plateau(run, level) for run in runs])
     table = np.array(rows)  # (problem, u0, (closed, left, distance))
     spent = table[:, :, 1] - table[:, :, 0]
-    lasting = float(np.mean(spent[:, -1] > LONG * table[:, -1, 0]))
-    left = np.isfinite(spent).all(axis=1)
+    long = spent[:, -1] > LONG * table[:, -1, 0]
+    lasting = float(np.mean(long))
+    left = np.isfinite(spent).all(axis=1) & long  # a plateau that is there, and was left at every u0
     steps = np.diff(np.log(1 / np.array(SCALES)))
-    growth = float(np.median(np.diff(spent[left], axis=1)[:, 1] / np.diff(spent[left], axis=1)[:, 0])) if left.any() else math.nan
+    increments = np.diff(spent[left], axis=1)
+    growth = float(np.median(increments[:, 1] / increments[:, 0])) if left.any() else math.nan
     distance = float(np.median(table[:, -1, 2]))
     scalar = [ms.generators.random_problem((1, 1), seed, "superficial") for seed in range(max(draws // 20, 5))]
     speed = []

@@ -23,6 +23,7 @@ CLAIM = Claim(
     assumptions="True minimum: of the loss that is averaged over the training samples (population minimum where said).",
     how="statistical",
     recorded=Verdict.CONDITIONAL,
+    false_alarm="0 of 30 other sets of seeds changed the verdict; every run with batches of 8 ended below in all of them.",
 )
 
 ROUND_OFF = 1e-12

