@@ -489,6 +489,7 @@ def summary(problem: LateFusionProblem, method: Method) -> dict[str, Any]:
     scalar = problem.output_dim == 1 and problem.num_modalities > 1
     plain = method.lam > 0 and method.heads == "plain"
     heads: HeadUpdate = method.heads if isinstance(method, MIMO) else "gradient"
+    exact = isinstance(method, MIMO) and method.f_star == "exact"
     return {
         "superficial_preference": {"holds": report.holds, "first_learned": report.first_learned, "most_explaining": report.most_explaining},
         "correlation": report.correlation.tolist(),
@@ -496,8 +497,8 @@ def summary(problem: LateFusionProblem, method: Method) -> dict[str, Any]:
         "unimodal_optima": problem.unimodal_optima.tolist(),
         "joint_optimum": problem.joint_optimum,
         "time_ratio": time_ratio(problem) if scalar else None,
-        "order_threshold": order_threshold(problem, method.mu, heads=heads) if method.f_star == "exact" else None,
-        "order_threshold_small_mu": order_threshold(problem, heads=heads) if method.f_star == "exact" else None,
+        "order_threshold": order_threshold(problem, method.mu, heads=heads) if exact else None,
+        "order_threshold_small_mu": order_threshold(problem, heads=heads) if exact else None,
         "final_encoder_norms": None if plain else final_encoder_norms(problem, method).tolist(),
         "default_step_size": default_step_size(problem, method),
     }

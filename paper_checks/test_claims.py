@@ -136,3 +136,22 @@ def test_recorded_verdicts_exit_with_0_and_an_unknown_claim_with_2(monkeypatch: 
 def test_checks_are_the_same_every_time() -> None:
     module = CLAIMS["smoothed-maximum-bounds"]
     assert run_claim(module, 50).evidence.numbers == run_claim(module, 50).evidence.numbers
+
+
+def test_claims_can_be_listed_and_a_slip_is_answered_with_a_guess(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["mimo-sim", "check", "--list"])
+    with pytest.raises(SystemExit):
+        main()
+    assert sorted(capsys.readouterr().out.split()) == sorted(CLAIMS)
+    with pytest.raises(ValueError, match="did you mean twenty-times-headline"):
+        paper_checks.discover(["twenty-times-headlin"])
+
+
+def test_a_part_does_not_overwrite_a_whole_ledger(rows: dict[str, Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger.write([row_of(name, rows) for name in ("smoothed-maximum-bounds", "twenty-times-headline")], tmp_path, "mimo-sim check")
+    before = (tmp_path / "ledger.json").read_bytes()
+    monkeypatch.setattr(sys, "argv", ["mimo-sim", "check", "--claim", "twenty-times-headline", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert (tmp_path / "ledger.json").read_bytes() == before

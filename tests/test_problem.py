@@ -367,3 +367,27 @@ def test_impossible_moments_are_refused_however_they_arise(problem: ms.LateFusio
     explained = problem.y_second_moment - 2 * problem.joint_optimum
     with pytest.raises(ValueError, match="`y_second_moment` is too small"):
         ms.LateFusionProblem(problem.sigma, problem.sigma_yx, explained / factor)
+
+
+def test_standardized_samples_do_not_depend_on_units_or_offsets() -> None:
+    inputs, y = ms.generators.random_problem((2, 3), seed=2, noise_variance=0.1).sample(40, seed=1)
+    plain = ms.LateFusionProblem.from_samples(inputs, y, standardize=True)
+    np.testing.assert_allclose(np.diag(plain.input_moment), 1.0, rtol=1e-12)
+    assert plain.y_second_moment == pytest.approx(1.0)
+    moved = ms.LateFusionProblem.from_samples([100.0 * inputs[0] + 7.0, inputs[1] - 3.0], 1e-3 * y + 5.0, standardize=True)
+    np.testing.assert_allclose(moved.unimodal_optima, plain.unimodal_optima, rtol=1e-9)
+    np.testing.assert_allclose(moved.input_moment, plain.input_moment, atol=1e-12)
+    constant = ms.LateFusionProblem.from_samples([inputs[0], np.ones(40)], y, standardize=True)
+    assert constant.unimodal_optima[1] == pytest.approx(0.5)  # a constant input explains nothing
+
+
+def test_one_array_is_not_taken_for_a_list_of_modalities() -> None:
+    with pytest.raises(ValueError, match="wrap a single modality in a list"):
+        ms.LateFusionProblem.from_samples(np.ones((4, 2)), np.ones(4))  # type: ignore[arg-type]
+
+
+def test_names_must_be_several_and_files_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="`names` must be a sequence of names"):
+        ms.LateFusionProblem([[1.0, 0.0], [0.0, 1.0]], [0.5, 0.5], 1.0, names="ab")
+    with pytest.raises(FileNotFoundError, match="`path` must be a problem file"):
+        ms.LateFusionProblem.load(tmp_path / "nowhere.json")

@@ -521,3 +521,21 @@ def test_unknown_head_updates_are_refused() -> None:
         theory.growth_rates(FIGURE_1, 1.0, 0.1, heads=bad)
     with pytest.raises(ValueError, match="`heads`"):
         theory.order_threshold(FIGURE_1, heads=bad)
+
+
+@pytest.mark.parametrize("method", [ms.MIMO(lam=3.0, mu=0.05), ms.MIMO(lam=3.0, mu=0.05, heads="plain"), ms.MIMO(f_star="zero"), ms.Vanilla()])
+def test_the_summary_repeats_the_functions(method: Method) -> None:
+    problem = ms.generators.superficial_preference()
+    told = ms.theory.summary(problem, method)
+    assert told["time_ratio"] == ms.theory.time_ratio(problem)
+    assert told["default_step_size"] == ms.theory.default_step_size(problem, method)
+    heads: HeadUpdate = method.heads if isinstance(method, ms.MIMO) else "gradient"
+    if isinstance(method, ms.MIMO) and method.f_star == "exact":
+        assert told["order_threshold"] == ms.theory.order_threshold(problem, method.mu, heads=heads)
+        assert told["order_threshold_small_mu"] == ms.theory.order_threshold(problem, heads=heads)
+    else:
+        assert told["order_threshold"] is None
+    if method.heads == "plain" and method.lam > 0:
+        assert told["final_encoder_norms"] is None
+    else:
+        assert told["final_encoder_norms"] == ms.theory.final_encoder_norms(problem, method).tolist()

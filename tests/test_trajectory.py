@@ -219,3 +219,15 @@ def test_half_times_of_a_run_at_other_resolutions() -> None:
     coarse = ms.half_times(ms.simulate(PROBLEM, ms.Vanilla(), record_every=50, **settings))
     assert (coarse >= fine).all()
     assert (coarse < fine + 50).all()
+
+
+def test_a_file_that_is_no_trajectory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run.nc").write_text("not netCDF")
+    with pytest.raises(ValueError, match=r"`path` must be a netCDF 4 file written by mimo_sim. .*run\.nc"):
+        ms.load(tmp_path / "run.nc")
+
+
+def test_rerun_refuses_what_simulate_does_not_take() -> None:
+    run = ms.simulate(ms.generators.superficial_preference(), ms.Vanilla(), steps=2)
+    with pytest.raises(TypeError, match=r"for lam or mu: method=MIMO\(...\)\). Got lam"):
+        ms.rerun(run, lam=3.0)
