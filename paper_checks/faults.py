@@ -167,7 +167,7 @@ FAULTS = [
     Fault(
         "running-maximum",
         "the running minimum keeps the largest loss",
-        ("running-minimum-never-below",),
+        ("running-minimum-underestimates",),
         _replaced(objective, "running_minimum", lambda f: lambda a, b: -f(-objective._as_array(a), -objective._as_array(b))),
     ),
     Fault("engine-sigma-wrong-sign", "the engine weighs the best modality most", ("theorem1-rate", "growth-law"), _set(mu=lambda packed: -packed.mu)),

@@ -19,7 +19,7 @@ CLAIM = Claim(
     assumptions="The toy under superficial preference, exact f*; balance is the ratio of the encoders' half-times (the paper's accuracy needs data).",
     how="statistical",
     recorded=Verdict.HOLDS,
-    false_alarm="2 of 30 other sets of seeds, each with fresh problems for the whole grid, gave 'refuted': the fall at one mu just missed significance (p = 0.03).",
+    false_alarm="2 of 30 other sets of seeds (fresh problems for the whole grid) gave 'refuted': at one mu the fall just missed significance (p = 0.03).",
 )
 
 

@@ -24,7 +24,7 @@ CLAIM = Claim(
     "fixed step size (Figure 1's problem).",
     how="statistical",
     recorded=Verdict.HOLDS,
-    false_alarm="2 of 30 other sets of seeds, each with fresh problems for the whole grid, gave 'refuted': the interval of the fall from mu = 1 to 0.1 reached below 0.",
+    false_alarm="2 of 30 other sets of seeds (fresh problems for the whole grid) gave 'refuted': the interval of mu = 1 to 0.1 reached below 0.",
 )
 
 LAM = 10.0

@@ -46,8 +46,8 @@ def gradient_error() -> float:
 
 
 def check(draws: int) -> Evidence:
-    """Ratios of lower quartiles over interleaved rounds, with 95% bootstrap intervals. Noise only adds, so a "
-    "doubtful measurement is repeated with more rounds."""
+    """Ratios of lower quartiles over interleaved rounds, with 95% bootstrap intervals. Noise only adds, so a
+    doubtful measurement is repeated with more rounds."""
     error = gradient_error()
     for attempt in range(ATTEMPTS):
         rounds = max(draws // 6, 20) * 2**attempt
