@@ -232,12 +232,14 @@ def theory(
 @app.command()
 def check(
     claim: Annotated[list[str] | None, typer.Option(help="Id of a claim; may be repeated. All claims by default.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for ledger.json, ledger.md and ledger.html.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for ledger.json, ledger.md and ledger.html; ./ledger when all claims are checked, none with --claim.")
+    ] = None,
     thorough: Annotated[bool, typer.Option("--thorough", help="Draw ten times more cases.")] = False,
     listing: Annotated[bool, typer.Option("--list", help="Name the claims and stop.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check the claims of arXiv:2511.06686 (needs the extra `testing`); --out writes the ledger.
+    """Check the claims of arXiv:2511.06686 (needs the extra `testing`) and write the ledger.
 
     Exit code 0 when every verdict is the recorded one, 1 when not.
     """
@@ -252,6 +254,7 @@ def check(
     except ModuleNotFoundError as error:
         remedy = "reinstall mimo_sim" if str(error.name).startswith("paper_checks") else 'pip install "mimo_sim[testing]"'
         raise ValueError(f"`mimo-sim check` needs {error.name}, which is not installed: {remedy}.") from None
+    out = Path("ledger") if out is None and not claim else out
     if out is not None and claim and (out / "ledger.json").is_file():
         lost = {row["id"] for row in json.loads((out / "ledger.json").read_text())["claims"]} - set(ids)
         if lost:

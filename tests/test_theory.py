@@ -60,7 +60,7 @@ def test_preference_of_known_problems() -> None:
     equal = theory.superficial_preference(ms.LateFusionProblem([[1, 0], [0, 1]], [1, 1], 2.0))
     assert not equal.holds  # a tie is no preference
     assert not theory.superficial_preference(scalar_pair(2.0, 0.5)).holds
-    assert "learns modality 0 first, modality 1 explains most" in str(theory.superficial_preference(FIGURE_1))
+    assert "learns m1 first, m2 explains most" in str(theory.superficial_preference(FIGURE_1))
 
 
 # ------------------------------------------------------------------------------------------ times of joint training
@@ -479,7 +479,6 @@ def test_summary_holds_what_the_functions_say(method: Method) -> None:
         preference = theory.superficial_preference(problem)
         assert report["superficial_preference"]["holds"] == preference.holds
         assert report["unimodal_optima"] == problem.unimodal_optima.tolist()
-        assert report["order_threshold"] == theory.order_threshold(problem)
         assert report["default_step_size"] == theory.default_step_size(problem, method)
         assert (report["time_ratio"] is None) == (problem.output_dim > 1 or problem.num_modalities < 2)
         assert (report["final_encoder_norms"] is None) == (method == ms.MIMO(heads="plain"))
