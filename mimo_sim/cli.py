@@ -252,7 +252,7 @@ def check(
             return
         ids = list(runner.discover(claim or None))
     except ModuleNotFoundError as error:
-        remedy = "reinstall mimo_sim" if str(error.name).startswith("paper_checks") else 'pip install "mimo_sim[testing]"'
+        remedy = "reinstall mimo_sim" if str(error.name).startswith("paper_checks") else 'pip install -e ".[testing]" in a clone'
         raise ValueError(f"`mimo-sim check` needs {error.name}, which is not installed: {remedy}.") from None
     out = Path("ledger") if out is None and not claim else out
     if out is not None and claim and (out / "ledger.json").is_file():
