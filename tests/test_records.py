@@ -278,3 +278,16 @@ def test_a_diverging_run_ends_with_exit_code_2(tmp_path: Path, monkeypatch: pyte
         command(monkeypatch, "run", "--method", "vanilla", "--lr", "1e12", "--epochs", "1", "--jobs", "1", "--out", str(tmp_path), "--accelerator", "cpu") == 2
     )
     assert "digits/vanilla/seed0: NonFiniteError: training diverged in epoch 0" in capsys.readouterr().err
+
+
+def test_without_a_setting_the_default_one_is_named_in_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[benchmark.Job] = []
+
+    def note(jobs: list[benchmark.Job], *_: Any) -> list[Any]:
+        seen.extend(jobs)
+        return []
+
+    monkeypatch.setattr(benchmark, "execute", note)
+    assert command(monkeypatch, "run", "--dataset", "avmnist", "--method", "vanilla", "--out", str(tmp_path), "--quiet") == 0
+    assert command(monkeypatch, "run", "--dataset", "digits", "--method", "vanilla", "--out", str(tmp_path), "--quiet") == 0
+    assert [(str(job.place), job.data.get("setting")) for job in seen] == [("avmnist-A/vanilla/seed0", "A"), ("digits/vanilla/seed0", None)]

@@ -81,6 +81,7 @@ def run(
 
     import torch
 
+    from mimo_sim import datasets
     from mimo_sim.dynamics.progress import steps_bar
     from mimo_sim.training import benchmark
 
@@ -105,7 +106,8 @@ def run(
         "devices": devices,
     }
     todo: list[benchmark.Job] = []
-    for name in setting or [None]:  # type: ignore[list-item]
+    wanted: list[str | None] = [*setting] if setting else [datasets.get(dataset).default_setting]
+    for name in wanted:
         sizes, training = benchmark.preset(preset, dataset, name)
         facts = sizes | more | ({} if name is None else {"setting": name})
         options = training | common | ({} if epochs is None else {"epochs": epochs})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -48,3 +49,9 @@ class Record:
     downloads: Sequence[Download] = ()
     group: str = "sample"
     settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def default_setting(self) -> str | None:
+        """The named setting that `build` takes when none is given; None where there are none."""
+        setting = inspect.signature(self.build).parameters.get("setting")
+        return None if setting is None else setting.default
