@@ -495,3 +495,12 @@ def test_the_real_data_give_the_measured_figures() -> None:
     pools = {part: set(raw.speech(part)[2]) for part in avmnist.TAKES}
     assert {part: len(names) for part, names in pools.items()} == {"train": 2400, "validation": 300, "test": 300}
     assert len(set.union(*pools.values())) == 3000
+
+
+def test_preparing_a_batch_leaves_the_stored_numbers_alone() -> None:
+    data = datasets.load("digits")
+    stored = [x.clone() for x in data.train.inputs]
+    scaled = replace(data, modalities=tuple(replace(m, scale=2.0, mean=0.5, std=0.25) for m in data.modalities))
+    for x, made in zip(stored, scaled.prepare(data.train.inputs), strict=True):
+        torch.testing.assert_close(made, (x.float() * 2.0 - 0.5) / 0.25)
+    assert all(torch.equal(x, kept) for x, kept in zip(stored, data.train.inputs, strict=True))

@@ -73,7 +73,7 @@ class Dataset:
     def prepare(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Stored inputs of a batch as float32 network inputs."""
         return [
-            (x.float() if m.scale == 1.0 else x.float() * m.scale) if (m.mean, m.std) == (0.0, 1.0) else (x.float() * m.scale - m.mean) / m.std
+            x.float() if (m.scale, m.mean, m.std) == (1, 0, 1) else (x.float() * (m.scale / m.std)).sub_(m.mean / m.std)
             for x, m in zip(inputs, self.modalities, strict=True)
         ]
 
