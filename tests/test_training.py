@@ -21,6 +21,7 @@ from mimo_sim.methods.base import Batch, Forward, Plan, Run
 from mimo_sim.methods.vanilla import Vanilla
 from mimo_sim.training import NonFiniteError, Settings, train
 from mimo_sim.training.encoders import default_encoder, make_encoder
+from mimo_sim.training.run import EVALUATION_NUMBERS
 from tests.networks import SETTINGS, new_run, same, state, tiny, tiny_regression
 
 
@@ -209,7 +210,8 @@ def test_selection_takes_the_best_validation_epoch() -> None:
     assert min(accuracies) < max(accuracies)
 
 
-def test_evaluation_sees_every_sample_once_and_leaves_no_trace() -> None:
+def test_evaluation_sees_every_sample_once_and_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EVALUATION_NUMBERS, "cpu", 256 * (8 * 8 + 5))
     data = tiny(train=300, shapes=((1, 8, 8), (5,)))
     run = new_run(Vanilla(), data)
     batches = list(run.evaluation_batches(data.train))

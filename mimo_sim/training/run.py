@@ -31,6 +31,7 @@ from mimo_sim.objective import check_positive
 from mimo_sim.training import metrics, records
 from mimo_sim.training.encoders import make_encoder
 
+EVALUATION_NUMBERS = {"cpu": 2**20, "cuda": 2**24}  # input numbers per batch of an evaluation: what the cache holds, what fills the device
 Schedule = Literal["step", "cosine", "constant"]
 OptimizerName = Literal["sgd", "adam", "adamw"]
 Precision = Literal["32-true", "bf16-mixed"]
@@ -195,10 +196,10 @@ class TrainingRun:
         s, parameters = self.settings, [p for module in modules for p in module.parameters()]
         optimizer: torch.optim.Optimizer
         if s.optimizer == "sgd":
-            optimizer = torch.optim.SGD(parameters, lr=s.rate(self.epoch), momentum=s.momentum, weight_decay=s.weight_decay, fused=True)
+            optimizer = torch.optim.SGD(parameters, lr=s.rate(self.epoch), momentum=s.momentum, weight_decay=s.weight_decay)
         else:
             kind = torch.optim.Adam if s.optimizer == "adam" else torch.optim.AdamW
-            optimizer = kind(parameters, lr=s.rate(self.epoch), weight_decay=s.weight_decay, fused=True)
+            optimizer = kind(parameters, lr=s.rate(self.epoch), weight_decay=s.weight_decay)
         self._optimizers = [ref for ref in self._optimizers if ref() is not None] + [weakref.ref(optimizer)]
         return optimizer
 
@@ -238,8 +239,7 @@ class TrainingRun:
 
     def evaluation_batches(self, split: Split) -> Iterator[Batch]:
         """Every sample of a split once, in order, nothing dropped; every process sees all of them."""
-        numbers = 2**20 if self.device.type == "cpu" else 2**24  # per batch: what a CPU's cache holds, what fills a GPU
-        size = max(1, numbers // sum(x[0].numel() for x in split.inputs))
+        size = max(1, EVALUATION_NUMBERS.get(self.device.type, 2**24) // sum(x[0].numel() for x in split.inputs))
         for index in torch.split(torch.arange(len(split), device=self.device), size):
             yield self.inputs(split, index)
 
