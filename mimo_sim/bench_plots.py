@@ -1,16 +1,22 @@
-"""Figures of benchmark runs: accuracy against modality gap, and what happened over the epochs. Drawn from finished runs, nothing is trained here."""
+"""Figures of benchmark runs: accuracy against modality gap, grids of hyper-parameters, the epochs. Drawn from finished runs, nothing is trained here."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+import textwrap
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from mimo_sim import methods
 from mimo_sim.plots import DASHES, JOINT_COLOR, MODALITY_COLORS, style
+from mimo_sim.training.comparison import mark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,14 +24,73 @@ if TYPE_CHECKING:
     from mimo_sim.training.benchmark import Finished
     from mimo_sim.training.comparison import Row
 
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-COLORS = (JOINT_COLOR, *MODALITY_COLORS)
 CURVES = ("vanilla", "linear_scalarization", "mimo", "unimodal")  # in the per-epoch figure unless asked otherwise
-MOST_CURVES = len(COLORS)
+REFERENCES = CURVES[:2]
+COLORS = (JOINT_COLOR, *MODALITY_COLORS)
+MARKERS = ("o", "s", "^", "D", "v")  # of methods, as given
+VARIANTS = ("P", "X", "<", ">", "p", "*", "h", "d")  # of methods with other hyper-parameters
+FILLS = ("full", "none", "left")
+MOST_CURVES = 7
+WIDTH = 0.06  # inches of a letter in a legend
+FAR = 15.0  # points of accuracy below the best: such runs have failed, and are named instead of drawn
+WIDE = 2.5  # bars that would stretch a panel by more than this are cut
+
+Look = dict[str, Any]
+
+
+def looks(names: Sequence[str]) -> dict[str, Look]:
+    """Colour and marker of runs by name, ``method`` or ``method-key=value...``.
+
+    Both belong to a method, whatever else is shown: no two registered ones share both. Its variants have its colour, and markers by their order among `names`.
+    """
+    order = [*CURVES, *(name for name in methods.available() if name not in CURVES)]
+    found, used = {}, Counter[str]()
+    for name in sorted(set(names)):
+        base = name.partition("-")[0]
+        place = order.index(base) if base in order else len(COLORS) * (len(MARKERS) - 1) + zlib.crc32(base.encode()) % len(COLORS)
+        color = COLORS[place % len(COLORS)]
+        if name == base:
+            marker, fill = MARKERS[place // len(COLORS) % len(MARKERS)], FILLS[0]
+        else:
+            marker, fill = VARIANTS[used[color] % len(VARIANTS)], FILLS[used[color] // len(VARIANTS) % len(FILLS)]
+            used[color] += 1
+        found[name] = {"color": color, "marker": marker, "fillstyle": fill}
+    return found
+
+
+def front(points: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Names of the points (gap, accuracy) that no other one beats: at most the gap and at least the accuracy, and not the same; by rising gap."""
+    free = [name for name, p in points.items() if not any(q != p and q[0] <= p[0] and q[1] >= p[1] for q in points.values())]
+    return sorted(free, key=points.__getitem__)
+
+
+def grids(runs: Sequence[Finished]) -> dict[str, dict[str, dict[str, Any]]]:
+    """The grids among runs: ``method-key-key`` -> name of each run -> the values it was given. At least three runs, and a number that varies, make a grid."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for run in runs:
+        config = run.result["config"]
+        given = {key: value for key, value in config["hyper"].items() if f"-{key}=" in run.method}
+        if given:
+            found.setdefault("-".join([config["method"], *given]), {})[run.method] = given
+    return {name: members for name, members in found.items() if len(members) > 2 and _axes(members)[0] is not None}
+
+
+def _axes(grid: Mapping[str, Mapping[str, Any]]) -> tuple[str | None, list[str]]:
+    """The first number that varies over a grid, and the other keys that vary."""
+    (first, *_) = grid.values()
+    varying = [key for key in first if len({str(values[key]) for values in grid.values()}) > 1]
+    along = next((key for key in varying if all(_rank(values[key])[0] == 0 for values in grid.values())), None)
+    return along, [key for key in varying if key != along]
+
+
+def _rank(value: Any) -> tuple[int, float, str]:
+    """Numbers by size, then all else by its words."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return (0, float(value), "") if number else (1, 0.0, str(value))
 
 
 def draw_all(runs: Sequence[Finished], rows: Sequence[Row], curves: Sequence[str] | None = None) -> Iterator[tuple[str, Figure]]:
-    """(file stem, figure) of every data set's figures.
+    """(file stem, figure) of every data set's figures. A grid has one of its own; of its runs the best on validation is in the one of epochs too.
 
     Parameters
     ----------
@@ -40,105 +105,205 @@ def draw_all(runs: Sequence[Finished], rows: Sequence[Row], curves: Sequence[str
     ValueError
         If none of the runs is of the methods named in `curves`.
     """
+    seen = looks([run.method for run in runs])
     for dataset in dict.fromkeys(run.dataset for run in runs):
         here = [run for run in runs if run.dataset == dataset]
         mine = [row for row in rows if row.dataset == dataset]
-        if any(row.figure == "gap/probe" for row in mine) and any(row.figure == "accuracy" for row in mine):
-            yield f"{dataset}-gap", draw_gap(mine)
         names = dict.fromkeys(run.method for run in here)
-        wanted = [name for name in names if any(name == one or name.startswith(f"{one}-") for one in curves or CURVES)]
+        found = grids(here)
+        apart = {name for members in found.values() for name in members}
+        if {"gap/probe", "accuracy"} <= {row.figure for row in mine}:
+            if not found or set(names) - apart - {*REFERENCES}:
+                yield f"{dataset}-gap{mark(rows)}", draw_gap([row for row in mine if row.method not in apart], seen)
+            for name, members in found.items():
+                yield f"{dataset}-{name}{mark(rows)}", draw_grid(mine, members, seen)
+        wanted = [name for one in curves or CURVES for name in names if name == one]
+        best = {max(members, key=lambda m: np.mean([_score(run) for run in here if run.method == m])) for members in found.values()}
+        wanted += [name for one in curves or CURVES for name in names if name.startswith(f"{one}-") and (curves or name not in apart - best)]
         if curves and not wanted:
             raise ValueError(f"`curves` must name methods among {tuple(names)}. Got {tuple(curves)}.")
-        yield f"{dataset}-epochs", draw_epochs([run for run in here if run.method in (wanted or list(names))[:MOST_CURVES]])
+        yield f"{dataset}-epochs", draw_epochs(here, wanted or list(names), seen)
 
 
-def draw_gap(rows: Sequence[Row]) -> Figure:
-    """Joint test accuracy against the modality gap of linear probes, one mark per method, bars over seeds, and the methods that none beats in both.
+def _score(run: Finished) -> float:
+    """How good a run is on validation."""
+    figures = run.figures("validation")
+    return figures["accuracy"] if "accuracy" in figures else -figures["mse"]
+
+
+def _limits(means: Sequence[float], halves: Sequence[float]) -> tuple[float, float]:
+    """Ends of an axis that holds all bars, or, where that would leave the means too little room, the means."""
+    margin = max(1.0, 0.15 * (max(means) - min(means)))
+    low, high = min(means) - margin, max(means) + margin
+    ends = [m - h for m, h in zip(means, halves, strict=True)], [m + h for m, h in zip(means, halves, strict=True)]
+    spread = max(*ends[1], high) - min(*ends[0], low)
+    return (min(*ends[0], low) - 0.02 * spread, max(*ends[1], high) + 0.02 * spread) if spread <= WIDE * (high - low) else (low, high)
+
+
+def _trade_off(rows: Sequence[Row], shown: Mapping[str, Look], handles: Sequence[Line2D], title: str) -> tuple[Axes, dict[str, tuple[float, float]]]:
+    """The panel of accuracy against gap with its legend outside: axes, and points (gap, accuracy) in percent by name."""
+    found = {(row.method, row.figure): row for row in rows}
+    least = max(found[m, "accuracy"].mean for m in shown) - FAR / 100
+    failed = [f"{m} ({100 * found[m, 'accuracy'].mean:.1f} %)" for m in shown if found[m, "accuracy"].mean < least]
+    handles = [handle for handle in handles if (row := found.get((str(handle.get_label()), "accuracy"))) is None or row.mean >= least]
+    shown = {m: look for m, look in shown.items() if found[m, "accuracy"].mean >= least}
+    points = {m: (round(100 * found[m, "gap/probe"].mean, 9), round(100 * found[m, "accuracy"].mean, 9)) for m in shown}  # so that equal counts are equal
+    halves = {m: [0 if math.isnan(h) else 100 * h for h in (found[m, "gap/probe"].half_width, found[m, "accuracy"].half_width)] for m in shown}
+    best = front(points)
+    ring = Line2D([], [], color="0.75", lw=1.0, marker="o", ms=9, mfc="none", mec="0.45", label="none shown is better in both")
+    width = 6.2 + WIDTH * max(len(str(handle.get_label())) for handle in (*handles, ring))
+    words = f"not drawn, over {FAR:g} points below the best: {', '.join(failed)}" if failed else ""
+    lines = textwrap.wrap(words, int((width - 0.8) / WIDTH), break_on_hyphens=False)
+    low = 0.75 + 0.14 * len(lines)
+    height = max(4.2, 0.185 * (len(handles) + 2) + 0.9) + low - 0.75
+    figure = Figure(figsize=(width, height))
+    ax = figure.add_axes((0.7 / width, low / height, 4.7 / width, 1 - (low + 0.35) / height))
+    ax.plot(*zip(*(points[m] for m in best), strict=True), color="0.75", lw=1.0, zorder=1, marker="o", ms=13, mfc="none", mec="0.45")
+    cut = []
+    for axis, name in enumerate(("horizontal", "vertical")):
+        ends = _limits([p[axis] for p in points.values()], [h[axis] for h in halves.values()])
+        ax.set(**{f"{'xy'[axis]}lim": ends})
+        beyond = any(not ends[0] <= points[m][axis] + sign * halves[m][axis] <= ends[1] for m in shown for sign in (-1, 1))
+        cut += [name] * beyond
+        for m, look in shown.items():
+            bar: dict[str, Any] = {f"{'xy'[axis]}err": halves[m][axis], "ecolor": look["color"], "alpha": 0.15 if beyond else 0.4}
+            ax.errorbar(*points[m], **bar, fmt="none", elinewidth=0.6, zorder=2)
+    for m, look in shown.items():
+        ax.plot(*points[m], **look, ms=6, ls="", zorder=3)
+    seeds = sorted({found[m, "accuracy"].n for m in shown})
+    bars = f"bars: 95 % interval over {' or '.join(map(str, seeds))} seeds" if seeds != [1] else "one seed"
+    lines.insert(0, bars + (f"; the {' and '.join(cut)} ones go on beyond the panel" if cut else ""))
+    figure.text(0.7 / width, 0.1 / height, "\n".join(lines), fontsize=7.5, color="0.3")
+    ax.set(xlabel="modality gap: largest - smallest probe accuracy (points)", ylabel=f"joint {rows[0].split} accuracy (%)")
+    ax.set_title(f"{rows[0].dataset}, {rows[0].split} split")
+    place = (5.6 / width, 1 - 0.3 / height)
+    figure.legend(handles=[*handles, ring], loc="upper left", bbox_to_anchor=place, title=title, title_fontsize=7.5, alignment="left", fontsize=7.5)
+    return ax, points
+
+
+def _handle(label: str, look: Look, **line: Any) -> Line2D:
+    return Line2D([], [], **({"ls": "", "ms": 6} | look | line), label=label)  # type: ignore[arg-type]
+
+
+def draw_gap(rows: Sequence[Row], seen: Mapping[str, Look]) -> Figure:
+    """Joint accuracy against the modality gap of linear probes: one mark per method, bars over seeds, and the methods that none beats in both.
 
     Parameters
     ----------
     rows : sequence of Row
         Of one data set.
+    seen : mapping
+        Of :func:`looks`.
     """
-    found = {(row.method, row.figure): row for row in rows}
-    methods = sorted({row.method for row in rows if (row.method, "gap/probe") in found}, key=lambda m: -found[m, "accuracy"].mean)
-    points = {m: (100 * found[m, "gap/probe"].mean, 100 * found[m, "accuracy"].mean) for m in methods}
+    heights = {row.method: row.mean for row in rows if row.figure == "accuracy"}
+    shown = {m: seen[m] for m in sorted(heights, key=lambda m: -heights[m]) if any((row.method, row.figure) == (m, "gap/probe") for row in rows)}
     with style():
-        figure = Figure(figsize=(8.4, max(4.2, 0.19 * len(methods) + 1.2)))
-        ax = figure.add_axes((0.09, 0.13, 0.55, 0.78))
-        front = sorted(p for p in points.values() if not any(q != p and q[0] <= p[0] and q[1] >= p[1] for q in points.values()))
-        gaps, heights = zip(*front, strict=True)
-        ax.plot(gaps, heights, color="0.75", lw=1.0, zorder=1, marker="o", ms=13, mfc="none", mec="0.55", label="no method is better in both")
-        for i, method in enumerate(methods):
-            x, y = points[method]
-            bars = [0 if math.isnan(h) else 100 * h for h in (found[method, "gap/probe"].half_width, found[method, "accuracy"].half_width)]
-            color, marker = COLORS[i % len(COLORS)], MARKERS[i // len(COLORS) % len(MARKERS)]
-            ax.errorbar(x, y, bars[1], bars[0], color=color, marker=marker, ms=6, ls="", elinewidth=0.7, alpha=0.9, label=method, zorder=2)
-        limits = []
-        for values in zip(*points.values(), strict=True):  # marks, not bars, fill the panel
-            margin = max(1.0, 0.15 * (max(values) - min(values)))
-            limits.append((min(values) - margin, max(values) + margin))
-        ax.set(xlim=limits[0], ylim=limits[1])
-        seeds = sorted({found[m, "accuracy"].n for m in methods})
-        ax.set(xlabel="modality gap: largest - smallest probe accuracy (points)", ylabel="joint test accuracy (%)", title=rows[0].dataset)
-        handles, labels = ax.get_legend_handles_labels()
-        legend_title = f"by accuracy; bars: 95 % interval over {' or '.join(map(str, seeds))} seed{'' if seeds == [1] else 's'}"
-        figure.legend(handles, labels, loc="upper left", bbox_to_anchor=(0.655, 0.92), title=legend_title, title_fontsize=7.5, alignment="left", fontsize=7.5)
-    return figure
+        ax, _ = _trade_off(rows, shown, [_handle(m, look) for m, look in shown.items()], "by accuracy")
+    return ax.figure  # type: ignore[return-value]
 
 
-def _curve(runs: Sequence[Finished], column: str) -> np.ndarray | None:
-    """Mean over seeds of a column, as far as every run has it; None where it is missing."""
-    given = [table[column] for run in runs if column in (table := run.table())]
-    if len(given) < len(runs):
-        return None
-    return np.mean([values[: min(map(len, given))] for values in given], axis=0)  # type: ignore[no-any-return]
+def draw_grid(rows: Sequence[Row], grid: Mapping[str, Mapping[str, Any]], seen: Mapping[str, Look]) -> Figure:
+    """Accuracy against modality gap over a grid of hyper-parameters: a line along one of them, a colour for each value of the others.
 
-
-def _draw(ax: Axes, values: np.ndarray | None, scale: float, **line: object) -> None:
-    if values is not None and np.isfinite(values).any():
-        shown = np.isfinite(values)
-        ax.plot(np.arange(1, len(values) + 1)[shown], scale * values[shown], **line)  # type: ignore[arg-type]
-
-
-def draw_epochs(runs: Sequence[Finished]) -> Figure:
-    """Validation accuracy (regression: loss), uni-modal accuracy and MIMO's weights sigma against the epoch: means over seeds.
-
-    The uni-modal readings are linear probes where they were fitted during training, else the method's own heads, else the split joint head.
+    Parameters
+    ----------
+    rows : sequence of Row
+        Of one data set; joint training and linear scalarization are shown beside the grid where they are there.
+    grid : mapping
+        One of :func:`grids`.
+    seen : mapping
+        Of :func:`looks`.
     """
-    methods = list(dict.fromkeys(run.method for run in runs))
+    along, others = _axes(grid)
+    assert along is not None
+    lines: dict[str, list[str]] = {}
+    for name, values in sorted(grid.items(), key=lambda item: [_rank(item[1][key]) for key in (*others, along)]):
+        lines.setdefault(", ".join(f"{key} = {values[key]}" for key in others), []).append(name)
+    steps = sorted({grid[name][along] for name in grid})
+    marker = {value: (*MARKERS, *VARIANTS)[i % (len(MARKERS) + len(VARIANTS))] for i, value in enumerate(steps)}
+    colors = dict(zip(lines, mpl.colormaps["viridis"](np.linspace(0.0, 0.88, len(lines))), strict=True))
+    references = {name: seen[name] | {"fillstyle": "none"} for name in REFERENCES if any(row.method == name for row in rows)}
+    shown = {m: {"color": colors[line], "marker": marker[grid[m][along]]} for line, members in lines.items() for m in members}
+    handles = [_handle(line, {"color": color}, ls="-") for line, color in colors.items() if line]
+    handles += [_handle(f"{along} = {value}", {"color": "0.3", "marker": shape}) for value, shape in marker.items()]
+    handles += [_handle(name, look) for name, look in references.items()]
+    with style():
+        ax, points = _trade_off(rows, shown | references, handles, f"{next(iter(grid)).partition('-')[0]}, lines along {along}")
+        for line, members in lines.items():
+            ax.plot(*np.array([points[m] for m in members if m in points]).reshape(-1, 2).T, color=colors[line], lw=1.2, alpha=0.8, zorder=2)
+    return ax.figure  # type: ignore[return-value]
+
+
+def _curve(tables: Sequence[Mapping[str, list[float]]], column: str) -> np.ndarray | None:
+    """Mean over seeds of a column, as far as every run has it; None where it is missing or empty."""
+    given = [table[column] for table in tables if column in table]
+    if len(given) < len(tables):
+        return None
+    values = np.mean([one[: min(map(len, given))] for one in given], axis=0)
+    return values if np.isfinite(values).any() else None
+
+
+def draw_epochs(runs: Sequence[Finished], wanted: Sequence[str], seen: Mapping[str, Look]) -> Figure:
+    """Validation accuracy (regression: loss), uni-modal accuracy and MIMO's weights sigma against the epoch: means over seeds, a colour and marker per method.
+
+    Uni-modal accuracy has a panel for each definition: linear probes where all were probed during training, else the methods' own heads and the split joint
+    head, each with the methods that have it.
+
+    Parameters
+    ----------
+    runs : sequence of Finished
+        Of one data set.
+    wanted : sequence of str
+        Methods; the first few are drawn.
+    seen : mapping
+        Of :func:`looks`.
+    """
+    shown = list(wanted)[:MOST_CURVES]
+    tables = {method: [run.table() for run in runs if run.method == method] for method in shown}
     names: list[str] = runs[0].result["data"]["modalities"]
     classify = "accuracy" in runs[0].result["metrics"]["test"]
-    what, scale = ("accuracy", 100.0) if classify else ("loss", 1.0)
-    unit = "accuracy (%)" if classify else "loss"
-    kinds = ("probe", "heads", "sliced")
-    used: set[str] = set()
+    what, scale, unit = ("accuracy", 100.0, "accuracy (%)") if classify else ("loss", 1.0, "loss")
+    words = {"probe": "linear probe", "heads": "own heads", "sliced": "split joint head"}
+
+    def panel(title: str, label: str, scale: float, *columns: str) -> tuple[str, str, float, dict[str, list[np.ndarray | None]]]:
+        return title, label, scale, {m: [_curve(tables[m], column) for column in columns] for m in shown}
+
+    alone = [panel(f"alone: {how}", f"uni-modal validation {unit}", scale, *(f"validation_{k}_{what}_{n}" for n in names)) for k, how in words.items()]
+    if not any(one is None for curves in alone[0][3].values() for one in curves):
+        alone = alone[:1]
+    panels = [panel("joint", f"joint validation {unit}", scale, f"validation_{what}"), *alone]
+    panels += [panel(r"weights $\sigma_k$", r"mean weight $\sigma_k$", 1.0, *(f"sigma_{name}" for name in names))]
+    panels = [one for one in panels if any(curve is not None for curves in one[3].values() for curve in curves)]
+    width = 3.5 * len(panels)
+    columns = max(1, int((width - 1.7) / (0.6 + WIDTH * max(map(len, shown)))))
+    height = 4.1 + 0.17 * max(-(-len(shown) // columns), len(names))
+    left, right, low = 0.6 / width, 1 - 0.1 / width, 1 - 3.3 / height
+    margins = {"left": left, "right": right, "top": 1 - 0.35 / height, "bottom": low, "wspace": 0.25}
     with style():
-        figure = Figure(figsize=(10.4, 4.2))
-        axes = figure.subplots(1, 3, gridspec_kw={"left": 0.06, "right": 0.99, "top": 0.9, "bottom": 0.35, "wspace": 0.25})
-        for i, method in enumerate(methods):
-            mine, color = [run for run in runs if run.method == method], COLORS[i % len(COLORS)]
-            _draw(axes[0], _curve(mine, f"validation_{what}"), scale, color=color, label=method)
-            for k, name in enumerate(names):
-                columns = {kind: _curve(mine, f"validation_{kind}_{what}_{name}") for kind in kinds}
-                kind = next((kind for kind in kinds if columns[kind] is not None), None)
-                if kind is not None:
-                    used.add(kind)
-                    _draw(axes[1], columns[kind], scale, color=color, ls=DASHES[k % len(DASHES)], marker=MARKERS[kinds.index(kind)], ms=2.5)
-                _draw(axes[2], _curve(mine, f"sigma_{name}"), 1.0, color=color, ls=DASHES[k % len(DASHES)])
-        words = {"probe": "circles: linear probe", "heads": "squares: own heads", "sliced": "triangles: split joint head"}
-        axes[0].set(ylabel=f"joint validation {unit}", title=f"(a) {runs[0].dataset}: joint")
-        axes[1].set(ylabel=f"uni-modal validation {unit}", title="(b) Each modality alone")
-        axes[2].set(ylabel=r"mean weight $\sigma_k$", title=r"(c) Weights $\sigma_k$", ylim=(-0.02, 1.02))
-        if not axes[2].lines:
-            axes[2].text(0.5, 0.5, "no method shown has such weights", ha="center", va="center", transform=axes[2].transAxes, fontsize=8, color="0.4")
-        for ax in axes:
-            ax.set_xlabel("epoch")
-            ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5, integer=True))
+        figure = Figure(figsize=(width, height))
+        (axes,) = figure.subplots(1, len(panels), squeeze=False, gridspec_kw=margins)
+        for letter, ax, (title, label, factor, curves) in zip("abcde", axes, panels, strict=False):
+            for method, values in curves.items():
+                for k, one in enumerate(values):
+                    if one is not None:
+                        epochs = np.flatnonzero(np.isfinite(one))
+                        dash = DASHES[k % len(DASHES)]
+                        ax.plot(epochs + 1, factor * one[epochs], **seen[method], ls=dash, lw=1.3, ms=4.5, markevery=max(1, len(epochs) // 6))
+            ax.set(title=f"({letter}) {title}", xlabel="epoch", ylabel=label)
+            ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5, integer=True, min_n_ticks=1))
+        middle = [ax for ax in axes if "alone" in ax.get_title("left")]
+        for ax in middle:  # one scale: only so can two definitions be told apart
+            ax.set_ylim(min(one.get_ylim()[0] for one in middle), max(one.get_ylim()[1] for one in middle))
+        if "sigma" in axes[-1].get_ylabel():
+            axes[-1].set_ylim(-0.02, 1.02)
+        seeds = " or ".join(map(str, sorted({len(one) for one in tables.values()})))
+        more = f"; {len(shown)} of {len(wanted)}, `--curves` names others" if len(wanted) > len(shown) else ""
+        legend: dict[str, Any] = {"fontsize": 7.5, "title_fontsize": 7.5, "alignment": "left"}
+        handles = [_handle(m, seen[m], ls="-") for m in shown]
+        place = (left - 0.1 / width, low - 0.45 / height)
         figure.legend(
-            *axes[0].get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0.05, 0.22), ncols=4, fontsize=7.5, title="methods", alignment="left"
+            handles=handles, loc="upper left", bbox_to_anchor=place, ncols=columns, title=f"{runs[0].dataset}, seeds averaged: {seeds}{more}", **legend
         )
-        lines = [mpl.lines.Line2D([], [], color="0.3", ls=DASHES[k % len(DASHES)], label=name) for k, name in enumerate(names)]
-        figure.legend(handles=lines, loc="upper right", bbox_to_anchor=(0.99, 0.22), title="modality", fontsize=7.5, alignment="left")
-        figure.text(0.38, 0.02, "; ".join(words[kind] for kind in kinds if kind in used), fontsize=7.5, color="0.3")
+        lines = [Line2D([], [], color="0.3", ls=DASHES[k % len(DASHES)], label=name) for k, name in enumerate(names)]
+        figure.legend(handles=lines, loc="upper right", bbox_to_anchor=(right, low - 0.45 / height), title="modality", handlelength=3, **legend)
     return figure

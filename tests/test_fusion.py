@@ -463,6 +463,7 @@ def small_studies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fusion, "early_study", lambda lams, rhos, **kwargs: study([0.0, 2.0], [-0.3, 0.0, 0.3], **(kwargs | {"init_scale": 1e-3})))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_studies")
 def test_the_command_writes_figures_and_strict_json(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     import warnings

@@ -185,6 +185,7 @@ def test_problems_take_sizes_in_every_form() -> None:
             simplest(problems(**arguments))
 
 
+@pytest.mark.usefixtures("dynamic_sizes")
 @given(st.data())
 def test_methods_and_weights_keep_their_promises(data: st.DataObject) -> None:
     problem = data.draw(problems())

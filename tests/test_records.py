@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
+import hypothesis.strategies as st
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
-from mimo_sim import bench_plots, datasets, methods
+from mimo_sim import bench_plots, datasets, methods, plots
 from mimo_sim.cli import main
 from mimo_sim.errors import NonFiniteError
 from mimo_sim.training import benchmark, comparison, train
-from tests.networks import SETTINGS, tiny, tiny_regression
+from tests.networks import SETTINGS, new_run, tiny, tiny_regression
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +101,29 @@ def test_plans_give_hyper_parameters_to_the_methods_that_take_them() -> None:
     assert {job.method for job in every} == set(methods.available())
 
 
+def test_all_means_all_that_are_defined_for_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = {job.method for job in benchmark.plan("synthetic", ["all"], [0], {"epochs": 1})}
+    assert {"vanilla", "mimo", "unimodal", "mgda"} <= line
+    assert line == {name for name in methods.available() if not methods.get(name).needs_classes} < set(methods.available())
+    with pytest.raises(ValueError, match=r"method 'ogm' is defined for classification\. Got regression \(synthetic\)\."):
+        benchmark.plan("synthetic", ["all", "ogm"], [0], {"epochs": 1})
+    one = replace(datasets.get("digits"), modalities={"top": (40,)})
+    monkeypatch.setattr(datasets, "get", lambda name: one)
+    few = {job.method for job in small_plan("all", seeds=1)}
+    assert few == {name for name in methods.available() if methods.get(name).min_modalities == 1} < set(methods.available())
+    with pytest.raises(ValueError, match=r"method 'ogm' needs at least 2 and any number of modalities\. Got 1 \(digits\)\."):
+        small_plan("ogm")
+
+
+@pytest.mark.parametrize("name", methods.available())
+def test_a_run_refuses_regression_exactly_where_the_plan_does(name: str) -> None:
+    if name in benchmark.unfit("synthetic"):
+        with pytest.raises(ValueError, match=rf"method '{name}' is defined for classification\. Got regression \(line\)\."):
+            new_run(methods.create(name), tiny_regression())
+    else:
+        assert len(train(name, tiny_regression(), epochs=1, **SETTINGS).table)
+
+
 @pytest.mark.parametrize(
     ("names", "more", "error", "words"),
     [
@@ -108,9 +139,8 @@ def test_bad_plans_are_refused_before_anything_runs(names: list[str], more: dict
         small_plan(*names, **more)
 
 
-def test_presets_know_the_settings() -> None:
-    assert benchmark.preset("cpu", "avmnist", "A") == ({"train_size": 5000, "validation_size": 1000, "test_size": 2000}, {"epochs": 12})
-    assert benchmark.preset("cpu", "avmnist", "D")[0]["train_size"] == 15000
+def test_presets_know_the_data_sets() -> None:
+    assert benchmark.preset("cpu", "avmnist") == ({"train_size": 5000, "validation_size": 1000, "test_size": 2000}, {"epochs": 12})
     assert benchmark.preset("cpu", "synthetic") == ({}, {"epochs": benchmark.FALLBACK_EPOCHS})
     with pytest.raises(ValueError, match="`preset` must be one of"):
         benchmark.preset("gpu", "avmnist")
@@ -182,6 +212,21 @@ def test_tables_as_markdown_and_csv(results: Path) -> None:
     )
 
 
+def test_either_split_can_be_summed_up(results: Path) -> None:
+    runs = benchmark.read(results)
+    found = {split: comparison.summary(runs, split=split) for split in benchmark.SPLITS}
+    assert comparison.summary(runs) == found["test"] != found["validation"]
+    for split, rows in found.items():
+        stored = [run.result["metrics"][split]["unimodal"]["probe"]["m2"] for run in runs if run.method == "mimo"]
+        (row,) = (row for row in rows if (row.method, row.figure) == ("mimo", "probe/m2"))
+        assert (row.split, row.mean) == (split, comparison.interval(stored)[0])
+        assert comparison.markdown(rows).startswith(f"## digits: {split} split, in %")
+        assert {r["split"] for r in csv.DictReader(comparison.comma_separated(rows).splitlines())} == {split}
+        assert f"digits-gap{'-validation' * (split == 'validation')}" in dict(bench_plots.draw_all(runs, rows))
+    with pytest.raises(ValueError, match=r"`split` must be one of \('validation', 'test'\)\. Got 'train'\."):
+        comparison.summary(runs, split="train")
+
+
 def test_losses_of_regression_are_not_shown_in_percent(tmp_path: Path) -> None:
     result = train("vanilla", tiny_regression(), epochs=1, folder=tmp_path / "line" / "vanilla" / "seed0", **SETTINGS)
     ((title, header, (row,)),) = comparison.tables(comparison.summary(benchmark.read(tmp_path)))
@@ -198,18 +243,179 @@ def test_a_baseline_that_is_not_there_is_refused(results: Path) -> None:
     assert comparison.summary([run for run in runs if run.method != "vanilla"])  # nothing to compare with, but something to show
 
 
+# ------------------------------------------------------------------------------------------ figures
+
+
+def look(**parts: Any) -> tuple[str, ...]:
+    return tuple(map(str, parts.values()))
+
+
+def a_row(method: str, figure: str, mean: float, half_width: float = 0.001) -> comparison.Row:
+    return comparison.Row("digits", "test", method, figure, 3, mean, half_width, 0, math.nan, math.nan)
+
+
+def looks_of(figure: Figure) -> set[tuple[str, ...]]:
+    """Colour, marker and fill of the single marks on the panel."""
+    marks = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 1 and line.get_markersize() == 6]  # type: ignore[arg-type]
+    return {look(color=line.get_color(), marker=line.get_marker(), fill=line.get_fillstyle()) for line in marks}
+
+
+def refuse_cut_or_overlapping_words(figure: Figure) -> None:
+    with plots.style():
+        renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+        figure.canvas.draw()
+        panels = [ax.get_tightbbox(renderer) for ax in figure.axes]
+        legends = [legend.get_window_extent(renderer) for legend in figure.legends]
+        words = [text.get_window_extent(renderer) for legend in figure.legends for text in legend.get_texts()]
+        boxes = [box for box in (*panels, *legends, *words, *(text.get_window_extent(renderer) for text in figure.texts)) if box is not None]
+    width, height = figure.canvas.get_width_height()
+    assert all(0 <= box.x0 < box.x1 <= width and 0 <= box.y0 < box.y1 <= height for box in boxes)
+    apart = [*legends, *(box for box in panels if box is not None)]
+    assert not any(one.overlaps(other) for one, other in combinations(apart, 2))
+    assert not any(one.overlaps(other) for one, other in combinations(words, 2))
+
+
+def test_colour_and_marker_belong_to_the_method() -> None:
+    every = bench_plots.looks(methods.available())
+    assert len({look(**one) for one in every.values()}) == len(methods.available())
+    variants = [f"mimo-f_star={rule}-gap={gap}" for rule in "abcdefg" for gap in ("absolute", "relative")]
+    more = bench_plots.looks([*variants, "opm-q_base=0.1", "mimo", "vanilla", "not_registered"])
+    assert more["mimo"] == every["mimo"]
+    assert more["vanilla"] == every["vanilla"]
+    assert {more[name]["color"] for name in variants} == {every["mimo"]["color"]}
+    assert len({look(**one) for one in (every | more).values()}) == len(every | more)
+
+
+@given(st.dictionaries(st.text(max_size=3), st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1))
+def test_the_front_is_what_nothing_beats(points: dict[str, tuple[float, float]]) -> None:
+    def beats(one: str, other: str) -> bool:
+        (a, b), (c, d) = points[one], points[other]
+        return a <= c and b >= d and (a, b) != (c, d)
+
+    best = bench_plots.front(points)
+    assert not any(beats(one, name) for name in best for one in points)
+    assert all(any(beats(one, name) for one in best) for name in points if name not in best)
+    assert [points[name][1] for name in best] == sorted(points[name][1] for name in best)
+
+
+@pytest.mark.parametrize(("half_width", "inside"), [(0.015, True), (0.2, False)])
+def test_bars_stay_in_the_panel_or_the_caption_says_that_they_do_not(half_width: float, inside: bool) -> None:
+    rows = [a_row(m, f, mean, half_width) for i, m in enumerate(("vanilla", "mimo")) for f, mean in (("accuracy", 0.7 + i / 50), ("gap/probe", 0.3 - i / 50))]
+    figure = bench_plots.draw_gap(rows, bench_plots.looks(["vanilla", "mimo"]))
+    (low, high), (caption,) = figure.axes[0].get_ylim(), figure.texts
+    assert (low <= 70 - 100 * half_width and 72 + 100 * half_width <= high) == inside
+    assert ("the horizontal and vertical ones go on beyond the panel" in caption.get_text()) != inside
+    assert low < 70 < 72 < high  # marks are always there
+    assert high - low < 10
+    refuse_cut_or_overlapping_words(figure)
+
+
+def test_failed_runs_are_named_and_take_no_room() -> None:
+    means = {"vanilla": (0.3, 0.8), "mimo": (0.25, 0.82), **{f"mimo-lam=100-mu=0.{i}": (0.0, 0.1) for i in range(1, 7)}}
+    rows = [a_row(m, figure, mean) for m, pair in means.items() for figure, mean in zip(("gap/probe", "accuracy"), pair, strict=True)]
+    figure = bench_plots.draw_gap(rows, bench_plots.looks([*means]))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["mimo", "vanilla", "none shown is better in both"]
+    assert all(f"{m} (10.0 %)" in " ".join(figure.texts[0].get_text().split()) for m in means if "lam" in m)
+    assert figure.axes[0].get_ylim()[0] > 75
+    refuse_cut_or_overlapping_words(figure)
+
+
+def test_many_methods_and_variants_can_be_told_apart() -> None:
+    names = [*methods.available(), *(f"mimo-f_star=running_minimum-gap=relative-decay=0.{i}" for i in range(10, 20))]
+    rows = [a_row(name, figure, 0.5 + i / 250) for i, name in enumerate(names) for figure in ("accuracy", "gap/probe")]
+    figure = bench_plots.draw_gap(rows, bench_plots.looks(names))
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [*reversed(names), "none shown is better in both"]
+    assert len(looks_of(figure)) == len(names)
+    refuse_cut_or_overlapping_words(figure)
+
+
+def a_grid(*names: str, method: str = "mimo", **values: list[Any]) -> list[benchmark.Finished]:
+    """Runs that were never run, of every combination of values; and of other methods."""
+    given = [dict(zip(values, one, strict=True)) for one in product(*values.values())]
+    runs = [("-".join([method, *(f"{k}={v}" for k, v in hyper.items())]), method, methods.get(method)().hyper | hyper) for hyper in given]
+    runs += [(name, name, methods.get(name)().hyper) for name in names]
+    return [benchmark.Finished("digits", name, 0, {"config": {"method": base, "hyper": hyper}}, Path()) for name, base, hyper in runs]
+
+
+def test_grids_are_found_by_what_was_given() -> None:
+    found = bench_plots.grids([*a_grid("vanilla", "mimo", lam=[1, 10], mu=[0.1, 1]), *a_grid(f_star=["zero", "running_minimum", "reference"])])
+    assert list(found) == ["mimo-lam-mu"]  # no number varies over f_star
+    assert found["mimo-lam-mu"]["mimo-lam=10-mu=0.1"] == {"lam": 10, "mu": 0.1}
+    assert bench_plots.grids(a_grid("mimo", lam=[1, 10])) == {}  # two runs are no grid
+
+
+def test_a_grid_is_drawn_along_its_first_number_with_a_colour_for_the_others() -> None:
+    lams, mus = [100, 1, 10], [0.1, 1e-3, 1]
+    runs = a_grid("vanilla", "linear_scalarization", "ogm", lam=lams, mu=mus)
+    (members,) = bench_plots.grids(runs).values()
+    place = {m: (v["lam"] / 1000 + v["mu"] / 100, 0.88 + v["lam"] / 1000) for m, v in members.items()} | {
+        "vanilla": (0.3, 0.9),
+        "linear_scalarization": (0.0, 0.99),
+        "ogm": (0.0, 1.0),
+    }
+    rows = [a_row(m, figure, mean) for m, pair in place.items() for figure, mean in zip(("gap/probe", "accuracy"), pair, strict=True)]
+    figure = bench_plots.draw_grid(rows, members, bench_plots.looks([run.method for run in runs]))
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == [*(f"mu = {mu}" for mu in sorted(mus)), *(f"lam = {lam}" for lam in sorted(lams)), "vanilla", "linear_scalarization", labels[-1]]
+    lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 3]  # type: ignore[arg-type]
+    for line, mu in zip(lines, sorted(mus), strict=True):
+        expected = [place[f"mimo-lam={lam}-mu={mu}"] for lam in sorted(lams)]
+        np.testing.assert_allclose(line.get_xydata(), 100 * np.array(expected))  # type: ignore[arg-type]
+    assert len({tuple(line.get_color()) for line in lines}) == 3
+    assert len(looks_of(figure)) == 9 + 2
+    (ring,) = (line for line in figure.axes[0].lines if line.get_markersize() == 13)
+    np.testing.assert_allclose(ring.get_xydata(), [[0.0, 99.0]])  # type: ignore[arg-type]
+    refuse_cut_or_overlapping_words(figure)
+
+
 def test_figures_show_every_method(results: Path) -> None:
     runs = benchmark.read(results)
     figures = dict(bench_plots.draw_all(runs, comparison.summary(runs)))
     assert set(figures) == {"digits-gap", "digits-epochs"}
     (legend,) = figures["digits-gap"].legends
-    assert {text.get_text() for text in legend.get_texts()} == {"no method is better in both", "vanilla", "mimo", "mmcosine"}
-    joint, own, sigma = figures["digits-epochs"].axes
-    assert [len(ax.lines) for ax in (joint, own, sigma)] == [2, 4, 2]  # vanilla and mimo by default; only mimo has weights
-    total = sum(line.get_ydata() for line in sigma.lines)  # type: ignore[misc]
+    assert {text.get_text() for text in legend.get_texts()} == {"none shown is better in both", "vanilla", "mimo", "mmcosine"}
+    panels = {ax.get_title("left"): len(ax.lines) for ax in figures["digits-epochs"].axes}  # vanilla and mimo by default; vanilla has no heads, and no weights
+    assert panels == {"(a) joint": 2, "(b) alone: own heads": 2, "(c) alone: split joint head": 4, r"(d) weights $\sigma_k$": 2}
+    total = sum(line.get_ydata() for line in figures["digits-epochs"].axes[-1].lines)  # type: ignore[misc]
     assert total == pytest.approx([1.0, 1.0])
+    for figure in figures.values():
+        refuse_cut_or_overlapping_words(figure)
     with pytest.raises(ValueError, match="`curves` must name methods among"):
         list(bench_plots.draw_all(runs, comparison.summary(runs), ["agm"]))
+
+
+def test_a_grid_has_its_own_figure_and_its_best_run_is_among_the_curves(tmp_path: Path) -> None:
+    assert benchmark.execute(small_plan("vanilla", "mimo", "ogm", seeds=1, grid={"mimo.lam": [1, 2, 300]}), tmp_path) == []
+    runs = benchmark.read(tmp_path)
+    figures = dict(bench_plots.draw_all(runs, comparison.summary(runs)))
+    assert set(figures) == {"digits-gap", "digits-mimo-lam", "digits-epochs"}
+    shown = " ".join(text.get_text() for text in (*figures["digits-gap"].legends[0].get_texts(), *figures["digits-gap"].texts))
+    assert ("vanilla" in shown, "ogm" in shown, "mimo" in shown) == (True, True, False)
+    best = max((run for run in runs if "mimo" in run.method), key=lambda run: run.result["metrics"]["validation"]["accuracy"]).method
+    assert [text.get_text() for text in figures["digits-epochs"].legends[0].get_texts()] == ["vanilla", best]
+    without = [run for run in runs if run.method != "ogm"]
+    assert set(dict(bench_plots.draw_all(without, comparison.summary(without)))) == {"digits-mimo-lam", "digits-epochs"}
+
+
+def test_probes_during_training_are_the_one_definition(tmp_path: Path) -> None:
+    settings = {"epochs": 4, "probe_every": 2}
+    long = {"f_star": "running_minimum", "heads": "gradient", "gap": "relative", "normalise": True}
+    jobs = [
+        *small_plan("vanilla", "mimo", seeds=1, settings=settings),
+        *small_plan("mimo", seeds=1, settings=settings, hyper=long, grid={"decay": [0.9, 0.95]}),
+    ]
+    assert benchmark.execute(jobs, tmp_path) == []
+    runs = benchmark.read(tmp_path)
+    _, figure = list(bench_plots.draw_all(runs, comparison.summary(runs)))[-1]
+    assert [ax.get_title("left") for ax in figure.axes] == ["(a) joint", "(b) alone: linear probe", r"(c) weights $\sigma_k$"]
+    mine = {line.get_linestyle(): line for line in figure.axes[1].lines[:2]}
+    assert len(mine) == 2  # a dash for each modality
+    for line, name in zip(figure.axes[1].lines[:2], ("m1", "m2"), strict=True):
+        (vanilla,) = (run for run in runs if run.method == "vanilla")
+        column = vanilla.table()[f"validation_probe_accuracy_{name}"]
+        np.testing.assert_allclose(line.get_xydata(), [[2, 100 * column[1]], [4, 100 * column[3]]])  # type: ignore[arg-type]
+    refuse_cut_or_overlapping_words(figure)
 
 
 def test_a_folder_without_results_is_named(tmp_path: Path) -> None:
@@ -251,6 +457,13 @@ def test_bench_run_and_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         "table.csv",
         *(f"digits-{figure}.{suffix}" for figure in ("gap", "epochs") for suffix in ("png", "svg")),
     }
+    assert command(monkeypatch, "compare", out, "--out", str(tmp_path / "c"), "--split", "validation") == 0
+    assert "digits: validation split" in capsys.readouterr().out
+    assert (tmp_path / "c" / "table-validation.md").read_text().startswith("## digits: validation split")
+    assert (tmp_path / "c" / "table.md").read_text().startswith("## digits: test split")
+    assert (tmp_path / "c" / "digits-gap-validation.png").is_file()
+    assert command(monkeypatch, "compare", out, "--split", "train") == 2
+    assert "`split` must be one of ('validation', 'test'). Got 'train'." in capsys.readouterr().err
     assert command(monkeypatch, *arguments, "--lr", "0.5") == 2
     assert "another configuration: settings.lr is 0.01 there, 0.5 here" in capsys.readouterr().err
 
@@ -262,6 +475,7 @@ def test_bench_run_and_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         (["run", "--set", "lam"], "`--set` must be key=value"),
         (["run", "--seeds", "0"], "`--seeds` must be >= 1"),
         (["run", "--preset", "tpu"], "`preset` must be one of"),
+        (["run", "--dataset", "synthetic", "--method", "ogm"], "method 'ogm' is defined for classification. Got regression (synthetic)."),
         (["run", "--jobs", "0"], "`jobs` must be >= 1"),
         (["compare", "/nonexistent"], "no finished run"),
     ],
@@ -271,6 +485,16 @@ def test_bad_commands_end_with_a_sentence(arguments: list[str], words: str, tmp_
     error = capsys.readouterr().err
     assert words in error
     assert "Traceback" not in error
+
+
+def test_all_methods_run_on_regression(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(datasets, "load", lambda name, root=None, seed=0, **settings: tiny_regression())
+    arguments = ["run", "--dataset", "synthetic", "--method", "all", "--epochs", "1", "--width", "8", "--jobs", "1", "--accelerator", "cpu"]
+    assert command(monkeypatch, *arguments, "--out", str(tmp_path)) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("left out, not defined for synthetic: "))
+    left_out = line.partition(": ")[2].split(", ")
+    assert left_out == [name for name in methods.available() if methods.get(name).needs_classes]
+    assert {path.name for path in (tmp_path / "synthetic").iterdir()} == set(methods.available()) - {*left_out}
 
 
 def test_a_diverging_run_ends_with_exit_code_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,9 +75,9 @@ def write_all(out: Path, stem: str, figure: Figure, data: xr.Dataset, summary: d
 def report(rows: Sequence[tuple[str, ...]], header: tuple[str, ...], title: str) -> None:
     """Print a table on stdout."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(*header, title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(Column(header[0], overflow="fold"), *header[1:], title=title, title_justify="left", box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
     Console().print(table)

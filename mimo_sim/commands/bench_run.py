@@ -48,7 +48,7 @@ def list_() -> None:
 @bench.command()
 def run(
     dataset: Annotated[str, typer.Option(help="Data set; see `bench list`.")] = "digits",
-    method: Annotated[list[str], typer.Option(help="Method, repeatable; 'all' for every one.")] = ["mimo"],  # noqa: B006
+    method: Annotated[list[str], typer.Option(help="Method, repeatable; 'all' for every one that is defined for the data set.")] = ["mimo"],  # noqa: B006
     seeds: Annotated[int, typer.Option(help="Number of seeds 0, 1, ...; each draws data and start weights.")] = 1,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Hyper-parameter, e.g. lam=10 or mimo.lam=10; repeatable.")] = None,
     grid: Annotated[list[str] | None, typer.Option(help="Hyper-parameter values to go through, e.g. lam=1,10,100; repeatable.")] = None,
@@ -107,11 +107,13 @@ def run(
     }
     todo: list[benchmark.Job] = []
     wanted: list[str | None] = [*setting] if setting else [datasets.get(dataset).default_setting]
+    sizes, training = benchmark.preset(preset, dataset)
+    options = training | common | ({} if epochs is None else {"epochs": epochs})
     for name in wanted:
-        sizes, training = benchmark.preset(preset, dataset, name)
         facts = sizes | more | ({} if name is None else {"setting": name})
-        options = training | common | ({} if epochs is None else {"epochs": epochs})
         todo += benchmark.plan(dataset, method, range(seeds), options, facts, hyper, chosen, None if root is None else str(root))
+    if "all" in method and (unfit := benchmark.unfit(dataset)) and not quiet:
+        typer.echo(f"left out, not defined for {dataset}: {', '.join(unfit)}")
     workers = jobs if jobs is not None else 1 if devices > 1 or (accelerator != "cpu" and torch.cuda.is_available()) else os.cpu_count() or 1
     left = len(benchmark.pending(todo, out))
     start = time.perf_counter()
@@ -121,7 +123,8 @@ def run(
     if not quiet:
         typer.echo(f"{left - len(failures)} runs in {time.perf_counter() - start:.0f} s, {len(todo) - left} were there already; records in {out}")
         places = {str(out / job.place) for job in todo} - {str(out / job.place) for job, _ in failures}
-        _print([one for one in benchmark.read(out) if str(one.folder) in places] if places else [])
+        if places:
+            _print([one for one in benchmark.read(out) if str(one.folder) in places])
     for job, message in failures:
         typer.echo(f"mimo-sim: error: {job.place}: {message}", err=True)
     if failures:
@@ -131,17 +134,19 @@ def run(
 @bench.command()
 def compare(
     results: Annotated[Path, typer.Argument(help="Folder that `bench run` wrote.")] = Path("results"),
-    out: Annotated[Path | None, typer.Option(help="Folder for table.md, table.csv and figures; none by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for tables and figures (of the validation split: names with -validation); none by default.")] = None,
+    split: Annotated[str, typer.Option(help="test, to report; or validation, to choose by.")] = "test",
     baseline: Annotated[str, typer.Option(help="Method that the paired differences are to.")] = "vanilla",
     curves: Annotated[list[str] | None, typer.Option(help="Methods in the per-epoch figure, repeatable; a few by default.")] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Compare methods over seeds: mean +- 95 % interval, paired differences to a baseline, accuracy against modality gap, curves."""
+    """Compare methods over seeds: mean +- 95 % interval, paired differences to a baseline, accuracy against modality gap, grids, curves."""
     from mimo_sim.training import benchmark, comparison
 
     runs = benchmark.read(results)
+    rows = comparison.summary(runs, baseline, split)
     if not quiet:
-        _print(runs, baseline)
+        _print(runs, rows, baseline)
     if out is None:
         return
     from mimo_sim import plots
@@ -149,11 +154,10 @@ def compare(
     from mimo_sim.files import replacing
 
     written = []
-    rows = comparison.summary(runs, baseline)
-    for name, text in (("table.md", comparison.markdown(rows, baseline)), ("table.csv", comparison.comma_separated(rows))):
-        with replacing(out / name) as temporary:
+    for suffix, text in ((".md", comparison.markdown(rows, baseline)), (".csv", comparison.comma_separated(rows))):
+        written.append(out / f"table{comparison.mark(rows)}{suffix}")
+        with replacing(written[-1]) as temporary:
             temporary.write_text(text)
-        written.append(out / name)
     for name, figure in draw_all(runs, rows, curves):
         for suffix in (".png", ".svg"):
             with replacing(out / f"{name}{suffix}") as temporary:
@@ -163,10 +167,10 @@ def compare(
         typer.echo("wrote " + " ".join(map(str, written)))
 
 
-def _print(runs: list[Any], baseline: str = "vanilla") -> None:
+def _print(runs: list[Any], rows: list[Any] | None = None, baseline: str = "vanilla") -> None:
     from mimo_sim.training import comparison
 
-    for title, header, rows in comparison.tables(comparison.summary(runs, baseline), baseline, brief=True):
-        report(rows, header, title)
+    for title, header, cells in comparison.tables(rows or comparison.summary(runs), baseline, brief=True):
+        report(cells, header, title)
     for line in comparison.notes(runs):
         typer.echo(line)

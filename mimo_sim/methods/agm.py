@@ -11,7 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim.methods.base import Batch, Family, Forward, Method, Run
 from mimo_sim.methods.shapley import shapley
-from mimo_sim.methods.shared import Window, check_classification, check_window, evaluation_mode, inside, mean_of_others
+from mimo_sim.methods.shared import Window, check_window, evaluation_mode, inside, mean_of_others
 from mimo_sim.objective import check_positive
 
 LEAST_PROBABILITY = 1e-8
@@ -55,6 +55,7 @@ class AGM(Method):
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "scales Shapley responses' gradients (ICCV 2023)"
     min_modalities: ClassVar[int] = 2
+    needs_classes: ClassVar[bool] = True
     shares: Tensor  # (2^K, K) coefficients of the Shapley values
     averages: Tensor  # (K,) running means of the scores
     steps: Tensor
@@ -69,8 +70,7 @@ class AGM(Method):
         super().__init__(alpha=alpha, window=self.window, cap=cap, clip=clip)
 
     def setup(self, run: Run) -> None:
-        """Needs classes."""
-        check_classification(run, self.name)
+        """Make buffers for Shapley shares, running averages and the report."""
         self.register_buffer("shares", shapley(torch.eye(2**run.model.num_modalities)).to(run.device), persistent=False)
         for name in ("averages", "kappa_sum"):
             self.register_buffer(name, torch.zeros(run.model.num_modalities, device=run.device))

@@ -151,14 +151,16 @@ class Method(nn.Module):
     """A balancing method. Subclass it in a new module of this package: that is all it takes to register it.
 
     Class attributes: ``name`` (registry key), ``family``, ``about`` (one line with the source), ``uses_heads`` (trains the uni-modal heads of the model),
-    ``min_modalities``, ``max_modalities`` (None: no bound). The constructor takes the hyper-parameters as keyword arguments with the published defaults, checks
-    them and hands them on to this one, ``super().__init__(alpha=alpha)``: they become ``self.hyper``, which records and tables show.
+    ``needs_classes`` (not defined for regression), ``min_modalities``, ``max_modalities`` (None: no bound). The constructor takes the hyper-parameters as
+    keyword arguments with the published defaults, checks them and hands them on to this one, ``super().__init__(alpha=alpha)``: they become ``self.hyper``,
+    which records and tables show.
     """
 
     name: ClassVar[str] = ""
     family: ClassVar[Family] = "reference"
     about: ClassVar[str] = ""
     uses_heads: ClassVar[bool] = False
+    needs_classes: ClassVar[bool] = False
     min_modalities: ClassVar[int] = 1
     max_modalities: ClassVar[int | None] = None
 
@@ -170,9 +172,19 @@ class Method(nn.Module):
         """The hyper-parameters."""
         return ", ".join(f"{key}={value!r}" for key, value in self.hyper.items())
 
+    @classmethod
+    def refusal(cls, task: str, num_modalities: int | None) -> str:
+        """Why it is not defined for data of this task and number of modalities (None: not known); empty where it is."""
+        if cls.needs_classes and task != "classification":
+            return f"method {cls.name!r} is defined for classification. Got {task}"
+        if num_modalities is not None and not cls.min_modalities <= num_modalities <= (cls.max_modalities or num_modalities):
+            most = "any number" if cls.max_modalities is None else f"at most {cls.max_modalities}"
+            return f"method {cls.name!r} needs at least {cls.min_modalities} and {most} of modalities. Got {num_modalities}"
+        return ""
+
     # -- once, per epoch ------------------------------------------------------------------------------------------------------------
     def setup(self, run: Run) -> None:
-        """Make buffers for this model and data; refuse what the method is not defined for. Must not change the model."""
+        """Make buffers for this model and data; refuse models the method is not defined for. Must not change the model."""
 
     def epochs(self, run: Run) -> int:
         """Number of epochs of the loop; methods that spend passes elsewhere may return fewer."""

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim.methods.base import Family, Forward, Method, Run
-from mimo_sim.methods.shared import check_classification
 from mimo_sim.objective import check_positive
 
 
@@ -41,15 +40,12 @@ class CML(Method):
     name: ClassVar[str] = "cml"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "losses of modality subsets and a confidence ranking (ICML 2023)"
+    needs_classes: ClassVar[bool] = True
 
     def __init__(self, lam: float = 0.1) -> None:
         check_positive("lam", lam, allow_zero=True)
         super().__init__(lam=lam)
         self.lam = lam
-
-    def setup(self, run: Run) -> None:
-        """Needs classes."""
-        check_classification(run, self.name)
 
     def objective(self, run: Run, out: Forward) -> Tensor:
         """Mean loss over the chain of subsets, and the ranking loss."""

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from mimo_sim.methods.base import Family, Forward, Method, Run
-from mimo_sim.methods.shared import check_classification
 from mimo_sim.objective import check_positive
 
 
@@ -52,6 +51,7 @@ class InfoReg(Method):
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "pulls leading encoders back while information grows (CVPR 2025)"
     min_modalities: ClassVar[int] = 2
+    needs_classes: ClassVar[bool] = True
     traces: Tensor  # (2, K) last epoch but one, last epoch
     trace_sum: Tensor
     count: Tensor
@@ -66,8 +66,7 @@ class InfoReg(Method):
         self.start: list[list[Tensor]] = []
 
     def setup(self, run: Run) -> None:
-        """Needs classes."""
-        check_classification(run, self.name)
+        """Make buffers for the traces and the report."""
         self.register_buffer("traces", torch.full((2, run.model.num_modalities), torch.nan, device=run.device))
         self.register_buffer("trace_sum", torch.zeros(run.model.num_modalities, device=run.device))
         self.register_buffer("count", torch.zeros((), device=run.device))

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim.methods.base import Family, Forward, Method, Run
-from mimo_sim.methods.shared import check_classification
 from mimo_sim.objective import check_positive
 
 
@@ -49,15 +48,12 @@ class MBSD(Method):
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "sample-wise distillation from the better modality (WSDM 2023)"
     min_modalities: ClassVar[int] = 2
+    needs_classes: ClassVar[bool] = True
 
     def __init__(self, lam: float = 1.0) -> None:
         check_positive("lam", lam, allow_zero=True)
         super().__init__(lam=lam)
         self.lam = lam
-
-    def setup(self, run: Run) -> None:
-        """Needs classes."""
-        check_classification(run, self.name)
 
     def objective(self, run: Run, out: Forward) -> Tensor:
         """Joint, uni-modal and distillation losses."""

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from mimo_sim.methods.base import Batch, Family, Forward, Method, Run
-from mimo_sim.methods.shared import check_classification
 
 if TYPE_CHECKING:
     from mimo_sim.networks import LateFusion
@@ -65,6 +64,7 @@ class MLA(Method):
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "alternating uni-modal steps through a shared head (CVPR 2024)"
     uses_heads: ClassVar[bool] = True
+    needs_classes: ClassVar[bool] = True
     projector: Tensor  # (d, d)
 
     def __init__(self, projection: Projection = "off", fusion: Fusion = "entropy") -> None:
@@ -76,8 +76,7 @@ class MLA(Method):
         self.batch_of_epoch = 0
 
     def setup(self, run: Run) -> None:
-        """Needs classes, and one width for all encoders."""
-        check_classification(run, self.name)
+        """Needs one width for all encoders."""
         widths = run.model.widths
         if len(set(widths)) != 1:
             raise ValueError(f"method 'mla' shares one head, so all encoders must have one width. Got widths {widths}.")

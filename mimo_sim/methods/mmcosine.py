@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from mimo_sim.methods.base import Family, Method, Run
-from mimo_sim.methods.shared import check_classification
+from mimo_sim.methods.base import Family, Method
 from mimo_sim.objective import check_positive
 
 if TYPE_CHECKING:
@@ -40,15 +39,12 @@ class MMCosine(Method):
     name: ClassVar[str] = "mmcosine"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "normalised features and class weights (ICASSP 2023)"
+    needs_classes: ClassVar[bool] = True
 
     def __init__(self, scale: float = 10.0) -> None:
         check_positive("scale", scale)
         super().__init__(scale=scale)
         self.scale = scale
-
-    def setup(self, run: Run) -> None:
-        """Needs classes."""
-        check_classification(run, self.name)
 
     def unimodal_outputs(self, model: LateFusion, features: Sequence[Tensor]) -> list[Tensor]:
         """The summands (B, C) of the joint output."""

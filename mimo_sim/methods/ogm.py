@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim.methods.base import Family, Forward, Method, Run
-from mimo_sim.methods.shared import Window, check_classification, check_window, inside, mean_of_others, true_class_probability
+from mimo_sim.methods.shared import Window, check_window, inside, mean_of_others, true_class_probability
 from mimo_sim.objective import check_positive
 
 
@@ -41,6 +41,7 @@ class OGM(Method):
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "scales down the better modality's encoder gradient (CVPR 2022)"
     min_modalities: ClassVar[int] = 2
+    needs_classes: ClassVar[bool] = True
     kappa_sum: Tensor  # (K,) over the epoch, for the report
     count: Tensor
 
@@ -50,8 +51,7 @@ class OGM(Method):
         super().__init__(alpha=alpha, window=self.window, **more)
 
     def setup(self, run: Run) -> None:
-        """Needs classes."""
-        check_classification(run, self.name)
+        """Make buffers for the report."""
         self.register_buffer("kappa_sum", torch.zeros(run.model.num_modalities, device=run.device))
         self.register_buffer("count", torch.zeros((), device=run.device))
 

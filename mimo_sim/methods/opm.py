@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim.methods.base import Batch, Family, Method, Run
-from mimo_sim.methods.shared import check_classification, check_count, epochs_or_share, mean_of_others, true_class_probability
+from mimo_sim.methods.shared import check_count, epochs_or_share, mean_of_others, true_class_probability
 from mimo_sim.objective import check_positive
 
 
@@ -49,6 +49,7 @@ class OPM(Method):
     family: ClassVar[Family] = "feed-forward"
     about: ClassVar[str] = "drops features of the modality that predicts better (T-PAMI 2024)"
     min_modalities: ClassVar[int] = 2
+    needs_classes: ClassVar[bool] = True
     rate_sum: Tensor  # (K,) over the epoch, for the report
     count: Tensor
 
@@ -63,8 +64,7 @@ class OPM(Method):
         self.q_base, self.lam, self.p_exe, self.warm_up = q_base, lam, p_exe, warm_up
 
     def setup(self, run: Run) -> None:
-        """Needs classes."""
-        check_classification(run, self.name)
+        """Make buffers for the report."""
         self.register_buffer("rate_sum", torch.zeros(run.model.num_modalities, device=run.device))
         self.register_buffer("count", torch.zeros((), device=run.device))
 

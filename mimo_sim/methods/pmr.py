@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim.methods.base import Family, Forward, Method, Run
-from mimo_sim.methods.shared import Window, check_classification, check_window, evaluation_mode, inside, true_class_probability
+from mimo_sim.methods.shared import Window, check_window, evaluation_mode, inside, true_class_probability
 from mimo_sim.objective import check_positive
 
 Rule = Literal["step", "clip"]
@@ -54,6 +54,7 @@ class PMR(Method):
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "prototype loss for the slower modality (CVPR 2023)"
     min_modalities: ClassVar[int] = 2
+    needs_classes: ClassVar[bool] = True
     known: Tensor  # (C,) classes that have prototypes
 
     def __init__(self, alpha: float = 1.0, momentum: float = 0.2, rule: Rule = "step", window: Window = (0, 100)) -> None:
@@ -68,8 +69,7 @@ class PMR(Method):
         self.alpha, self.momentum, self.rule, self.window = alpha, momentum, rule, window
 
     def setup(self, run: Run) -> None:
-        """Needs classes."""
-        check_classification(run, self.name)
+        """Make buffers for the prototypes and the report."""
         classes = run.model.num_outputs
         for k, width in enumerate(run.model.widths):
             self.register_buffer(f"prototypes_{k}", torch.zeros(classes, width, device=run.device))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim.methods.base import Batch, Family, Forward, Method, Run
-from mimo_sim.methods.shared import check_classification, check_count, evaluation_mode
+from mimo_sim.methods.shared import check_count, evaluation_mode
 from mimo_sim.objective import check_positive
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class ReconBoost(Method):
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "alternating boosting through a shared head (ICML 2024)"
     uses_heads: ClassVar[bool] = True
+    needs_classes: ClassVar[bool] = True
 
     def __init__(self, w1: float = 5.0, w2: float = 1.0, alpha: float = 0.5, rho: float = 1.0, own_epochs: int = 1, joint_epochs: int = 1) -> None:
         for key, value in (("w1", w1), ("w2", w2), ("alpha", alpha)):
@@ -64,8 +65,7 @@ class ReconBoost(Method):
         self.rho = nn.Parameter(torch.tensor(float(rho)))
 
     def setup(self, run: Run) -> None:
-        """Needs classes, and one width for all encoders."""
-        check_classification(run, self.name)
+        """Needs one width for all encoders."""
         if len(set(run.model.widths)) != 1:
             raise ValueError(f"method 'reconboost' shares one head, so all encoders must have one width. Got widths {run.model.widths}.")
 

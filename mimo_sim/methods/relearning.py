@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim.methods.base import Family, Method, Run
-from mimo_sim.methods.shared import check_classification, check_count, epochs_or_share, evaluation_mode
+from mimo_sim.methods.shared import check_count, epochs_or_share, evaluation_mode
 from mimo_sim.objective import check_positive
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Relearning(Method):
     name: ClassVar[str] = "relearning"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "re-initialises encoders softly by their overfitting (ECCV 2024)"
+    needs_classes: ClassVar[bool] = True
     blend: Tensor  # (K,) alpha_k of this epoch
 
     def __init__(self, lam: float = 3.0, every: int | None = None, times: int = 3) -> None:
@@ -68,8 +69,7 @@ class Relearning(Method):
         self.lam, self.every, self.times = lam, every, times
 
     def setup(self, run: Run) -> None:
-        """Remember the start weights. Needs classes and a validation split."""
-        check_classification(run, self.name)
+        """Remember the start weights. Needs a validation split."""
         if not len(run.validation):
             raise ValueError("method 'relearning' compares train and validation split; the validation split is empty.")
         for k, encoder in enumerate(run.model.encoders):

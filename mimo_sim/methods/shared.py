@@ -54,12 +54,6 @@ def epochs_or_share(epochs: int | None, run: Run, share: float) -> int:
     return round(share * run.num_epochs) if epochs is None else epochs
 
 
-def check_classification(run: Run, name: str) -> None:
-    """Raise ValueError unless the run's targets are classes."""
-    if run.train.target.is_floating_point():
-        raise ValueError(f"method {name!r} is defined for classification. Got targets of {run.train.target.dtype}.")
-
-
 def true_class_probability(logits: Tensor, target: Tensor) -> Tensor:
     """Sum over the batch of the softmax probabilities (0-dim) of the true classes (B,) under logits (B, C)."""
     return F.softmax(logits.float(), dim=1).gather(1, target[:, None]).sum()

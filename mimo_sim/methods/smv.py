@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mimo_sim.methods.base import Family, Method, Plan, Run
 from mimo_sim.methods.shapley import coalitions, shapley
-from mimo_sim.methods.shared import check_classification, check_count, epochs_or_share, evaluation_mode
+from mimo_sim.methods.shared import check_count, epochs_or_share, evaluation_mode
 from mimo_sim.objective import check_positive
 
 Level = Literal["sample", "modality"]
@@ -53,6 +53,7 @@ class SMV(Method):
     family: ClassVar[Family] = "data"
     about: ClassVar[str] = "repeats samples with single modalities by their Shapley contributions (CVPR 2024)"
     min_modalities: ClassVar[int] = 2
+    needs_classes: ClassVar[bool] = True
     contribution: Tensor  # (K,) means of the last valuation
     samples_used: Tensor
 
@@ -77,8 +78,7 @@ class SMV(Method):
         self.level, self.warm_up, self.subset, self.alpha, self.shape = level, warm_up, subset, alpha, shape
 
     def setup(self, run: Run) -> None:
-        """Needs classes."""
-        check_classification(run, self.name)
+        """Make buffers for the report."""
         self.register_buffer("contribution", torch.full((run.model.num_modalities,), torch.nan, device=run.device))
         self.register_buffer("samples_used", torch.tensor(len(run.train), device=run.device))
 

@@ -42,13 +42,15 @@ class UMT(Method):
             epochs = check_count("epochs", epochs)
         super().__init__(lam=lam, epochs=epochs)
         self.lam, self.length = lam, epochs
+        self.targets: list[Tensor] = []  # the teachers' features (n, d_k) of the train split
 
     def setup(self, run: Run) -> None:
         """Make room for the teachers."""
         self.teachers = copy.deepcopy(run.model.encoders).requires_grad_(False)
+        self.targets = []
 
     def begin_epoch(self, run: Run) -> None:
-        """Train the teachers before the first epoch."""
+        """Train the teachers before the first epoch, and keep what they say of every sample."""
         if self.lam and run.epoch == 0:
             model = run.model
 
@@ -59,11 +61,13 @@ class UMT(Method):
                 practise(run, run.new_optimizer([model.encoders, model.heads]), self.length or run.num_epochs, losses)
                 self.teachers.load_state_dict(model.encoders.state_dict())
         self.teachers.eval()
+        if self.lam and not self.targets:
+            with torch.no_grad():
+                said = [[teacher(x) for teacher, x in zip(self.teachers, batch.inputs, strict=True)] for batch in run.evaluation_batches(run.train)]
+            self.targets = [torch.cat(each) for each in zip(*said, strict=True)]
 
     def objective(self, run: Run, out: Forward) -> Tensor:
         """Joint loss and distances to the teachers' features."""
         if not self.lam:
             return out.loss
-        with torch.no_grad():
-            targets = [teacher(x) for teacher, x in zip(self.teachers, out.batch.inputs, strict=True)]
-        return out.loss + self.lam * torch.stack([F.mse_loss(h, t) for h, t in zip(out.features, targets, strict=True)]).sum()
+        return out.loss + self.lam * torch.stack([F.mse_loss(h, t[out.batch.index]) for h, t in zip(out.features, self.targets, strict=True)]).sum()

@@ -29,7 +29,6 @@ PRESETS: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
     "cpu": {
         "digits": {"settings": {"epochs": 40}},
         "avmnist": {"data": {"train_size": 5000, "validation_size": 1000, "test_size": 2000}, "settings": {"epochs": 12}},
-        "avmnist-D": {"data": {"train_size": 15000, "validation_size": 1000, "test_size": 2000}, "settings": {"epochs": 10}},
     },
     "full": {
         "digits": {"settings": {"epochs": 40}},
@@ -38,6 +37,7 @@ PRESETS: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
 }
 FALLBACK_EPOCHS = 30
 POLL_SECONDS = 0.3
+SPLITS = ("validation", "test")  # choose on the one, report on the other
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Job:
         return plain({"dataset": self.dataset, "data": dict(self.data), "method": self.method, "hyper": hyper, "settings": asdict(self.settings)})  # type: ignore[no-any-return]
 
 
-def preset(name: str, dataset: str, setting: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+def preset(name: str, dataset: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Data settings and training settings of a preset for a data set.
 
     Raises
@@ -75,9 +75,15 @@ def preset(name: str, dataset: str, setting: str | None = None) -> tuple[dict[st
     """
     if name not in PRESETS:
         raise ValueError(f"`preset` must be one of {tuple(PRESETS)}. Got {name!r}.")
-    known = PRESETS[name]
-    found = known.get(f"{dataset}-{setting}") or known.get(dataset) or {}
+    found = PRESETS[name].get(dataset, {})
     return dict(found.get("data", {})), {"epochs": FALLBACK_EPOCHS} | found.get("settings", {})
+
+
+def unfit(dataset: str) -> dict[str, str]:
+    """Methods that are not defined for a data set, and why: as far as its record tells before it is loaded."""
+    record = datasets.get(dataset)
+    task, count = "classification" if record.classes else "regression", len(record.modalities) or None
+    return {name: f"{refusal} ({dataset})." for name in methods.available() if (refusal := methods.get(name).refusal(task, count))}
 
 
 def plan(
@@ -96,7 +102,7 @@ def plan(
     ----------
     dataset : str
     names : sequence of str
-        Methods; ``"all"`` stands for every registered one.
+        Methods; ``"all"`` stands for every registered one that is not :func:`unfit`.
     seeds : sequence of int
         Each draws the data (subset, pairing, noise) and the start weights.
     settings : mapping
@@ -109,13 +115,18 @@ def plan(
     Raises
     ------
     ValueError, TypeError
-        For an unknown method, a hyper-parameter that none of the methods or more than one of them takes, or a value outside its range.
+        For an unknown method or one that is not defined for the data set, a hyper-parameter that none of the methods or more than one of them takes, or a
+        value outside its range.
     """
-    chosen = list(dict.fromkeys(one for name in names for one in (methods.available() if name == "all" else [name])))
+    refused = unfit(dataset)
+    everyone = [name for name in methods.available() if name not in refused]
+    chosen = list(dict.fromkeys(one for name in names for one in (everyone if name == "all" else [name])))
     choices = {key: [value] for key, value in (hyper or {}).items()} | {key: list(values) for key, values in (grid or {}).items()}
     takers: dict[str, list[str]] = {key: [] for key in choices}
     jobs = []
     for name in chosen:
+        if name in refused:
+            raise ValueError(refused[name])
         allowed = inspect.signature(methods.get(name)).parameters
         mine = {key.rpartition(".")[2]: key for key in choices if key.rpartition(".")[2] in allowed and key.rpartition(".")[0] in ("", name)}
         for key in mine.values():
@@ -295,7 +306,19 @@ class Finished:
     @property
     def values(self) -> dict[str, float]:
         """Test figures by name: ``accuracy``, ``probe/<modality>``, ``gap/probe``, ``contribution/zero_features/<modality>``, ``seconds``, ..."""
-        return {**_flat(self.result["metrics"]["test"]), "seconds": self.result["seconds"]}
+        return self.figures("test")
+
+    def figures(self, split: str) -> dict[str, float]:
+        """The same of one of the :data:`SPLITS`.
+
+        Raises
+        ------
+        ValueError
+            For another split.
+        """
+        if split not in SPLITS:
+            raise ValueError(f"`split` must be one of {SPLITS}. Got {split!r}.")
+        return {**_flat(self.result["metrics"][split]), "seconds": self.result["seconds"]}
 
     def table(self) -> dict[str, list[float]]:
         """Columns of ``epochs.csv``; nan where a row has no entry."""

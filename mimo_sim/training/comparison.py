@@ -25,6 +25,7 @@ class Row:
     """
 
     dataset: str
+    split: str
     method: str
     figure: str
     n: int
@@ -53,27 +54,32 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return mean, float(t.ppf((1 + LEVEL) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n)) if n > 1 else math.nan
 
 
-def summary(runs: Sequence[Finished], baseline: str = "vanilla") -> list[Row]:
-    """Rows for every data set, method and figure.
+def summary(runs: Sequence[Finished], baseline: str = "vanilla", split: str = "test") -> list[Row]:
+    """Rows for every data set, method and figure of one of the splits "validation", to choose by, and "test", to report.
 
     Raises
     ------
     ValueError
-        If no run is of the baseline, unless that is the default.
+        For another split, or if no run is of the baseline, unless that is the default.
     """
     names = {run.method for run in runs}
     if baseline not in {"vanilla", *names}:
         raise ValueError(f"`baseline` must be one of {tuple(sorted(names))}. Got {baseline!r}.")
     values: dict[tuple[str, str, str], dict[int, float]] = {}
     for run in runs:
-        for figure, value in run.values.items():
+        for figure, value in run.figures(split).items():
             values.setdefault((run.dataset, run.method, figure), {})[run.seed] = value
     rows = []
     for (dataset, method, figure), by_seed in values.items():
         reference = values.get((dataset, baseline, figure), {}) if method != baseline else {}
         paired = [value - reference[seed] for seed, value in by_seed.items() if seed in reference]
-        rows.append(Row(dataset, method, figure, len(by_seed), *interval(list(by_seed.values())), len(paired), *interval(paired)))
+        rows.append(Row(dataset, split, method, figure, len(by_seed), *interval(list(by_seed.values())), len(paired), *interval(paired)))
     return rows
+
+
+def mark(rows: Sequence[Row]) -> str:
+    """What the names of files made from rows end in: nothing for the test split."""
+    return "" if rows[0].split == "test" else f"-{rows[0].split}"
 
 
 def _cell(mean: float, half_width: float, percent: bool, sign: bool = False, glue: str = " ± ") -> str:
@@ -112,7 +118,7 @@ def tables(rows: Sequence[Row], baseline: str = "vanilla", *, brief: bool = Fals
             seconds = () if brief else (f"{found[method, 'seconds'].mean:.1f}",)
             cells.append((method, str(one.n), rest[0], difference, *rest[1:], *seconds))
         unit = "in %, " if main == "accuracy" else ""
-        yield f"{dataset}: test split, {unit}mean ± 95 % interval over seeds", header, cells
+        yield f"{dataset}: {rows[0].split} split, {unit}mean ± 95 % interval over seeds", header, cells
 
 
 def notes(runs: Sequence[Finished]) -> list[str]:

@@ -454,10 +454,8 @@ def _stream(seed: int, purpose: str, *more: int) -> int:
 
 
 def _check(method: Method, dataset: Dataset) -> None:
-    k = dataset.num_modalities
-    if k < method.min_modalities or (method.max_modalities is not None and k > method.max_modalities):
-        most = "any number" if method.max_modalities is None else f"at most {method.max_modalities}"
-        raise ValueError(f"method {method.name!r} needs at least {method.min_modalities} and {most} of modalities. Got {k} ({dataset.name}).")
+    if refusal := method.refusal(dataset.task, dataset.num_modalities):
+        raise ValueError(f"{refusal} ({dataset.name}).")
     for name in ("train", "validation", "test"):
         if not len(getattr(dataset, name)):
             raise ValueError(f"the {name} split of `dataset` must not be empty. Got {dataset.name!r}.")
