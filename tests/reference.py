@@ -1,4 +1,4 @@
-"""The late-fusion network a second time: plain NumPy on a finite data set, differentiated by the complex step. Shares no formula with the package."""
+"""The late-fusion network in plain NumPy on samples, differentiated by the complex step, which shares no formula with the package; the rules to try."""
 
 from __future__ import annotations
 
@@ -8,8 +8,23 @@ from typing import Any
 
 import numpy as np
 
+import mimo_sim as ms
+from mimo_sim.objective import Method
+
 Parameters = list[list[np.ndarray]]  # per modality [V (m, h), U (m, h), W (h, d)], real or complex
 TINY = 1e-40  # of the complex step: its error is TINY squared, so derivatives are exact up to round-off
+
+
+def every_rule(f_star: float | tuple[float, ...]) -> list[Method]:  # every update of the heads, every estimate of f*
+    return [
+        ms.Vanilla(),
+        ms.Vanilla(heads="plain"),
+        ms.MIMO(lam=2.0, mu=0.25),
+        ms.MIMO(lam=2.0, mu=0.25, heads="plain"),
+        ms.MIMO(lam=3.0, mu=0.5, f_star="zero"),
+        ms.MIMO(lam=3.0, mu=0.5, f_star="running_minimum"),
+        ms.MIMO(lam=1.0, mu=0.5, f_star=f_star),
+    ]
 
 
 @dataclass

@@ -17,7 +17,7 @@ from mimo_sim.dynamics import gram
 from mimo_sim.dynamics.start import compact_factors, random_weights
 from mimo_sim.objective import Method, mimo_objective, sigma_weights
 from mimo_sim.testing import Weights, initial_weights, methods, mimo_methods, problems
-from tests.reference import Network, Parameters
+from tests.reference import Network, Parameters, every_rule
 
 pytestmark = pytest.mark.usefixtures("dynamic_sizes")
 
@@ -25,15 +25,7 @@ FIGURE_1 = ms.generators.superficial_preference()
 ROUND_OFF = (
     1e-10  # relative to a variable's largest value: 100 contracting steps on numbers of order one keep some 1e-14; engines differ by 1e-2 where they differ
 )
-METHODS: list[Method] = [
-    ms.Vanilla(),
-    ms.Vanilla(heads="plain"),
-    ms.MIMO(lam=2.0, mu=0.25),
-    ms.MIMO(lam=2.0, mu=0.25, heads="plain"),
-    ms.MIMO(lam=3.0, mu=0.5, f_star="zero"),
-    ms.MIMO(lam=3.0, mu=0.5, f_star="running_minimum"),
-    ms.MIMO(lam=1.0, mu=0.5, f_star=(0.1, 0.2)),
-]
+METHODS = every_rule(f_star=(0.1, 0.2))
 
 
 def distances(run: xr.Dataset, other: xr.Dataset) -> dict[str, float]:

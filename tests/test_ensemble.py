@@ -21,19 +21,12 @@ from mimo_sim.dynamics.ensemble import simulate_ensemble
 from mimo_sim.dynamics.start import random_weights
 from mimo_sim.objective import Method
 from mimo_sim.testing import methods, problems
+from tests.reference import every_rule
 
 pytestmark = pytest.mark.usefixtures("dynamic_sizes")  # of the single-run engine
 
 FIGURE_1 = ms.generators.superficial_preference()
-METHODS: list[Method] = [
-    ms.Vanilla(),
-    ms.Vanilla(heads="plain"),
-    ms.MIMO(lam=2.0, mu=0.25),
-    ms.MIMO(lam=2.0, mu=0.25, heads="plain"),
-    ms.MIMO(lam=3.0, mu=0.5, f_star="zero"),
-    ms.MIMO(lam=3.0, mu=0.5, f_star="running_minimum"),
-    ms.MIMO(lam=1.0, mu=0.5, f_star=0.1),
-]
+METHODS = every_rule(f_star=0.1)
 LAST = ("loss_mm", "excess_mm", "objective", "loss_uni", "excess_uni", "gap", "sigma", "encoder_norm", "head_norm", "uni_head_norm")
 ROUND_OFF = 1e-10  # relative to the largest value of a variable, as between the engines of `simulate`
 
@@ -120,11 +113,12 @@ def test_half_times_are_exact_where_phases_are_long() -> None:
     assert (runs.half_time.max("modality") / runs.half_time.min("modality")).max() > 5
 
 
-def test_random_weights_are_those_of_simulate() -> None:
+def test_random_weights_are_drawn_block_by_block() -> None:
     problem = ms.generators.random_problem((3, 2), output_dim=2, seed=0)
-    for mine, theirs in zip(ensemble._random_weights((3, 2), 2, 7, 0.3, 11), random_weights(problem, 7, 0.3, 11), strict=True):
-        for block, other in zip(mine, theirs, strict=True):
-            assert block.tobytes() == other.tobytes()
+    rng = np.random.default_rng(11)
+    for (v, u, w), d in zip(random_weights(problem, 7, 0.3, 11), (3, 2), strict=True):
+        for block, shape in ((v, (2, 7)), (u, (2, 7)), (w, (7, d))):
+            assert block.tobytes() == (0.3 / math.sqrt(7) * rng.standard_normal(shape)).tobytes()
 
 
 def test_default_step_sizes_are_those_of_simulate() -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-from mimo_sim.dynamics.gram import _observe, evaluate
+from mimo_sim.dynamics.gram import _observe, count_flips, evaluate
 from mimo_sim.dynamics.records import FLIP_SIZE
 from mimo_sim.problem import FloatArray
 
@@ -245,12 +245,8 @@ def _advance_one_by_one(state, constants, K, m, d, r, steps):  # type: ignore[no
             excess_mm, top = evaluate(Z, sizes, S, joint, uni, lam, mu, heads, hold == 0.0, base, excess, weight, work, dZ)
             if not (excess_mm < ceiling and top < ceiling):
                 memory[3 * K + 1] = 1.0
+            memory[2 * K] += count_flips(K, weight, sigma, change)
             for k in range(K):
-                swing = weight[k] - sigma[k]
-                if swing * change[k] < 0.0 and min(abs(swing), abs(change[k])) > FLIP_SIZE:
-                    memory[2 * K] += 1.0
-                sigma[k] = weight[k]
-                change[k] = swing
                 squares = 0.0
                 for i in range(2 * m, n):
                     for j in range(r):

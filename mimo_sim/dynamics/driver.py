@@ -7,14 +7,14 @@ import json
 import math
 import operator
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mimo_sim import theory
-from mimo_sim.dynamics.records import MANY_FLIPS, Options
+from mimo_sim.dynamics.records import MANY_FLIPS, Options, Records
 from mimo_sim.dynamics.start import Weights, checked_weights, random_weights
 from mimo_sim.errors import ChatteringWarning, DivergenceError
 from mimo_sim.objective import MIMO, Method, Vanilla, check_positive
@@ -37,6 +37,47 @@ def _count(name: str, value: Any, least: int) -> int:
     if number < least:
         raise ValueError(f"`{name}` must be >= {least}. Got {name}={value!r}.")
     return number
+
+
+def checked_settings(problem: object, method: object, steps: int, record_every: int, seed: int, init_scale: float, weight_decay: float) -> tuple[int, int, int]:
+    """Refuse what neither late nor early fusion can take; `steps`, `record_every` and `seed` as Python integers."""
+    if not isinstance(problem, LateFusionProblem):
+        raise TypeError(f"`problem` must be a LateFusionProblem. Got {type(problem).__name__}.")
+    if not isinstance(method, Vanilla | MIMO):
+        raise TypeError(f"`method` must be mimo_sim.Vanilla() or mimo_sim.MIMO(...). Got {method!r}.")
+    check_positive("init_scale", init_scale)
+    check_positive("weight_decay", weight_decay, allow_zero=True)
+    return _count("steps", steps, 1), _count("record_every", record_every, 1), _count("seed", seed, 0)
+
+
+def finished(
+    problem: LateFusionProblem,
+    method: Method,
+    settings: dict[str, Any],
+    options: Options,
+    records: Records,
+    default: Callable[[LateFusionProblem, Method], float],
+    threshold: Callable[[LateFusionProblem, float, float], float] | None = None,
+) -> xr.Dataset:
+    """The labelled run; `default` and `threshold`, where there is one, tell the user what step size is safe and which one makes sigma flip."""
+    trajectory, step_size = build(problem, method, settings, options.steps, records), options.step_size
+    if records.diverged_at is not None:
+        raise DivergenceError(
+            f"Training diverged at step {records.diverged_at}: the losses are beyond 1e8 times those of the zero network. step_size={step_size:.3g} is too "
+            f"large; {default.__module__}.{default.__name__}(problem, method) = {default(problem, method):.3g} is safe. "
+            f"The trajectory up to there is on this exception.",
+            records.diverged_at,
+            trajectory,
+        )
+    if records.flips >= MANY_FLIPS:
+        expected = f" (chattering is expected above {threshold(problem, method.lam, method.mu):.3g})" if threshold else ""
+        warnings.warn(
+            f"sigma flips from step to step ({records.flips} times, first at step {records.first_flip}): step_size={step_size:.3g} is too large for "
+            f"mu={method.mu:g}{expected}. Results are sensitive to round-off; lower `step_size` or raise `mu`.",
+            ChatteringWarning,
+            stacklevel=3,
+        )
+    return trajectory
 
 
 def _norm_squared(weights: list[Weights] | None, init_scale: float) -> float:
@@ -121,15 +162,9 @@ def simulate(
     >>> bool(run.loss_mm[-1] < 1e-6 * run.loss_mm[0])
     True
     """
-    if not isinstance(problem, LateFusionProblem):
-        raise TypeError(f"`problem` must be a LateFusionProblem. Got {type(problem).__name__}.")
-    if not isinstance(method, Vanilla | MIMO):
-        raise TypeError(f"`method` must be mimo_sim.Vanilla() or mimo_sim.MIMO(...). Got {method!r}.")
+    steps, record_every, seed = checked_settings(problem, method, steps, record_every, seed, init_scale, weight_decay)
     if engine not in ENGINES:
         raise ValueError(f"`engine` must be one of {tuple(ENGINES)}. Got engine={engine!r}.")
-    steps, record_every, seed = _count("steps", steps, 1), _count("record_every", record_every, 1), _count("seed", seed, 0)
-    check_positive("init_scale", init_scale)
-    check_positive("weight_decay", weight_decay, allow_zero=True)
     weights: list[Weights] | None
     if initial is not None:
         weights = checked_weights(problem, initial)
@@ -143,10 +178,7 @@ def simulate(
         step_size = theory.default_step_size(problem, method, init_norm_squared=_norm_squared(weights, init_scale))
     check_positive("step_size", step_size)
 
-    recorded = np.arange(0, steps + 1, record_every)
-    if recorded[-1] != steps:
-        recorded = np.append(recorded, steps)
-    options = Options(float(step_size), float(weight_decay), recorded, record_maps, progress)
+    options = Options(float(step_size), float(weight_decay), np.append(np.arange(0, steps, record_every), steps), record_maps, progress)
     records = importlib.import_module(ENGINES[engine]).run(problem, method, weights, init_scale, options)
 
     settings = {
@@ -162,24 +194,7 @@ def simulate(
     }
     if initial is not None and weights is not None:
         settings["initial"] = json.dumps([[block.tolist() for block in triple] for triple in weights])
-    trajectory = build(problem, method, settings, options.steps, records)
-    if records.diverged_at is not None:
-        raise DivergenceError(
-            f"Training diverged at step {records.diverged_at}: the losses are beyond 1e8 times those of the zero network. step_size={step_size:.3g} is too "
-            f"large; theory.default_step_size(problem, method) = {theory.default_step_size(problem, method):.3g} is safe. "
-            f"The trajectory up to there is on this exception.",
-            records.diverged_at,
-            trajectory,
-        )
-    if records.flips >= MANY_FLIPS:
-        limit = theory.chattering_threshold(problem, method.lam, method.mu)
-        warnings.warn(
-            f"sigma flips from step to step ({records.flips} times, first at step {records.first_flip}): step_size={step_size:.3g} is too large for "
-            f"mu={method.mu:g} (chattering is expected above {limit:.3g}). Results are sensitive to round-off; lower `step_size` or raise `mu`.",
-            ChatteringWarning,
-            stacklevel=2,
-        )
-    return trajectory
+    return finished(problem, method, settings, options, records, theory.default_step_size, theory.chattering_threshold)
 
 
 def rerun(run: xr.Dataset, **changes: Any) -> xr.Dataset:

@@ -21,21 +21,19 @@ modality, learned along C = [C_1 ... C_K], and has no uni-modal phase.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from mimo_sim import theory
-from mimo_sim.dynamics.driver import _count
-from mimo_sim.dynamics.gram import Packed, _jit, _observe, evaluate, size
+from mimo_sim.dynamics.driver import _count, checked_settings, finished
+from mimo_sim.dynamics.gram import Packed, _jit, _observe, count_flips, evaluate, size
 from mimo_sim.dynamics.progress import steps_bar
-from mimo_sim.dynamics.records import FLIP_SIZE, MANY_FLIPS, Options, Records, limit
-from mimo_sim.errors import ChatteringWarning, DivergenceError
-from mimo_sim.objective import MIMO, Method, Vanilla, check_positive
+from mimo_sim.dynamics.records import Options, Records, limit
+from mimo_sim.dynamics.start import compact
+from mimo_sim.objective import MIMO, Method, check_positive
 from mimo_sim.problem import FloatArray, LateFusionProblem, _finite
-from mimo_sim.trajectory import build
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -79,14 +77,10 @@ def _advance(Z, sizes, S, joint, uni, lam, mu, heads, running, base, eta, decay,
         excess_mm, top = evaluate(Z, sizes, S, joint, uni, lam, mu, heads, running, base, excess, sigma, work, dZ)
         if not (excess_mm < ceiling and top < ceiling):
             return t
-        for k in range(K):
-            change = sigma[k] - memory[0, k]
-            if change * memory[1, k] < 0.0 and min(abs(change), abs(memory[1, k])) > FLIP_SIZE:
-                if counts[0] == 0:
-                    counts[1] = t
-                counts[0] += 1
-            memory[0, k] = sigma[k]
-            memory[1, k] = change
+        flips = count_flips(K, sigma, memory[0], memory[1])
+        if flips > 0 and counts[0] == 0:
+            counts[1] = t
+        counts[0] += flips
         for a in range(m):
             for j in range(r):
                 shared = 0.0
@@ -126,11 +120,7 @@ def _factors(problem: LateFusionProblem, weights: EarlyWeights | None, init_scal
     """For each modality the rows [V; U_k; W_k^T] of one factor of Z Z^T with at most m + K m + D columns."""
     K, m = problem.num_modalities, problem.output_dim
     heads = m * (1 + K)
-    if weights is None:
-        Z = init_scale * np.eye(heads + sum(problem.dims))
-    else:
-        Z = np.vstack([weights[0], *weights[1], weights[2].T])
-        Z = Z if Z.shape[1] <= Z.shape[0] else np.asarray(np.linalg.qr(Z.T, mode="r")).T
+    Z = init_scale * np.eye(heads + sum(problem.dims)) if weights is None else compact(np.vstack([weights[0], *weights[1], weights[2].T]))
     return [np.vstack([Z[:m], Z[m * (1 + k) : m * (2 + k)], Z[heads:][problem.features(k)]]) for k in range(K)]
 
 
@@ -177,13 +167,7 @@ def simulate_early(
     ChatteringWarning
         If sigma flips from step to step, so that results are sensitive to round-off.
     """
-    if not isinstance(problem, LateFusionProblem):
-        raise TypeError(f"`problem` must be a LateFusionProblem. Got {type(problem).__name__}.")
-    if not isinstance(method, Vanilla | MIMO):
-        raise TypeError(f"`method` must be mimo_sim.Vanilla() or mimo_sim.MIMO(...). Got {method!r}.")
-    steps, record_every, seed = _count("steps", steps, 1), _count("record_every", record_every, 1), _count("seed", seed, 0)
-    check_positive("init_scale", init_scale)
-    check_positive("weight_decay", weight_decay, allow_zero=True)
+    steps, record_every, seed = checked_settings(problem, method, steps, record_every, seed, init_scale, weight_decay)
     weights = None
     if initial is not None:
         weights = _checked(problem, initial)
@@ -195,35 +179,18 @@ def simulate_early(
         step_size = default_step_size(problem, method, init_norm_squared=float(np.linalg.norm(packed.Z.reshape(-1, packed.Z.shape[2]), 2)) ** 2)
     check_positive("step_size", step_size)
 
-    recorded = np.unique(np.append(np.arange(0, steps, record_every), steps))
-    options = Options(float(step_size), float(weight_decay), recorded, False, progress)
+    options = Options(float(step_size), float(weight_decay), np.append(np.arange(0, steps, record_every), steps), False, progress)
     records = _run(problem, packed, options)
     settings: dict[str, Any] = {"step_size": float(step_size), "steps": steps, "width": float(width), "init_scale": float(init_scale), "seed": seed}
     settings |= {"record_every": record_every, "weight_decay": float(weight_decay), "fusion": "early"}
-    trajectory = build(problem, method, settings, recorded, records)
-    if records.diverged_at is not None:
-        raise DivergenceError(
-            f"Training diverged at step {records.diverged_at}: step_size={step_size:.3g} is too large; "
-            f"early.default_step_size(problem, method) = {default_step_size(problem, method):.3g} is safe. The trajectory up to there is on this exception.",
-            records.diverged_at,
-            trajectory,
-        )
-    if records.flips >= MANY_FLIPS:
-        warnings.warn(
-            f"sigma flips from step to step ({records.flips} times, first at step {records.first_flip}): step_size={step_size:.3g} is too large for "
-            f"mu={method.mu:g}. Results are sensitive to round-off; lower `step_size` or raise `mu`.",
-            ChatteringWarning,
-            stacklevel=2,
-        )
-    return trajectory
+    return finished(problem, method, settings, options, records, default_step_size)
 
 
 def _run(problem: LateFusionProblem, packed: Packed, options: Options) -> Records:
     Z, K, m = packed.Z, problem.num_modalities, problem.output_dim
     records = Records.empty(problem, options)
     excess, sigma, work, dZ = np.empty(K), np.empty(K), np.empty((4, m, packed.S.shape[0])), np.empty_like(Z)
-    memory, counts = np.zeros((2, K)), np.zeros(2, dtype=np.int64)
-    memory[0] = np.nan  # the first step has no change before it
+    memory, counts = np.full((2, K), np.nan), np.zeros(2, dtype=np.int64)  # NaN: the first step has no change before it
     following = np.append(options.steps[1:], options.steps[-1])
     ceiling = limit(problem)
     with steps_bar(int(options.steps[-1]), options.progress) as advance:

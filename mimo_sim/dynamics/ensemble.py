@@ -22,7 +22,7 @@ from mimo_sim.dynamics.driver import _count, _norm_squared
 from mimo_sim.dynamics.gram import Packed
 from mimo_sim.dynamics.progress import steps_bar
 from mimo_sim.dynamics.records import limit
-from mimo_sim.dynamics.start import Weights
+from mimo_sim.dynamics.start import compact, random_blocks
 from mimo_sim.objective import MIMO, Method, Vanilla, check_positive, initial_f_star
 from mimo_sim.problem import FloatArray, LateFusionProblem
 from mimo_sim.trajectory import LONG_NAMES
@@ -117,11 +117,9 @@ class _Runs:
                     factors[:, k, :n, :n] = np.array([scale for *_, scale, _ in same])[:, None, None] * np.eye(n)
                 norms = [3 * scale**2 for *_, scale, _ in same]
             else:
-                weights = [_random_weights(dims, shape.m, int(self.width), scale, seed) for _, _, scale, seed in same]
+                weights = [random_blocks(dims, shape.m, int(self.width), scale, seed) for _, _, scale, seed in same]
                 for k in range(shape.K):
-                    Z = np.stack([np.vstack([v, u, w.T]) for v, u, w in (each[k] for each in weights)])
-                    if Z.shape[2] > Z.shape[1]:
-                        Z = np.asarray(np.linalg.qr(Z.swapaxes(1, 2), mode="r")).swapaxes(1, 2)  # as start.compact_factors, one by one in LAPACK as well
+                    Z = compact(np.stack([np.vstack([v, u, w.T]) for v, u, w in (each[k] for each in weights)]))
                     factors[:, k, : Z.shape[1], : Z.shape[2]] = Z
                 norms = [_norm_squared(each, scale) if self.default_steps else 0.0 for each, (*_, scale, _) in zip(weights, same, strict=True)]
             known |= dict(zip(same, zip(factors, norms, strict=True), strict=True))
@@ -162,17 +160,6 @@ class _Runs:
 
     def _default_step(self, i: int, norm_squared: float) -> float:
         return theory.default_step_size(self.problems[i], self.methods[i], init_norm_squared=norm_squared)
-
-
-def _random_weights(dims: tuple[int, ...], m: int, width: int, init_scale: float, seed: int) -> list[Weights]:
-    """The draws of :func:`mimo_sim.dynamics.start.random_weights`, bit by bit, in one call of the generator."""
-    drawn = init_scale / math.sqrt(width) * np.random.default_rng(seed).standard_normal(width * sum(2 * m + d for d in dims))
-    weights, first = [], 0
-    for d in dims:
-        v, u, w = np.split(drawn[first : first + width * (2 * m + d)], [m * width, 2 * m * width])
-        weights.append((v.reshape(m, width), u.reshape(m, width), w.reshape(width, d)))
-        first += width * (2 * m + d)
-    return weights
 
 
 def _squared(peak: FloatArray) -> FloatArray:
@@ -479,9 +466,7 @@ def simulate_ensemble(
         raise ValueError(f"`engine` must be one of {tuple(ENGINES)}. Got engine={engine!r}.")
     if tolerance is not None:
         check_positive("tolerance", tolerance)
-    recorded: list[int] = []
-    if record_every is not None:
-        recorded = sorted({*range(0, steps, _count("record_every", record_every, 1)), steps})
+    recorded = [] if record_every is None else [*range(0, steps, _count("record_every", record_every, 1)), steps]
     workers = get_num_threads() if threads is None else _count("threads", threads, 1)
     workers = 1 if engine == "cuda" else workers
     compiled = importlib.import_module(ENGINES[engine])

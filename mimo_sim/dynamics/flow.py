@@ -42,7 +42,6 @@ def run(problem: LateFusionProblem, method: Method, weights: list[Weights] | Non
 
     times = options.step_size * options.steps.astype(float)
     records = Records.empty(problem, options)
-    norms = np.empty((K, 3))
     sizes = np.sqrt(np.mean(packed.Z**2, axis=(1, 2)))
     atol = RTOL * sizes[sizes > 0].min(initial=1.0)
     with steps_bar(len(times), options.progress, "integrating") as advance:
@@ -57,8 +56,7 @@ def run(problem: LateFusionProblem, method: Method, weights: list[Weights] | Non
                 records.diverged_at = int(options.steps[row])
                 break
             records.excess_uni[row], records.f_star_excess[row], records.sigma[row] = excess, packed.base, sigma
-            records.grad_norm_sq[row] = _observe(Z, dZ, packed.sizes, packed.lam, heads, sigma, norms)
-            records.norms[row] = norms
+            records.grad_norm_sq[row] = _observe(Z, dZ, packed.sizes, packed.lam, heads, sigma, records.norms[row])
             if records.joint_map is not None and records.uni_map is not None:
                 records.joint_map[row] = (packed.joint - work[0])[:, packed.features]
                 records.uni_map[row] = (packed.uni - work[1])[:, packed.features]

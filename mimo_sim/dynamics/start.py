@@ -16,10 +16,18 @@ Weights: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]  # V_k (m, h), U_
 
 def random_weights(problem: LateFusionProblem, width: int, init_scale: float, seed: int) -> list[Weights]:
     r"""Gaussian weights of variance ``init_scale**2 / width``, so that :math:`Z_k Z_k^T \to` ``init_scale**2`` I as the width grows."""
-    rng = np.random.default_rng(seed)
-    std = init_scale / math.sqrt(width)
-    m = problem.output_dim
-    return [(std * rng.standard_normal((m, width)), std * rng.standard_normal((m, width)), std * rng.standard_normal((width, d))) for d in problem.dims]
+    return random_blocks(problem.dims, problem.output_dim, width, init_scale, seed)
+
+
+def random_blocks(dims: Sequence[int], m: int, width: int, init_scale: float, seed: int) -> list[Weights]:
+    """:func:`random_weights` for given sizes: V_1, U_1, W_1, V_2, ... row by row from one call of the generator, which is fast."""
+    drawn = init_scale / math.sqrt(width) * np.random.default_rng(seed).standard_normal(width * sum(2 * m + d for d in dims))
+    weights, first = [], 0
+    for d in dims:
+        v, u, w = np.split(drawn[first : first + width * (2 * m + d)], [m * width, 2 * m * width])
+        weights.append((v.reshape(m, width), u.reshape(m, width), w.reshape(width, d)))
+        first += width * (2 * m + d)
+    return weights
 
 
 def checked_weights(problem: LateFusionProblem, initial: Sequence[Sequence[npt.ArrayLike]]) -> list[Weights]:
@@ -40,12 +48,19 @@ def checked_weights(problem: LateFusionProblem, initial: Sequence[Sequence[npt.A
     return [(v, u, w) for v, u, w in triples]
 
 
+def compact(Z: FloatArray) -> FloatArray:
+    """A factor of Z Z^T, or of each of a stack of them, with at most as many columns as rows.
+
+    By QR, so nothing is squared and tiny initialisations keep their relative precision.
+    """
+    return Z if Z.shape[-1] <= Z.shape[-2] else np.asarray(np.linalg.qr(Z.swapaxes(-1, -2), mode="r")).swapaxes(-1, -2)
+
+
 def compact_factors(problem: LateFusionProblem, weights: Sequence[Weights] | None, init_scale: float) -> list[FloatArray]:
     r"""For each modality a factor :math:`\tilde Z_k` (n, min(h, n)), n = 2m + d_k, with :math:`\tilde Z_k\tilde Z_k^T = Z_k Z_k^T`, Z_k = [V_k; U_k; W_k^T].
 
-    By QR, so nothing is squared and tiny initialisations keep their relative precision. Without weights: the limit of infinite width.
+    Without weights: the limit of infinite width.
     """
     if weights is None:
         return [init_scale * np.eye(2 * problem.output_dim + d) for d in problem.dims]
-    stacked = [np.vstack([v, u, w.T]) for v, u, w in weights]
-    return [z if z.shape[1] <= z.shape[0] else np.asarray(np.linalg.qr(z.T, mode="r")).T for z in stacked]
+    return [compact(np.vstack([v, u, w.T])) for v, u, w in weights]
