@@ -92,6 +92,8 @@ def _rank(value: Any) -> tuple[int, float, str]:
 def draw_all(runs: Sequence[Finished], rows: Sequence[Row], curves: Sequence[str] | None = None) -> Iterator[tuple[str, Figure]]:
     """(file stem, figure) of every data set's figures. A grid has one of its own; of its runs the best on validation is in the one of epochs too.
 
+    Other variants of a method, such as ``mimo-f_star=zero``, are in the figure of epochs when `curves` names the method.
+
     Parameters
     ----------
     runs : sequence of Finished
@@ -119,10 +121,10 @@ def draw_all(runs: Sequence[Finished], rows: Sequence[Row], curves: Sequence[str
                 yield f"{dataset}-{name}{mark(rows)}", draw_grid(mine, members, seen)
         wanted = [name for one in curves or CURVES for name in names if name == one]
         best = {max(members, key=lambda m: np.mean([_score(run) for run in here if run.method == m])) for members in found.values()}
-        wanted += [name for one in curves or CURVES for name in names if name.startswith(f"{one}-") and (curves or name not in apart - best)]
+        wanted += [name for one in curves or CURVES for name in names if name.startswith(f"{one}-") and (curves or name in best)]
         if curves and not wanted:
             raise ValueError(f"`curves` must name methods among {tuple(names)}. Got {tuple(curves)}.")
-        yield f"{dataset}-epochs", draw_epochs(here, wanted or list(names), seen)
+        yield "-".join([dataset, "epochs", *(curves or ())]), draw_epochs(here, wanted or list(names), seen)
 
 
 def _score(run: Finished) -> float:
@@ -259,6 +261,8 @@ def draw_epochs(runs: Sequence[Finished], wanted: Sequence[str], seen: Mapping[s
         Of :func:`looks`.
     """
     shown = list(wanted)[:MOST_CURVES]
+    if len({method.partition("-")[0] for method in shown}) == 1:  # variants of one method: nothing else needs the other colours
+        seen = {method: {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)]} for i, method in enumerate(shown)}
     tables = {method: [run.table() for run in runs if run.method == method] for method in shown}
     names: list[str] = runs[0].result["data"]["modalities"]
     classify = "accuracy" in runs[0].result["metrics"]["test"]
