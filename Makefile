@@ -55,7 +55,11 @@ avmnist: $(VENV)/.core  ## AV-MNIST, settings A, B, D, every method and every f*
 	$(AVMNIST) --method all
 	$(AVMNIST) --method mimo --grid f_star=reference,extrapolation,validation,epoch_minimum,zero
 	$(AVMNIST) --method mimo --set decay=0
+	$(AVMNIST) --method mimo --set normalise=true
+	$(AVMNIST) --method mimo --set f_star=reference --set normalise=true --grid lam=2,4
 	$(BIN)/mimo-sim bench compare benchmarks/records --out benchmarks/records
+	$(BIN)/mimo-sim bench compare benchmarks/records --out benchmarks/records --curves mimo-f_star
+	$(BIN)/mimo-sim bench compare benchmarks/records --out benchmarks/records --split validation
 
 notebooks: $(VENV)/.notebooks  ## Execute the notebooks and render them as pages into notebooks/_rendered/
 	$(BIN)/jupyter nbconvert --to html --execute --output-dir notebooks/_rendered notebooks/*.ipynb

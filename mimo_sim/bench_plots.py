@@ -100,7 +100,7 @@ def draw_all(runs: Sequence[Finished], rows: Sequence[Row], curves: Sequence[str
     rows : sequence of Row
         Of :func:`mimo_sim.training.comparison.summary`.
     curves : sequence of str, optional
-        Methods of the per-epoch figure: names as in the table, or the first part of them ("mimo" for all its variants).
+        Methods of the per-epoch figure: names as in the table, or the first part of them ("mimo" for all its variants, "mimo-lam" for those in lam).
 
     Raises
     ------
@@ -121,7 +121,7 @@ def draw_all(runs: Sequence[Finished], rows: Sequence[Row], curves: Sequence[str
                 yield f"{dataset}-{name}{mark(rows)}", draw_grid(mine, members, seen)
         wanted = [name for one in curves or CURVES for name in names if name == one]
         best = {max(members, key=lambda m: np.mean([_score(run) for run in here if run.method == m])) for members in found.values()}
-        wanted += [name for one in curves or CURVES for name in names if name.startswith(f"{one}-") and (curves or name in best)]
+        wanted += [name for one in curves or CURVES for name in names if name.startswith((f"{one}-", f"{one}=")) and (curves or name in best)]
         if curves and not wanted:
             raise ValueError(f"`curves` must name methods among {tuple(names)}. Got {tuple(curves)}.")
         yield "-".join([dataset, "epochs", *(curves or ())]), draw_epochs(here, wanted or list(names), seen)
