@@ -14,10 +14,10 @@ figure1: $(VENV)/.core  ## Reproduce Figure 1 into figures/ (and the convergence
 	$(BIN)/mimo-sim convergence --out figures
 
 test: lint  ## Lint, then all tests that are not slow
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-all: lint  ## Lint, then every test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev  ## Style and types, code and notebooks
 	$(BIN)/ruff check .

@@ -112,7 +112,7 @@ def test_other_parameters_reach_the_runs(tmp_path: Path) -> None:
     assert summary["mimo"]["ratio"] > 1.15  # lam below its threshold leaves the imbalance
 
 
-@pytest.mark.parametrize(("how", "moment"), [(signal.SIGKILL, ".png"), (signal.SIGKILL, ".pdf"), (signal.SIGTERM, ".pdf")])
+@pytest.mark.parametrize(("how", "moment"), [pytest.param(signal.SIGKILL, ".png", marks=pytest.mark.slow), (signal.SIGKILL, ".pdf"), (signal.SIGTERM, ".pdf")])
 def test_a_killed_figure1_leaves_no_half_file(tmp_path: Path, how: signal.Signals, moment: str) -> None:
     """Kill while a file of this suffix is being written; others follow it, so the run cannot have ended."""
     with subprocess.Popen([*TOOL, "figure1", "--out", str(tmp_path), "--quiet", "--seeds", "2"], env=os.environ | {"MPLBACKEND": "Agg"}) as process:

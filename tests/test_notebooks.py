@@ -27,7 +27,7 @@ class ThisInterpreter(AsyncKernelManager):
         return KernelSpecManager(kernel_dirs=[])
 
 
-LONG = ("03_real_data", "04_phase_diagrams")  # about a minute each
+LONG = ("02_claims", "03_real_data", "04_phase_diagrams")  # half a minute to a minute each; the claims of 02 are also checked one by one
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 

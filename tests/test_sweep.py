@@ -195,6 +195,7 @@ def test_processes_give_the_same(reference: xr.Dataset) -> None:
     assert sweep("scalar-pair", GRID, **SETTINGS, chunk=5, backend="processes", workers=2).identical(reference)
 
 
+@pytest.mark.slow
 def test_a_cluster_that_loses_a_worker_gives_the_same(reference: xr.Dataset, tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     out, killed = tmp_path / "sweep.nc", []
