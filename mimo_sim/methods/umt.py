@@ -42,7 +42,7 @@ class UMT(Method):
             epochs = check_count("epochs", epochs)
         super().__init__(lam=lam, epochs=epochs)
         self.lam, self.length = lam, epochs
-        self.targets: list[Tensor] = []  # the teachers' features (n, d_k) of the train split
+        self.targets: list[Tensor] = []  # the teachers' features (n, d_k) of the train split; no state: they follow from the teachers
 
     def setup(self, run: Run) -> None:
         """Make room for the teachers."""
