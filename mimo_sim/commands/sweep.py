@@ -9,7 +9,23 @@ from typing import Annotated, Any
 
 import typer
 
-from mimo_sim.commands import FStar, Heads, Lam, Method_, Mu, Quiet, StepSize, Width, app, load_problem, make_method, whole_width
+from mimo_sim.commands import (
+    FStar,
+    Heads,
+    InitScale,
+    Lam,
+    Method_,
+    Mu,
+    Quiet,
+    Steps,
+    StepSize,
+    WeightDecay,
+    Width,
+    app,
+    load_problem,
+    make_method,
+    whole_width,
+)
 
 
 def _value(text: str) -> Any:
@@ -90,11 +106,11 @@ def sweep(
     mu: Mu = 0.01,
     f_star: FStar = "exact",
     heads: Heads = None,
-    steps: Annotated[int, typer.Option(help="Gradient steps of every run, >= 1.")] = 20_000,
+    steps: Steps = 20_000,
     step_size: StepSize = None,
-    init_scale: Annotated[float, typer.Option(help="Initial scale u0 > 0.")] = 1e-3,
+    init_scale: InitScale = 1e-3,
     width: Width = 100,
-    weight_decay: Annotated[float, typer.Option(help="Weight decay, >= 0.")] = 0.0,
+    weight_decay: WeightDecay = 0.0,
     tolerance: Annotated[float | None, typer.Option(help="Stop a run early when it has converged to this; by default none does.")] = None,
     on_error: Annotated[str, typer.Option(help="Where the problem does not exist (rho=1): raise, or nan to leave the run out.")] = "raise",
     backend: Annotated[str, typer.Option(help="threads, processes, or dask (with --cluster).")] = "threads",
