@@ -60,7 +60,6 @@ avmnist: $(VENV)/.core  ## AV-MNIST, settings A, B, D, every method and every f*
 	$(AVMNIST) $(EACH) --method mimo --set f_star=reference --set normalise=true --grid lam=2,4
 	$(AVMNIST) --setting A --seeds 8 --method vanilla --method linear_scalarization --method unimodal --method mimo
 	$(AVMNIST) --setting A --seeds 8 --method mimo --set normalise=true
-	$(AVMNIST) --setting A --seeds 8 --method mimo --set normalise=true --set mu=1000  # sigma = 1/2: linear scalarization at half the step
 	$(BIN)/mimo-sim bench compare benchmarks/records --out benchmarks/records
 	$(BIN)/mimo-sim bench compare benchmarks/records --out benchmarks/records --curves mimo-f_star
 	$(BIN)/mimo-sim bench compare benchmarks/records --out benchmarks/records --split validation

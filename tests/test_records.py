@@ -322,7 +322,7 @@ def test_failed_runs_are_named_and_take_no_room() -> None:
 
 def test_many_methods_and_variants_can_be_told_apart() -> None:
     names = [*methods.available(), *(f"mimo-f_star=running_minimum-gap=relative-decay=0.{i}" for i in range(10, 20))]
-    rows = [a_row(name, figure, 0.5 + i / 250) for i, name in enumerate(names) for figure in ("accuracy", "gap/probe")]
+    rows = [a_row(name, figure, 0.5 + i / 500) for i, name in enumerate(names) for figure in ("accuracy", "gap/probe")]
     figure = bench_plots.draw_gap(rows, bench_plots.looks(names))
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [*reversed(names), "none shown is better in both"]
