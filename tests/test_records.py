@@ -311,10 +311,11 @@ def test_bars_stay_in_the_panel_or_the_caption_says_that_they_do_not(half_width:
 
 
 def test_failed_runs_are_named_and_take_no_room() -> None:
-    means = {"vanilla": (0.3, 0.8), "mimo": (0.25, 0.82), **{f"mimo-lam=100-mu=0.{i}": (0.0, 0.1) for i in range(1, 7)}}
+    means = {"vanilla": (0.3, 0.8), "mimo": (0.25, 0.82), "ogm": (0.3, 0.71), **{f"mimo-lam=100-mu=0.{i}": (0.0, 0.1) for i in range(1, 7)}}
     rows = [a_row(m, figure, mean) for m, pair in means.items() for figure, mean in zip(("gap/probe", "accuracy"), pair, strict=True)]
     figure = bench_plots.draw_gap(rows, bench_plots.looks([*means]))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["mimo", "vanilla", "none shown is better in both"]
+    assert "ogm (71.0 %)" in figure.texts[0].get_text()
     assert all(f"{m} (10.0 %)" in " ".join(figure.texts[0].get_text().split()) for m in means if "lam" in m)
     assert figure.axes[0].get_ylim()[0] > 75
     refuse_cut_or_overlapping_words(figure)

@@ -37,6 +37,7 @@ PRESETS: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
 }
 FALLBACK_EPOCHS = 30
 POLL_SECONDS = 0.3
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**32)}  # glibc: give freed memory to the next step, not back
 SPLITS = ("validation", "test")  # choose on the one, report on the other
 
 
@@ -214,23 +215,27 @@ def _attempt(job: Job, out: Path, on_epochs: Callable[[int], None]) -> str:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """One CPU thread in this process and in those it starts: the same sums in the same order, whatever the machine.
-
-    Those it starts also keep the memory they free (glibc): giving it back and getting it zeroed again costs a sixth of a training step.
-    """
-    threads = torch.get_num_threads()
-    wanted = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    wanted |= {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for a while, for this process and those it starts."""
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
-    torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One CPU thread in this process and in those it starts: the same sums in the same order, whatever the machine."""
+    threads = torch.get_num_threads()
+    with _environment(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")):
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 # ------------------------------------------------------------------------------------------ worker processes
@@ -272,7 +277,7 @@ def _execute_on_workers(todo: Sequence[Job], out: Path, workers: int, on_epochs:
     context = multiprocessing.get_context("spawn")
     counter, seen, failures = context.Value("q", 0), 0, []
     others = {process.pid for process in multiprocessing.active_children()}
-    with one_thread(), ProcessPoolExecutor(workers, context, _start_worker, (counter,)) as pool:
+    with one_thread(), _environment(KEEP_MEMORY), ProcessPoolExecutor(workers, context, _start_worker, (counter,)) as pool:
         try:
             distinct = {(job.dataset, job.root, job.settings.seed, tuple(sorted(job.data.items()))): job for job in todo}
             for future in [pool.submit(_prepare, job) for job in distinct.values()]:
