@@ -6,7 +6,7 @@ import math
 import textwrap
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -145,10 +145,8 @@ def _limits(means: Sequence[float], halves: Sequence[float]) -> tuple[float, flo
 def _trade_off(rows: Sequence[Row], shown: Mapping[str, Look], handles: Sequence[Line2D], title: str) -> tuple[Axes, dict[str, tuple[float, float]]]:
     """The panel of accuracy against gap with its legend outside: axes, and points (gap, accuracy) in percent by name."""
     found = {(row.method, row.figure): row for row in rows}
-    least = max(found[m, "accuracy"].mean for m in shown) - FAR / 100
-    failed = [f"{m} ({100 * found[m, 'accuracy'].mean:.1f} %)" for m in shown if found[m, "accuracy"].mean < least]
-    handles = [handle for handle in handles if (row := found.get((str(handle.get_label()), "accuracy"))) is None or row.mean >= least]
-    shown = {m: look for m, look in shown.items() if found[m, "accuracy"].mean >= least}
+    failed = [f"{m} ({100 * found[m, 'accuracy'].mean:.1f} %)" for m in shown if m not in near(rows, shown)]
+    shown = {m: shown[m] for m in near(rows, shown)}
     points = {m: (round(100 * found[m, "gap/probe"].mean, 9), round(100 * found[m, "accuracy"].mean, 9)) for m in shown}  # so that equal counts are equal
     halves = {m: [0 if math.isnan(h) else 100 * h for h in (found[m, "gap/probe"].half_width, found[m, "accuracy"].half_width)] for m in shown}
     best = front(points)
@@ -183,6 +181,13 @@ def _trade_off(rows: Sequence[Row], shown: Mapping[str, Look], handles: Sequence
     return ax, points
 
 
+def near(rows: Sequence[Row], names: Iterable[str]) -> list[str]:
+    """Those methods that are worth their room: within :data:`FAR` of the best accuracy, or at least as good as joint training."""
+    height = {row.method: row.mean for row in rows if row.figure == "accuracy"}
+    least = max(height[name] for name in names) - FAR / 100
+    return [name for name in names if height[name] >= min(least, height.get(REFERENCES[0], least))]
+
+
 def _handle(label: str, look: Look, **line: Any) -> Line2D:
     return Line2D([], [], **({"ls": "", "ms": 6} | look | line), label=label)  # type: ignore[arg-type]
 
@@ -200,7 +205,7 @@ def draw_gap(rows: Sequence[Row], seen: Mapping[str, Look]) -> Figure:
     heights = {row.method: row.mean for row in rows if row.figure == "accuracy"}
     shown = {m: seen[m] for m in sorted(heights, key=lambda m: -heights[m]) if any((row.method, row.figure) == (m, "gap/probe") for row in rows)}
     with style():
-        ax, _ = _trade_off(rows, shown, [_handle(m, look) for m, look in shown.items()], "by accuracy")
+        ax, _ = _trade_off(rows, shown, [_handle(m, shown[m]) for m in near(rows, shown)], "by accuracy")
     return ax.figure  # type: ignore[return-value]
 
 
@@ -226,9 +231,11 @@ def draw_grid(rows: Sequence[Row], grid: Mapping[str, Mapping[str, Any]], seen: 
     colors = dict(zip(lines, mpl.colormaps["viridis"](np.linspace(0.0, 0.88, len(lines))), strict=True))
     references = {name: seen[name] | {"fillstyle": "none"} for name in REFERENCES if any(row.method == name for row in rows)}
     shown = {m: {"color": colors[line], "marker": marker[grid[m][along]]} for line, members in lines.items() for m in members}
-    handles = [_handle(line, {"color": color}, ls="-") for line, color in colors.items() if line]
-    handles += [_handle(f"{along} = {value}", {"color": "0.3", "marker": shape}) for value, shape in marker.items()]
-    handles += [_handle(name, look) for name, look in references.items()]
+    drawn = near(rows, shown | references)
+    handles = [_handle(line, {"color": color}, ls="-") for line, color in colors.items() if line and {*lines[line]} & {*drawn}]
+    reached = {grid[name][along] for name in drawn if name in grid}
+    handles += [_handle(f"{along} = {value}", {"color": "0.3", "marker": marker[value]}) for value in steps if value in reached]
+    handles += [_handle(name, references[name]) for name in drawn if name in references]
     with style():
         ax, points = _trade_off(rows, shown | references, handles, f"{next(iter(grid)).partition('-')[0]}, lines along {along}")
         for line, members in lines.items():
@@ -287,12 +294,15 @@ def draw_epochs(runs: Sequence[Finished], wanted: Sequence[str], seen: Mapping[s
         figure = Figure(figsize=(width, height))
         (axes,) = figure.subplots(1, len(panels), squeeze=False, gridspec_kw=margins)
         for letter, ax, (title, label, factor, curves) in zip("abcde", axes, panels, strict=False):
-            for method, values in curves.items():
+            for rank, (method, values) in enumerate(curves.items()):
                 for k, one in enumerate(values):
                     if one is not None:
                         epochs = np.flatnonzero(np.isfinite(one))
-                        dash = DASHES[k % len(DASHES)]
-                        ax.plot(epochs + 1, factor * one[epochs], **seen[method], ls=dash, lw=1.3, ms=4.5, markevery=max(1, len(epochs) // 6))
+                        every = max(1, len(epochs) // 6)
+                        marks = (rank % every, every)  # those of equal curves lie side by side
+                        ax.plot(epochs + 1, factor * one[epochs], **seen[method], ls=DASHES[k % len(DASHES)], lw=1.3, ms=4.5, markevery=marks)
+            if label.endswith("loss"):
+                ax.set_yscale("log")
             ax.set(title=f"({letter}) {title}", xlabel="epoch", ylabel=label)
             ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5, integer=True, min_n_ticks=1))
         middle = [ax for ax in axes if "alone" in ax.get_title("left")]

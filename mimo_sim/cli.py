@@ -40,7 +40,7 @@ def main() -> None:
     except Exception as error:
         from mimo_sim.errors import DivergenceError, GenerationError, NonFiniteError
 
-        if not isinstance(error, ValueError | TypeError | OSError | DivergenceError | GenerationError | NonFiniteError):
+        if not isinstance(error, ValueError | TypeError | OSError | ImportError | DivergenceError | GenerationError | NonFiniteError):
             raise
         typer.echo(f"mimo-sim: error: {error}", err=True)
         sys.exit(2)

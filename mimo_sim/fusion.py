@@ -44,12 +44,12 @@ from torch.func import grad, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from mimo_sim import theory
-from mimo_sim.dynamics.driver import _count, simulate
+from mimo_sim.dynamics.driver import simulate
 from mimo_sim.dynamics.early import default_step_size, growth_matrix, simulate_early
 from mimo_sim.dynamics.progress import steps_bar
 from mimo_sim.dynamics.records import limit
 from mimo_sim.generators import superficial_preference
-from mimo_sim.objective import MIMO, Method, Vanilla, check_positive, initial_f_star, mimo_objective, running_minimum, sigma_weights
+from mimo_sim.objective import MIMO, Method, Vanilla, check_count, check_positive, initial_f_star, mimo_objective, running_minimum, sigma_weights
 from mimo_sim.problem import FloatArray, LateFusionProblem
 
 Activation = Literal["linear", "relu"]
@@ -79,8 +79,8 @@ class Architecture:
     readout: Readout = "trunk"
 
     def __post_init__(self) -> None:
-        _count("depth", self.depth, 2)
-        if _count("fusion_layer", self.fusion_layer, 1) > self.depth:
+        check_count("depth", self.depth, 2)
+        if check_count("fusion_layer", self.fusion_layer, 1) > self.depth:
             raise ValueError(f"`fusion_layer` must be at most depth={self.depth}. Got fusion_layer={self.fusion_layer}.")
         for name, allowed in (("activation", get_args(Activation)), ("readout", get_args(Readout))):
             if getattr(self, name) not in allowed:
@@ -175,7 +175,7 @@ def delay_factor(depth: int, weight: float) -> float:
     >>> round(delay_factor(4, 0.0), 12)  # 1 / (L - 2)
     0.5
     """
-    _count("depth", depth, 3)
+    check_count("depth", depth, 3)
     check_positive("weight", weight, allow_zero=True)
     value, _ = quad(lambda x: (1 + 2 * (1 + weight) * x + (1 + weight**2) * x * x) ** (-(depth - 1) / 2), 0, math.inf, epsabs=0, epsrel=1e-12, limit=200)
     return float(value)
@@ -186,7 +186,7 @@ def deep_order_threshold(problem: LateFusionProblem, depth: int) -> float:
 
     L = 2 gives :func:`mimo_sim.theory.order_threshold`; 0 when joint training already has that order.
     """
-    if _count("depth", depth, 2) == 2:
+    if check_count("depth", depth, 2) == 2:
         return float(theory.order_threshold(problem))
     report = theory.superficial_preference(problem)
     ratio = float(report.correlation[report.most_explaining] / report.correlation.max())
@@ -394,10 +394,10 @@ def train(
         raise ValueError(f"`start` must be one of {get_args(Start)}. Got start={start!r}.")
     check_positive("step_size", step_size)
     check_positive("init_scale", init_scale)
-    steps, width, seeds, every = (_count(*pair, 1) for pair in (("steps", steps), ("width", width), ("seeds", seeds), ("record_every", record_every)))
+    steps, width, seeds, every = (check_count(*pair, 1) for pair in (("steps", steps), ("width", width), ("seeds", seeds), ("record_every", record_every)))
     if samples is None and architecture.activation == "relu":
         raise ValueError("`samples` is needed for activation='relu': a ReLU network sees more than second moments. Got samples=None.")
-    if samples is not None and _count("samples", samples, 2 * sum(problems[0].dims)) % 2:
+    if samples is not None and check_count("samples", samples, 2 * sum(problems[0].dims)) % 2:
         raise ValueError(f"`samples` must be even (pairs x, -x). Got samples={samples}.")
 
     prepared = [_data(problem, samples, sample_seed) for sample_seed, problem in enumerate(problems)]

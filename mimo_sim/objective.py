@@ -9,6 +9,7 @@ Source: Fernando et al., arXiv:2511.06686, Eq. 8 and 10, Sec. 3.2, Algorithm 1.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
@@ -120,6 +121,19 @@ def check_positive(name: str, value: float, *, allow_zero: bool = False) -> None
         raise TypeError(f"`{name}` must be a number. Got {name}={value!r}.")
     if not (math.isfinite(value) and (value > 0 or (allow_zero and value == 0))):
         raise ValueError(f"`{name}` must be finite and {'>= 0' if allow_zero else '> 0'}. Got {name}={value!r}.")
+
+
+def check_count(name: str, value: Any, least: int = 1) -> int:
+    """`value` as an int; ``TypeError`` unless it is an integer, ``ValueError`` unless it is >= `least`."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"`{name}` must be an integer. Got {name}={value!r}.") from None
+    if number < least:
+        raise ValueError(f"`{name}` must be >= {least}. Got {name}={value!r}.")
+    return number
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,8 @@ import numpy as np
 import xarray as xr
 
 from mimo_sim import theory
-from mimo_sim.dynamics.driver import _count
 from mimo_sim.generators import random_problem, scalar_pair, superficial_preference
-from mimo_sim.objective import MIMO, Method, Vanilla, check_positive
+from mimo_sim.objective import MIMO, Method, Vanilla, check_count, check_positive
 from mimo_sim.problem import LateFusionProblem
 
 if TYPE_CHECKING:
@@ -261,8 +260,8 @@ def zls(
     """
     from mimo_sim.dynamics.ensemble import simulate_ensemble
 
-    _count("seeds", seeds, 1)
-    _count("steps", steps, 1)
+    check_count("seeds", seeds, 1)
+    check_count("steps", steps, 1)
     if len(sigma_ratios) == 0 or not min(sigma_ratios) >= 1 or len(rhos) == 0:
         raise ValueError(f"`sigma_ratios` must be >= 1, so that A is learned first, and there must be `rhos`. Got {list(sigma_ratios)} and {list(rhos)}.")
     grid = list(itertools.product(map(float, sigma_ratios), map(float, rhos)))
@@ -334,8 +333,8 @@ def scatter(
     """
     from mimo_sim.dynamics.ensemble import simulate_ensemble
 
-    _count("problems", problems, 3)
-    _count("steps", steps, 1)
+    check_count("problems", problems, 3)
+    check_count("steps", steps, 1)
     drawn = [random_problem(dims, seed, "superficial") for seed in range(problems)]
     end = np.array([1.6 * theory.learning_times(problem, init_scale).max() for problem in drawn])
     runs = simulate_ensemble(drawn, Vanilla(), step_size=end / steps, steps=steps, init_scale=init_scale)
@@ -585,7 +584,7 @@ def score(
     xarray.Dataset
         Dims of :func:`race` and score: its variables, those of :func:`gains`, ``scores`` (problem, score), ``dims`` (problem, modality) and ``superficial``.
     """
-    _count("problems", problems, 20)
+    check_count("problems", problems, 20)
     rng = np.random.default_rng(seed)
     dims = rng.integers(1, 4, (problems, 2))
     freedom = np.ceil(dims.sum(1) * rng.uniform(1.5, 6, problems)).astype(int)

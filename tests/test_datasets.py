@@ -25,8 +25,11 @@ from mimo_sim import datasets
 from mimo_sim.cli import app
 from mimo_sim.commands.data import settings
 from mimo_sim.datasets import avmnist, files
+from mimo_sim.datasets.data import Dataset, Modality
 from mimo_sim.generators import scalar_pair
 from mimo_sim.problem import LateFusionProblem
+from mimo_sim.training import train
+from tests.networks import SETTINGS, tiny
 
 TINY = {"train_size": 40, "validation_size": 5, "test_size": 12}
 
@@ -114,9 +117,12 @@ def test_every_data_set_is_registered_with_what_is_known_of_it() -> None:
     [
         (lambda: datasets.load("mnist"), r"`dataset` must be one of .*'avmnist'.* Got 'mnist'"),
         (lambda: datasets.load("digits", setting="A"), r"data set 'digits' takes \('noise',\). Got setting"),
-        (lambda: datasets.load("digits", seed=-1), "`seed` must be an integer >= 0. Got seed=-1"),
+        (lambda: datasets.load("digits", seed=-1), "`seed` must be >= 0. Got seed=-1"),
         (lambda: datasets.load("digits", noise=-1.0), "`noise`"),
         (lambda: datasets.load("synthetic", train_size=0), "`train_size` must be >= 1. Got train_size=0"),
+        (lambda: datasets.load("synthetic", train_size="a"), "`train_size` must be an integer. Got train_size='a'"),
+        (lambda: datasets.load("synthetic", problem=3), "`problem` must be one of .*Got problem=3"),
+        (lambda: datasets.load("avmnist", train_size=1.5), "`train_size` must be an integer. Got train_size=1.5"),
         (lambda: datasets.load("avmnist", setting="E"), r"`setting` must be one of \('A', 'B', 'C', 'D'\). Got setting='E'"),
         (lambda: datasets.load("avmnist", components=0), "`components` must lie in 1..784. Got components=0"),
         (lambda: datasets.load("avmnist", snr=float("nan")), "`snr` must be a finite number of dB. Got snr=nan"),
@@ -305,7 +311,10 @@ def test_the_cache_serves_without_raw_files_and_is_made_anew_when_harmed(root: P
     (cached,) = (root.parent / "cache").glob("*.npz")
     assert same(first, datasets.load("avmnist", root.parent / "nowhere", **TINY))
     whole = cached.read_bytes()
-    for harm in (whole[: len(whole) // 2], whole[:2000] + bytes([whole[2000] ^ 1]) + whole[2001:]):
+    foreign, bare = io.BytesIO(), io.BytesIO()
+    np.savez(foreign, a=np.zeros(3))
+    np.save(bare, np.zeros(3))
+    for harm in (whole[: len(whole) // 2], whole[:2000] + bytes([whole[2000] ^ 1]) + whole[2001:], foreign.getvalue(), bare.getvalue()):
         cached.write_bytes(harm)
         assert same(first, datasets.load("avmnist", root, **TINY))
         assert cached.read_bytes() == whole
@@ -317,6 +326,49 @@ def test_the_cache_serves_without_raw_files_and_is_made_anew_when_harmed(root: P
 def test_too_large_sizes_are_refused(root: Path) -> None:
     with pytest.raises(ValueError, match=r"`validation_size` must be at most 5. Got validation_size=6"):
         datasets.load("avmnist", root, train_size=5, validation_size=6, test_size=5)
+
+
+# ------------------------------------------------------------------------------------------ what a data set of one's own may be
+
+
+def altered(**parts: Any) -> Dataset:
+    """A small data set whose train split, or another part, is changed."""
+    good = tiny()
+    split = {key: parts.pop(key) for key in ("inputs", "target") if key in parts}
+    return replace(good, **parts, train=replace(good.train, **split))
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"modalities": (Modality("a", (6,)), Modality("a", (5,)))}, r"`modalities` .* names of their own.* Got \['a', 'a'\]"),
+        ({"modalities": ()}, "`modalities` .* at least one"),
+        ({"inputs": (torch.zeros(72, 6),)}, r"the train split of 'tiny' must have one tensor for each of \['m1', 'm2'\]\. Got 1"),
+        ({"inputs": (torch.zeros(72, 6), torch.zeros(72, 4))}, r"'m2' in the train split of 'tiny' must be \(n, \*\(5,\)\)\. Got shape \(72, 4\)"),
+        ({"inputs": (torch.zeros(72, 6), torch.full((72, 5), torch.nan))}, "'m2' in the train split of 'tiny' must be finite. Got inf or nan in 72 samples"),
+        ({"target": torch.full((72,), 7)}, r"the target of the train split of 'tiny' must lie in 0\.\.2\. Got 7 to 7"),
+        ({"target": torch.full((72,), -1)}, r"must lie in 0\.\.2\. Got -1 to -1"),
+        ({"target": torch.zeros(72)}, r"must be classes \(n,\) in int64\. Got torch\.float32"),
+        ({"target": torch.zeros(72), "task": "regression"}, r"must be floats \(n, m\)\. Got torch\.float32, shape \(72,\)"),
+        ({"target": torch.full((72, 1), torch.inf), "task": "regression"}, "must be finite and"),
+    ],
+)
+def test_faults_of_a_data_set_are_named_before_training(parts: dict[str, Any], words: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=words):
+        train("vanilla", altered(**parts), epochs=1, **SETTINGS)
+
+
+def test_the_checksum_sees_every_number_and_how_it_is_used() -> None:
+    first = tiny()
+    assert first.checksum() == tiny().checksum()
+    one = first.test.target.clone()
+    one[-1] = (one[-1] + 1) % 3
+    other = [
+        replace(first, test=replace(first.test, target=one)),
+        replace(first, modalities=(Modality("m1", (6,), mean=0.1), Modality("m2", (5,)))),
+        tiny(seed=1),
+    ]
+    assert len({first.checksum(), *(data.checksum() for data in other)}) == 4
 
 
 # ------------------------------------------------------------------------------------------ raw files

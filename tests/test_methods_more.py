@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -294,3 +295,31 @@ def test_a_joint_phase_trains_everything_on_the_ensemble() -> None:
     assert float(run.method.rho.detach()) != 0.5
     assert not any(same(a, b) for a, b in zip([*run.model.encoders, run.model.heads[0]], [*before.encoders, before.heads[0]], strict=True))
     assert same(run.model.fusion, before.fusion)
+
+
+# ------------------------------------------------------------------------------------------ a method of one's own
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("class Mine(:", r"the methods in mimo_sim\.methods\.mine_a0 cannot be imported: SyntaxError"),
+        ("import nothing_of_this_name", r"mimo_sim\.methods\.mine_a1 cannot be imported: ModuleNotFoundError: No module named 'nothing_of_this_name'"),
+        ("from mimo_sim.methods.vanilla import Vanilla\nclass Mine(Vanilla): pass", "two methods are called 'vanilla', in .*mine_a2.*set `name` in the class"),
+        (
+            "from mimo_sim.methods.vanilla import Vanilla\nclass Mine(Vanilla):\n    name = 'mine'\n    def __init__(self, alpha): super().__init__()",
+            "method 'mine' in .*mine_a3: give alpha a default value",
+        ),
+    ],
+)
+def test_faults_of_a_new_file_are_named(source: str, words: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = request.node.callspec.indices["source"]
+    (tmp_path / f"mine_a{number}.py").write_text(source)
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
+    methods._registry.cache_clear()
+    try:
+        with pytest.raises(ImportError, match=words):
+            methods.available()
+    finally:
+        sys.modules.pop(f"mimo_sim.methods.mine_a{number}", None)
+        methods._registry.cache_clear()

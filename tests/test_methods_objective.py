@@ -155,6 +155,8 @@ def test_the_others_do_regression(name: str) -> None:
         ("mimo", {"f_star": "exact"}, ValueError, "`f_star` must be one of .*running_minimum.* Got f_star='exact'"),
         ("mimo", {"f_star": [0.1, math.nan]}, ValueError, "`f_star` must be finite"),
         ("mimo", {"f_star": ["a"]}, TypeError, "`f_star` must be one of"),
+        ("mimo", {"f_star": True}, TypeError, "`f_star` must be one of"),
+        ("mimo", {"f_star": []}, ValueError, "`f_star` must be finite"),
         ("linear_scalarization", {"weight": [1.0, -1.0]}, ValueError, "`weight` must be finite and >= 0"),
         ("ogm", {"alpha": -0.1}, ValueError, "`alpha` must be finite and >= 0"),
         ("ogm", {"window": (5, 2)}, ValueError, "`window` must have first <= last"),
@@ -356,8 +358,30 @@ def test_plain_heads_follow_their_own_loss_while_encoders_follow_the_objective(n
     torch.testing.assert_close(scaled, found["gradient"][3])
 
 
+@pytest.mark.parametrize("heads", ["gradient", "plain"])
+def test_in_eval_mode_nothing_is_learned_from_a_call(heads: Any) -> None:
+    mimo, twin = MIMO(heads=heads, decay=0.5), MIMO(heads=heads, decay=0.5)
+
+    def call(method: MIMO, values: list[float]) -> Tensor:
+        joint, losses = leaves(values)
+        method.gate([torch.zeros(1, 1)] * len(values))
+        return method.forward(joint, losses)
+
+    for method in (mimo, twin):
+        call(method, [1.0, 2.0])
+    before = {key: value.clone() for key, value in mimo.state_dict().items()}
+    seen = call(mimo.eval(), [0.1, 5.0])
+    assert all(torch.equal(value, before[key]) for key, value in mimo.state_dict().items())
+    assert torch.equal(seen, call(twin, [0.1, 5.0]))  # the objective that such a step would have
+    assert any(not torch.equal(value, before[key]) for key, value in twin.state_dict().items())
+
+
 def test_misuse_is_explained() -> None:
     joint, losses = leaves([1.0, 2.0])
+    with pytest.raises(TypeError, match=r"`loss_mm` must be a tensor \(\)\. Got 1\.0"):
+        MIMO()(1.0, losses)
+    with pytest.raises(ValueError, match=r"K tensors \(\)\. Got shapes \[\(\), \(2,\)\]"):
+        MIMO()(joint, [joint, losses])
     with pytest.raises(ValueError, match=r"heads='plain' needs `mimo.gate\(features\)`"):
         MIMO(heads="plain")(joint, losses)
     with pytest.raises(ValueError, match=r"Got shapes \(\) and \(\)"):

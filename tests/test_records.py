@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hypothesis.strategies as st
 import numpy as np
@@ -130,6 +131,8 @@ def test_a_run_refuses_regression_exactly_where_the_plan_does(name: str) -> None
         (["vanilla"], {"hyper": {"lam": 1}}, ValueError, r"'lam': none of the methods \('vanilla',\) takes it"),
         (["mimo", "opm"], {"hyper": {"lam": 1}}, ValueError, "'lam': mimo and opm both take it: write mimo.lam"),
         (["mimo"], {"hyper": {"lam": -1}}, ValueError, "`lam` must be"),
+        (["mimo"], {"hyper": {"lam": 3}, "grid": {"lam": [1, 10]}}, ValueError, "'lam' is given twice"),
+        (["mimo"], {"hyper": {"lam": 3, "mimo.lam": 2}}, ValueError, "'mimo' is given twice, among 'lam', 'mimo.lam'"),
         (["mimmo"], {}, ValueError, "`method` must be one of"),
         (["mimo"], {"settings": {"lr": 0}}, ValueError, "`lr` must be"),
     ],
@@ -419,9 +422,97 @@ def test_probes_during_training_are_the_one_definition(tmp_path: Path) -> None:
     refuse_cut_or_overlapping_words(figure)
 
 
+def test_joint_training_and_a_grid_are_drawn_however_poor_they_are() -> None:
+    means = {"vanilla": (0.3, 0.3), "mimo-lam=1": (0.25, 0.5), "mimo-lam=2": (0.2, 0.82), "mimo-lam=9": (0.2, 0.1), "ogm": (0.3, 0.31), "opm": (0.3, 0.2)}
+    rows = [a_row(m, figure, mean) for m, pair in means.items() for figure, mean in zip(("gap/probe", "accuracy"), pair, strict=True)]
+    assert bench_plots.near(rows, means) == ["vanilla", "mimo-lam=1", "mimo-lam=2", "ogm"]
+    grid = {name: {"lam": float(name[-1])} for name in means if "lam" in name}
+    figure = bench_plots.draw_grid(rows, grid, bench_plots.looks([*means]))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["lam = 1.0", "lam = 2.0", "vanilla", "none shown is better in both"]
+    assert "mimo-lam=9 (10.0 %)" in figure.texts[0].get_text()
+    refuse_cut_or_overlapping_words(figure)
+
+
+def test_equal_curves_show_their_marks_side_by_side(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = benchmark.read(results)
+    twins = [replace(run, method=name) for run in runs if run.method == "mimo" for name in ("mimo", "mimo-mu=7")]
+    monkeypatch.setattr(benchmark.Finished, "table", lambda _: {"validation_accuracy": [0.1 * epoch for epoch in range(24)]})
+    figure = bench_plots.draw_epochs(twins, ["mimo", "mimo-mu=7"], bench_plots.looks(["mimo", "mimo-mu=7"]))
+    marked = [{*range(24)[slice(first, None, every)]} for line in figure.axes[0].lines for first, every in [cast("tuple[int, int]", line.get_markevery())]]
+    assert len(marked) == 2
+    assert not marked[0] & marked[1]
+
+
+def test_losses_have_digits_enough_to_differ() -> None:
+    assert comparison._cell(0.00012345, 0.0000067, percent=False) == "0.0001234 ± 0.0000067"
+    assert comparison._cell(-0.00000213, math.nan, percent=False, sign=True) == "-0.0000021"
+    assert comparison._cell(1.5, 0.25, percent=False) == "1.500 ± 0.250"
+    assert comparison._cell(0.5, 0.001, percent=True) == "50.0 ± 0.1"
+
+
+# ------------------------------------------------------------------------------------------ folders that are not as they were written
+
+
 def test_a_folder_without_results_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no finished run"):
         benchmark.read(tmp_path)
+
+
+def test_two_runs_of_one_seed_are_never_taken_for_one(results: Path, tmp_path: Path) -> None:
+    for name in "ab":
+        shutil.copytree(results, tmp_path / name)
+    with pytest.raises(ValueError, match=r"a/digits/mimo/seed0 and .*b/digits/mimo/seed0 are the same data set, method and seed"):
+        benchmark.read(tmp_path)
+
+
+def test_runs_of_one_method_differ_in_their_seed_only(results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "digits" / "mimo" / "seed1" / "result.json"
+    content = json.loads(path.read_text())
+    content["config"]["settings"]["epochs"] = 7
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"seed0 and .*seed1 are not of one experiment: settings\.epochs is 2 there, 7 here"):
+        benchmark.read(tmp_path)
+
+
+def test_methods_that_were_not_trained_alike_are_named(results: Path, tmp_path: Path) -> None:
+    assert comparison.unlike(benchmark.read(results)) == []
+    shutil.copytree(results, tmp_path, dirs_exist_ok=True)
+    assert benchmark.execute(small_plan("unimodal", seeds=2, settings={"epochs": 1}), tmp_path) == []
+    runs = benchmark.read(tmp_path)
+    assert comparison.unlike(runs) == ["digits: not trained alike, epochs is 2 for mimo, mmcosine, vanilla; 1 for unimodal"]
+    assert comparison.notes(runs)[-1] == comparison.unlike(runs)[0]
+
+
+@pytest.mark.parametrize("content", ["", "{bad", "[]", "{}", "\x00"])
+@pytest.mark.parametrize("name", ["result.json", "config.json"])
+def test_damaged_files_are_named_with_what_to_do(name: str, content: str, results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "digits" / "mimo" / "seed1" / name
+    path.write_text(content)
+    if name == "result.json":
+        with pytest.raises(ValueError, match=r"mimo/seed1/result\.json is damaged .* Delete the folder"):
+            benchmark.read(tmp_path)
+    else:
+        with pytest.raises(ValueError, match=r"mimo/seed1(/config\.json is damaged .* Delete the folder| holds a run of another configuration)"):
+            benchmark.execute(small_plan("vanilla", "mimo", "mmcosine", seeds=3), tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", None])
+def test_a_damaged_table_is_named(content: str | None, results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "digits" / "mimo" / "seed1" / "epochs.csv"
+    path.unlink() if content is None else path.write_text(content)
+    (run,) = (run for run in benchmark.read(tmp_path) if (run.method, run.seed) == ("mimo", 1))
+    with pytest.raises(ValueError, match=r"mimo/seed1/epochs\.csv is damaged .* Delete the folder"):
+        run.table()
+
+
+def test_names_come_from_the_true_folders_and_other_folders_are_left_alone(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(results, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(tmp_path / "digits" / "mimo" / "seed1", tmp_path / "digits" / "mimo" / "seed1_old")
+    monkeypatch.chdir(tmp_path / "digits" / "mimo")
+    assert {(run.dataset, run.method, run.seed) for run in benchmark.read(".")} == {("digits", "mimo", seed) for seed in range(3)}
 
 
 # ------------------------------------------------------------------------------------------ the commands
@@ -478,6 +569,8 @@ def test_bench_run_and_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         (["run", "--preset", "tpu"], "`preset` must be one of"),
         (["run", "--dataset", "synthetic", "--method", "ogm"], "method 'ogm' is defined for classification. Got regression (synthetic)."),
         (["run", "--jobs", "0"], "`jobs` must be >= 1"),
+        (["run", "--data", "seed=3"], "`--data` must not have seed"),
+        (["run", "--dataset", "avmnist", "--setting", "A", "--data", "setting=B"], "`--data` must not have setting"),
         (["compare", "/nonexistent"], "no finished run"),
     ],
 )

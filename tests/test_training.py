@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -237,19 +238,19 @@ def test_divergence_is_named() -> None:
 
 
 def test_bad_numbers_are_found_after_the_first_step() -> None:
-    data = tiny()
-    data.train.inputs[0].fill_(math.nan)
     steps: list[int] = []
 
-    class Counting(Vanilla):
+    class Poisoned(Vanilla):
         name = ""
 
         def step(self, run: Run, batch: Batch) -> Forward:
             steps.append(1)
+            with torch.no_grad():
+                run.model.fusion.weight.fill_(math.nan)
             return super().step(run, batch)
 
     with pytest.raises(NonFiniteError, match=r"epoch 0 .*the loss of the first step not finite"):
-        train(Counting(), data, epochs=2, **SETTINGS)
+        train(Poisoned(), tiny(), epochs=2, **SETTINGS)
     assert len(steps) == 1
 
 
@@ -258,6 +259,7 @@ def test_bad_numbers_are_found_after_the_first_step() -> None:
     [
         ({"epochs": 0}, ValueError, r"`epochs` must be >= 1\. Got epochs=0"),
         ({"epochs": 1.5}, TypeError, "`epochs` must be an integer"),
+        ({"epochs": 1, "momentum": 1.5}, ValueError, r"`momentum` must be in \[0, 1\)\. Got momentum=1\.5"),
         ({"epochs": 1, "batch_size": 0}, ValueError, "`batch_size` must be >= 1"),
         ({"epochs": 1, "lr": -1.0}, ValueError, "`lr` must be finite and > 0"),
         ({"epochs": 1, "lr": math.nan}, ValueError, "`lr` must be finite"),
@@ -285,7 +287,7 @@ def test_bad_methods_data_and_encoders_are_refused() -> None:
 
     with pytest.raises(ValueError, match="at most 2 of modalities"):
         new_run(Two(), tiny(shapes=((2,), (2,), (2,))))
-    with pytest.raises(ValueError, match="validation split of `dataset` must not be empty"):
+    with pytest.raises(ValueError, match="the validation split of 'tiny' must not be empty"):
         new_run(Vanilla(), replace(tiny(), validation=tiny().validation.take(torch.arange(0))))
     with pytest.raises(ValueError, match=r"`encoder` must name one encoder, or one for each of \['m1', 'm2'\]"):
         new_run(Vanilla(), encoder="mlp,mlp,mlp")
@@ -297,6 +299,10 @@ def test_bad_methods_data_and_encoders_are_refused() -> None:
         make_encoder(Modality("x", (1, 3, 8)), "lenet")
     with pytest.raises(ValueError, match="`method` must be one of"):
         train("vanila", tiny(), epochs=1)
+    with pytest.raises(TypeError, match="`method` must be a name or an object"):
+        train(Vanilla, tiny(), epochs=1)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="`dataset` must be what"):
+        train("vanilla", "digits", epochs=1)  # type: ignore[arg-type]
 
 
 # ------------------------------------------------------------------------------------------ the step
@@ -414,3 +420,34 @@ def test_resnet18_takes_pictures_and_frames() -> None:
     one_by_one = torch.stack([frames(x[:, :, t]) for t in range(2)]).mean(0)
     torch.testing.assert_close(frames(x), one_by_one, rtol=1e-4, atol=1e-5)
     assert frames(x).shape == (2, 512)
+
+
+@pytest.mark.parametrize("content", [b"", b"half", None])
+def test_a_damaged_checkpoint_is_named(content: bytes | None, tmp_path: Path) -> None:
+    def stop(count: int) -> None:
+        if count:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train("vanilla", tiny(), epochs=3, folder=tmp_path, on_epoch=stop, **SETTINGS)
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if content is None else content)
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is damaged .* Delete it"):
+        train("vanilla", tiny(), epochs=3, folder=tmp_path, **SETTINGS)
+    path.unlink()
+    assert len(train("vanilla", tiny(), epochs=3, folder=tmp_path, **SETTINGS).table) == 3
+
+
+def test_a_checkpoint_is_not_continued_on_other_data(tmp_path: Path) -> None:
+    def stop(count: int) -> None:
+        if count:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train("vanilla", tiny(seed=0), epochs=3, folder=tmp_path, on_epoch=stop, **SETTINGS)
+    with pytest.raises(ValueError, match=r"another configuration: data\.checksum is"):
+        train("vanilla", tiny(seed=1), epochs=3, folder=tmp_path, **SETTINGS)  # the same name, sizes and settings
+
+
+def test_integers_of_numpy_are_integers() -> None:
+    assert Settings(epochs=np.int64(2)) == Settings(epochs=2)  # type: ignore[arg-type]

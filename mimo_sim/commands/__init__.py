@@ -30,7 +30,7 @@ study = typer.Typer(help="Studies over many runs of the toy: each makes a figure
 data = typer.Typer(help="Data sets of the benchmark: list, prepare, verify.", **HELP)  # type: ignore[arg-type]
 bench = typer.Typer(help="Balancing methods on real data: run, compare, time.", **HELP)  # type: ignore[arg-type]
 
-Out = Annotated[Path, typer.Option(help="Folder for the files; made when missing.")]
+Out = Annotated[Path, typer.Option(help="Folder for the files; made when missing.", file_okay=False)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Lam = Annotated[float, typer.Option(help="Penalty lam of MIMO, >= 0.")]
 Mu = Annotated[float, typer.Option(help="Smoothing mu of MIMO's maximum, > 0.")]

@@ -90,6 +90,9 @@ def run(
     chosen = {key: [_value(part) for part in text.split(",")] for key, text in _pairs("--grid", grid or []).items()}
     hyper = {key: _value(text) for key, text in _pairs("--set", set_ or []).items()}
     more = {key: _value(text) for key, text in _pairs("--data", data or []).items()}
+    for key, option in {"seed": "--seeds", **({"setting": "--setting"} if setting else {})}.items():
+        if key in more:
+            raise ValueError(f"`--data` must not have {key}: that is what {option} is for. Got {key}={more[key]}.")
     common = {
         "batch_size": batch_size,
         "lr": lr,
@@ -134,7 +137,9 @@ def run(
 @bench.command()
 def compare(
     results: Annotated[Path, typer.Argument(help="Folder that `bench run` wrote.")] = Path("results"),
-    out: Annotated[Path | None, typer.Option(help="Folder for tables and figures (of the validation split: names with -validation); none by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for tables and figures (of the validation split: names with -validation); none by default.", file_okay=False)
+    ] = None,
     split: Annotated[str, typer.Option(help="test, to report; or validation, to choose by.")] = "test",
     baseline: Annotated[str, typer.Option(help="Method that the paired differences are to.")] = "vanilla",
     curves: Annotated[list[str] | None, typer.Option(help="Methods in the per-epoch figure, repeatable; a few by default.")] = None,

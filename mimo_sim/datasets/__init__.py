@@ -16,6 +16,8 @@ import pkgutil
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from mimo_sim.objective import check_count
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -84,6 +86,4 @@ def load(name: str, root: str | Path | None = None, seed: int = 0, **settings: A
     unknown = [key for key in settings if key not in allowed]
     if unknown:
         raise TypeError(f"data set {name!r} takes {allowed or 'no settings'}. Got {', '.join(unknown)}.")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"`seed` must be an integer >= 0. Got seed={seed!r}.")
-    return record.build(root, seed, **settings)
+    return record.build(root, check_count("seed", seed, 0), **settings)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from mimo_sim.datasets import files
 from mimo_sim.datasets.record import Record
 from mimo_sim.files import replacing
+from mimo_sim.objective import check_count
 
 if TYPE_CHECKING:
     from mimo_sim.datasets.data import Dataset
@@ -31,6 +32,7 @@ FloatArray = npt.NDArray[np.floating[Any]]
 Bytes = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
 SplitName = Literal["train", "validation", "test"]
+STORED = ("image", "audio", "target", "source", "recording")  # arrays of each split in the cache
 
 VERSION = 1  # of the recipe below: raise it when the tensors it makes change, so that no old cache is taken for new
 RATE = 8000  # samples per second, and the longest clip: one second
@@ -257,8 +259,7 @@ def build(
         raise ValueError(f"`snr` must be a finite number of dB. Got snr={snr}.")
     sizes: dict[SplitName, int] = {"train": train_size, "validation": validation_size, "test": test_size}
     for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"`{name}_size` must be >= 1. Got {name}_size={size}.")
+        check_count(f"{name}_size", size)
     about = {"setting": setting, "components": keep, "snr_db": level, "sizes": sizes, "seed": seed, "recipe": VERSION}
     arrays = _cached(about, lambda: _make(root, seed, keep, level, sizes, progress))
     return _tensors(about, arrays)
@@ -313,9 +314,9 @@ def _cached(about: dict[str, Any], make: Callable[[], dict[str, npt.NDArray[Any]
     described = json.dumps([about, sums], sort_keys=True)
     path = files.cache_folder() / f"avmnist-{hashlib.sha256(described.encode()).hexdigest()[:16]}.npz"
     try:
-        with path.open("rb") as file, np.load(file) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, zipfile.BadZipFile, ValueError, EOFError):
+        with zipfile.ZipFile(path), np.load(path) as stored:
+            return {f"{split}.{name}": stored[f"{split}.{name}"] for split in get_args(SplitName) for name in STORED}
+    except (OSError, zipfile.BadZipFile, ValueError, EOFError, KeyError):
         arrays = make()
         with replacing(path) as temporary:
             np.savez(temporary, **arrays)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ import numpy as np
 
 from mimo_sim import generators
 from mimo_sim.datasets.record import Record
+from mimo_sim.objective import check_count
 from mimo_sim.problem import LateFusionProblem
 
 if TYPE_CHECKING:
@@ -44,12 +45,13 @@ def build(
 
     from mimo_sim.datasets.data import Dataset, Modality, Split
 
-    if not isinstance(problem, LateFusionProblem):
+    if not isinstance(problem, str | LateFusionProblem):
+        raise TypeError(f"`problem` must be one of {tuple(generators.NAMES)}, a file, or a LateFusionProblem. Got problem={problem!r}.")
+    if isinstance(problem, str):
         problem = generators.named(problem) if problem in generators.NAMES else LateFusionProblem.load(problem)
     sizes = {"train": train_size, "validation": validation_size, "test": test_size}
     for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"`{name}_size` must be >= 1. Got {name}_size={size}.")
+        check_count(f"{name}_size", size)
     inputs, target = problem.sample(sum(sizes.values()), seed)
     columns = [torch.split(torch.from_numpy(x.astype(np.float32)), list(sizes.values())) for x in (*inputs, target)]
     train, validation, test = (Split(tuple(parts[:-1]), parts[-1]) for parts in zip(*columns, strict=True))

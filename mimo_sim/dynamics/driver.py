@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import math
-import operator
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from mimo_sim import theory
 from mimo_sim.dynamics.records import MANY_FLIPS, Options, Records
 from mimo_sim.dynamics.start import Weights, checked_weights, random_weights
 from mimo_sim.errors import ChatteringWarning, DivergenceError
-from mimo_sim.objective import MIMO, Method, Vanilla, check_positive
+from mimo_sim.objective import MIMO, Method, Vanilla, check_count, check_positive
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.trajectory import build
 
@@ -25,18 +24,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 ENGINES = {"gram": "mimo_sim.dynamics.gram", "autograd": "mimo_sim.dynamics.autograd", "flow": "mimo_sim.dynamics.flow"}
-
-
-def _count(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool):
-        raise TypeError(f"`{name}` must be an integer. Got {name}={value!r}.")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"`{name}` must be an integer. Got {name}={value!r}.") from None
-    if number < least:
-        raise ValueError(f"`{name}` must be >= {least}. Got {name}={value!r}.")
-    return number
 
 
 def checked_settings(problem: object, method: object, steps: int, record_every: int, seed: int, init_scale: float, weight_decay: float) -> tuple[int, int, int]:
@@ -47,7 +34,7 @@ def checked_settings(problem: object, method: object, steps: int, record_every: 
         raise TypeError(f"`method` must be mimo_sim.Vanilla() or mimo_sim.MIMO(...). Got {method!r}.")
     check_positive("init_scale", init_scale)
     check_positive("weight_decay", weight_decay, allow_zero=True)
-    return _count("steps", steps, 1), _count("record_every", record_every, 1), _count("seed", seed, 0)
+    return check_count("steps", steps, 1), check_count("record_every", record_every, 1), check_count("seed", seed, 0)
 
 
 def finished(
@@ -172,7 +159,7 @@ def simulate(
     elif isinstance(width, float) and math.isinf(width) and width > 0:
         weights = None
     else:
-        width = _count("width", width, 1)
+        width = check_count("width", width, 1)
         weights = random_weights(problem, width, init_scale, seed)
     if step_size is None:
         step_size = theory.default_step_size(problem, method, init_norm_squared=_norm_squared(weights, init_scale))

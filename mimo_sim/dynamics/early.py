@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from mimo_sim import theory
-from mimo_sim.dynamics.driver import _count, checked_settings, finished
+from mimo_sim.dynamics.driver import checked_settings, finished
 from mimo_sim.dynamics.gram import Packed, _jit, _observe, count_flips, evaluate, size
 from mimo_sim.dynamics.progress import steps_bar
 from mimo_sim.dynamics.records import Options, Records, limit
 from mimo_sim.dynamics.start import compact
-from mimo_sim.objective import MIMO, Method, check_positive
+from mimo_sim.objective import MIMO, Method, check_count, check_positive
 from mimo_sim.problem import FloatArray, LateFusionProblem, _finite
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def simulate_early(
         weights = _checked(problem, initial)
         width = weights[0].shape[1]
     elif not (isinstance(width, float) and math.isinf(width) and width > 0):
-        weights = _random(problem, width := _count("width", width, 1), init_scale, seed)
+        weights = _random(problem, width := check_count("width", width, 1), init_scale, seed)
     packed = Packed(problem, method, _factors(problem, weights, init_scale))
     if step_size is None:
         step_size = default_step_size(problem, method, init_norm_squared=float(np.linalg.norm(packed.Z.reshape(-1, packed.Z.shape[2]), 2)) ** 2)

@@ -18,12 +18,12 @@ from numba import get_num_threads
 
 from mimo_sim import theory
 from mimo_sim.dynamics.batch import LANES, Advance, Shape, view
-from mimo_sim.dynamics.driver import _count, _norm_squared
+from mimo_sim.dynamics.driver import _norm_squared
 from mimo_sim.dynamics.gram import Packed
 from mimo_sim.dynamics.progress import steps_bar
 from mimo_sim.dynamics.records import limit
 from mimo_sim.dynamics.start import compact, random_blocks
-from mimo_sim.objective import MIMO, Method, Vanilla, check_positive, initial_f_star
+from mimo_sim.objective import MIMO, Method, Vanilla, check_count, check_positive, initial_f_star
 from mimo_sim.problem import FloatArray, LateFusionProblem
 from mimo_sim.trajectory import LONG_NAMES
 
@@ -79,7 +79,7 @@ class _Runs:
             "methods": _each("methods", methods, (Vanilla, MIMO), "mimo_sim.Vanilla() or mimo_sim.MIMO(...)"),
             "step_size": [None] if step_size is None else _numbers("step_size", step_size, check_positive),
             "init_scale": _numbers("init_scale", init_scale, check_positive),
-            "seed": _numbers("seed", seed, lambda name, each: _count(name, each, 0)),
+            "seed": _numbers("seed", seed, lambda name, each: check_count(name, each, 0)),
             "weight_decay": _numbers("weight_decay", weight_decay, lambda name, each: check_positive(name, each, allow_zero=True)),
         }
         self.count = max(map(len, columns.values()))
@@ -459,15 +459,15 @@ def simulate_ensemble(
     >>> bool(ratio[1] > ratio[0] > 3)
     True
     """
-    steps = _count("steps", steps, 1)
+    steps = check_count("steps", steps, 1)
     if not (isinstance(width, float) and width == math.inf):
-        width = _count("width", width, 1)
+        width = check_count("width", width, 1)
     if engine not in ENGINES:
         raise ValueError(f"`engine` must be one of {tuple(ENGINES)}. Got engine={engine!r}.")
     if tolerance is not None:
         check_positive("tolerance", tolerance)
-    recorded = [] if record_every is None else [*range(0, steps, _count("record_every", record_every, 1)), steps]
-    workers = get_num_threads() if threads is None else _count("threads", threads, 1)
+    recorded = [] if record_every is None else [*range(0, steps, check_count("record_every", record_every, 1)), steps]
+    workers = get_num_threads() if threads is None else check_count("threads", threads, 1)
     workers = 1 if engine == "cuda" else workers
     compiled = importlib.import_module(ENGINES[engine])
     runs = _Runs(problems, methods, step_size, init_scale, seed, weight_decay, width)

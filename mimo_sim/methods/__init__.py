@@ -27,11 +27,20 @@ def _registry() -> dict[str, type[Method]]:
     from mimo_sim.methods.base import Method
 
     found: dict[str, type[Method]] = {}
-    for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
-        for value in vars(importlib.import_module(f"{__name__}.{module}")).values():
-            if inspect.isclass(value) and issubclass(value, Method) and value.name and value.__module__ == f"{__name__}.{module}":
+    for module in sorted(f"{__name__}.{info.name}" for info in pkgutil.iter_modules(__path__)):
+        try:
+            members = vars(importlib.import_module(module))
+        except Exception as error:  # somebody's new file: whatever is wrong with it, say where
+            raise ImportError(f"the methods in {module} cannot be imported: {type(error).__name__}: {error}") from error
+        for value in members.values():
+            if inspect.isclass(value) and issubclass(value, Method) and value.name and value.__module__ == module:
                 if value.name in found:
-                    raise ImportError(f"two methods are called {value.name!r}: {found[value.name].__module__} and {value.__module__}")
+                    raise ImportError(f"two methods are called {value.name!r}, in {found[value.name].__module__} and {module}: set `name` in the class.")
+                bare = [
+                    p.name for p in inspect.signature(value).parameters.values() if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+                ]
+                if bare:
+                    raise ImportError(f"method {value.name!r} in {module}: give {', '.join(bare)} a default value.")
                 found[value.name] = value
     return found
 

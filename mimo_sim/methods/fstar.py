@@ -27,8 +27,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mimo_sim.methods.shared import check_count, evaluation_losses, practise, rehearsal
-from mimo_sim.objective import running_minimum
+from mimo_sim.methods.shared import evaluation_losses, practise, rehearsal
+from mimo_sim.objective import check_count, running_minimum
 
 if TYPE_CHECKING:
     from mimo_sim.methods.base import Batch, Run
@@ -79,10 +79,12 @@ class Constant(FStar):
     def __init__(self, values: Numbers) -> None:
         super().__init__()
         try:
+            if isinstance(values, bool):
+                raise TypeError
             self.numbers = torch.as_tensor(values, dtype=torch.float64)
         except (TypeError, ValueError, RuntimeError):
             raise TypeError(f"`f_star` must be one of {tuple(RULES)}, a number, or one number per modality. Got f_star={values!r}.") from None
-        if self.numbers.ndim > 1 or not self.numbers.isfinite().all():
+        if self.numbers.ndim > 1 or not self.numbers.numel() or not self.numbers.isfinite().all():
             raise ValueError(f"`f_star` must be finite: a number or one number per modality. Got f_star={values!r}.")
 
     def observe(self, losses: Tensor, smoothed: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from mimo_sim.methods.base import Batch, Family, Forward, Method, Run
-from mimo_sim.methods.shared import Window, check_count, check_window, evaluation_losses, inside, practise, rehearsal
-from mimo_sim.objective import check_positive
+from mimo_sim.methods.shared import Window, check_window, evaluation_losses, inside, practise, rehearsal
+from mimo_sim.objective import check_count, check_positive
 
 LEAST_OVERFITTING = 1e-2  # of O, in units of the loss
 

@@ -12,6 +12,7 @@ tensor([0.5000, 0.5000])
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, get_args
 
@@ -107,6 +108,8 @@ class MIMO(Sized, Method):
     def forward(self, loss_mm: Tensor, losses_uni: Tensor | Sequence[Tensor]) -> Tensor:
         """The objective of one step, 0-dim; its backward pass is the whole step of Algorithm 1.
 
+        In eval mode averages and f* stay as they are: for a look at other data.
+
         Parameters
         ----------
         loss_mm : Tensor ()
@@ -121,10 +124,16 @@ class MIMO(Sized, Method):
         """
         if not isinstance(losses_uni, Tensor) and not (losses_uni and all(isinstance(loss, Tensor) for loss in losses_uni)):
             raise TypeError(f"`losses_uni` must be a tensor (K,) or K tensors (). Got {losses_uni!r}.")
+        if not isinstance(loss_mm, Tensor):
+            raise TypeError(f"`loss_mm` must be a tensor (). Got {loss_mm!r}.")
+        if not isinstance(losses_uni, Tensor) and any(loss.ndim for loss in losses_uni):
+            raise ValueError(f"`losses_uni` must be a tensor (K,) or K tensors (). Got shapes {[tuple(loss.shape) for loss in losses_uni]}.")
         losses = losses_uni if isinstance(losses_uni, Tensor) else torch.stack(tuple(losses_uni))
         if loss_mm.ndim or losses.ndim != 1 or len(losses) != (len(self.smoothed) or max(len(losses), 1)):
             known = f" with K={len(self.smoothed)}" if len(self.smoothed) else ""
             raise ValueError(f"`loss_mm` must be 0-dim and `losses_uni` (K,){known}. Got shapes {tuple(loss_mm.shape)} and {tuple(losses.shape)}.")
+        if not self.training:
+            return self._as_if(loss_mm, losses)
         share = 1 + self.lam / len(losses) if self.normalise else 1.0
         with torch.no_grad():
             finite, gaps, unit = self._observe(losses.detach())
@@ -146,6 +155,12 @@ class MIMO(Sized, Method):
             return loss_mm
         total = loss_mm / share + torch.dot(weights, torch.where(finite, losses, 0))  # its gradient is the objective's
         return value + (total - total.detach())
+
+    def _as_if(self, loss_mm: Tensor, losses: Tensor) -> Tensor:
+        """The objective of such a step, which is not taken: a copy learns from it."""
+        twin = copy.deepcopy(self).train()
+        twin._gate, self._gate = self._gate, None
+        return twin(loss_mm, losses)  # type: ignore[no-any-return]
 
     def gate(self, features: Sequence[Tensor]) -> list[Tensor]:
         """The features (B, d_k) to feed uni-modal heads with when ``heads="plain"``.

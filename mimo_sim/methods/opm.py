@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from mimo_sim.methods.base import Batch, Family, Method, Run
-from mimo_sim.methods.shared import check_count, epochs_or_share, mean_of_others, true_class_probability
-from mimo_sim.objective import check_positive
+from mimo_sim.methods.shared import epochs_or_share, mean_of_others, true_class_probability
+from mimo_sim.objective import check_count, check_positive
 
 
 def drop_rates(scores: Tensor, q_base: float, lam: float) -> Tensor:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim.methods.base import Batch, Family, Forward, Method, Run
-from mimo_sim.methods.shared import check_count, evaluation_mode
-from mimo_sim.objective import check_positive
+from mimo_sim.methods.shared import evaluation_mode
+from mimo_sim.objective import check_count, check_positive
 
 if TYPE_CHECKING:
     from mimo_sim.networks import LateFusion

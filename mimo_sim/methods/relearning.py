@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from mimo_sim.methods.base import Family, Method, Run
-from mimo_sim.methods.shared import check_count, epochs_or_share, evaluation_mode
-from mimo_sim.objective import check_positive
+from mimo_sim.methods.shared import epochs_or_share, evaluation_mode
+from mimo_sim.objective import check_count, check_positive
 
 if TYPE_CHECKING:
     from mimo_sim.datasets.data import Split

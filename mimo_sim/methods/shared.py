@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
@@ -12,24 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from mimo_sim.objective import check_count
+
 if TYPE_CHECKING:
     from mimo_sim.datasets.data import Split
     from mimo_sim.methods.base import Batch, Run
 
 Window: TypeAlias = tuple[int, int] | None  # zero-based epochs, both ends included; None: every epoch
-
-
-def check_count(name: str, value: int, least: int = 1) -> int:
-    """`value` as an int, or TypeError/ValueError unless it is an integer >= `least`."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"`{name}` must be an integer. Got {name}={value!r}.") from None
-    if number < least:
-        raise ValueError(f"`{name}` must be >= {least}. Got {name}={value!r}.")
-    return number
 
 
 def check_window(window: Sequence[int] | None) -> Window:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mimo_sim.methods.base import Family, Method, Plan, Run
 from mimo_sim.methods.shapley import coalitions, shapley
-from mimo_sim.methods.shared import check_count, epochs_or_share, evaluation_mode
-from mimo_sim.objective import check_positive
+from mimo_sim.methods.shared import epochs_or_share, evaluation_mode
+from mimo_sim.objective import check_count, check_positive
 
 Level = Literal["sample", "modality"]
 SHAPES: dict[str, Callable[[Tensor], Tensor]] = {"identity": lambda gap: gap, "tanh": torch.tanh, "power": lambda gap: gap**1.5}

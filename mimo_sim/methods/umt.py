@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim.methods.base import Batch, Family, Forward, Method, Run
-from mimo_sim.methods.shared import check_count, practise, rehearsal
-from mimo_sim.objective import check_positive
+from mimo_sim.methods.shared import practise, rehearsal
+from mimo_sim.objective import check_count, check_positive
 
 
 class UMT(Method):

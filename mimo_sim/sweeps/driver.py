@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 
 from mimo_sim import trajectory
-from mimo_sim.objective import MIMO, Method, Vanilla
+from mimo_sim.objective import MIMO, Method, Vanilla, check_count
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.sweeps import store
 from mimo_sim.sweeps.backends import BACKENDS, Backend
@@ -127,8 +127,8 @@ def sweep(
     if isinstance(cluster, str) and not re.fullmatch(r"local(:[1-9]\d*)?|\w+://\S+", cluster):
         raise ValueError(f"`cluster` must be an address such as tcp://127.0.0.1:8786, or local, or local:2. Got cluster={cluster!r}.")
     for name, number, least in (("steps", steps, 1), ("samples", samples, 1), ("design_seed", design_seed, 0), ("workers", workers, 1), ("chunk", chunk, 1)):
-        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < least):
-            raise ValueError(f"`{name}` must be an integer >= {least}. Got {name}={number!r}.")
+        if number is not None:
+            check_count(name, number, least)
     if out is not None and Path(out).suffix != ".nc":
         raise ValueError(f"`out` must end in .nc (netCDF 4). Got {str(out)!r}.")
 

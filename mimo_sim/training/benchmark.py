@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import inspect
-import json
 import multiprocessing
 import os
 import threading
@@ -22,7 +21,7 @@ import torch
 
 from mimo_sim import datasets, methods
 from mimo_sim.datasets.data import Dataset
-from mimo_sim.training.records import RESULT, TABLE, Record, plain
+from mimo_sim.training.records import RESULT, TABLE, Record, differences, plain, read_json
 from mimo_sim.training.run import Settings, train
 
 PRESETS: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
@@ -123,13 +122,18 @@ def plan(
     everyone = [name for name in methods.available() if name not in refused]
     chosen = list(dict.fromkeys(one for name in names for one in (everyone if name == "all" else [name])))
     choices = {key: [value] for key, value in (hyper or {}).items()} | {key: list(values) for key, values in (grid or {}).items()}
+    if twice := {*(hyper or {})} & {*(grid or {})}:
+        raise ValueError(f"hyper-parameter {min(twice)!r} is given twice: as one value and as a grid.")
     takers: dict[str, list[str]] = {key: [] for key in choices}
     jobs = []
     for name in chosen:
         if name in refused:
             raise ValueError(refused[name])
         allowed = inspect.signature(methods.get(name)).parameters
-        mine = {key.rpartition(".")[2]: key for key in choices if key.rpartition(".")[2] in allowed and key.rpartition(".")[0] in ("", name)}
+        fitting = [key for key in choices if key.rpartition(".")[2] in allowed and key.rpartition(".")[0] in ("", name)]
+        mine = {key.rpartition(".")[2]: key for key in fitting}
+        if len(mine) < len(fitting):
+            raise ValueError(f"a hyper-parameter of {name!r} is given twice, among {', '.join(map(repr, fitting))}.")
         for key in mine.values():
             takers[key].append(name)
         for values in product(*(choices[key] for key in mine.values())):
@@ -314,6 +318,15 @@ class Finished:
     folder: Path
 
     @property
+    def shared(self) -> dict[str, Any]:
+        """The part of the configuration that all seeds of a method have in common."""
+        config: dict[str, Any] = self.result["config"]
+        return config | {
+            "settings": {key: value for key, value in config["settings"].items() if key != "seed"},
+            "data": {key: value for key, value in config["data"].items() if key not in ("seed", "checksum")},
+        }
+
+    @property
     def values(self) -> dict[str, float]:
         """Test figures by name: ``accuracy``, ``probe/<modality>``, ``gap/probe``, ``contribution/zero_features/<modality>``, ``seconds``, ..."""
         return self.figures("test")
@@ -332,8 +345,13 @@ class Finished:
 
     def table(self) -> dict[str, list[float]]:
         """Columns of ``epochs.csv``; nan where a row has no entry."""
-        with (self.folder / TABLE).open(newline="") as file:
+        path = self.folder / TABLE
+        if not path.is_file():
+            raise _damaged(path, "missing")
+        with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
+        if not rows:
+            raise _damaged(path, "no rows")
         return {name: [float(row[name] or "nan") for row in rows] for name in rows[0]}
 
 
@@ -351,13 +369,31 @@ def read(out: str | Path) -> list[Finished]:
     Raises
     ------
     ValueError
-        If there is none.
+        If there is none, or one is damaged; if two are of one data set, method and seed; if runs of one method differ in more than their seed.
     """
-    paths = sorted(Path(out).glob(f"**/seed*/{RESULT}"))
+    paths = [path for path in sorted(Path(out).resolve().glob(f"**/seed*/{RESULT}")) if path.parent.name[4:].isdecimal()]
     if not paths:
         raise ValueError(f"no finished run (.../seed*/{RESULT}) below {str(out)!r}.")
-    runs = [
-        Finished(p.parts[-4] if len(p.parts) > 3 else "", p.parts[-3] if len(p.parts) > 2 else "", int(p.parent.name[4:]), json.loads(p.read_text()), p.parent)
-        for p in paths
-    ]
-    return sorted(runs, key=lambda run: (run.dataset, run.method, run.seed))
+    runs: dict[tuple[str, str, int], Finished] = {}
+    for path in paths:
+        run = Finished(path.parts[-4], path.parts[-3], int(path.parent.name[4:]), _result(path), path.parent)
+        other = runs.setdefault((run.dataset, run.method, run.seed), run)
+        if other is not run:
+            raise ValueError(f"{other.folder} and {run.folder} are the same data set, method and seed. Compare one of them at a time.")
+    first: dict[tuple[str, str], Finished] = {}
+    for run in runs.values():
+        other = first.setdefault((run.dataset, run.method), run)
+        if differing := differences(other.shared, run.shared):
+            raise ValueError(f"{other.folder} and {run.folder} are not of one experiment: {'; '.join(differing)}. Compare one of them at a time.")
+    return sorted(runs.values(), key=lambda run: (run.dataset, run.method, run.seed))
+
+
+def _result(path: Path) -> dict[str, Any]:
+    result = read_json(path)
+    if missing := [key for key in ("config", "metrics", "definitions", "data", "seconds") if key not in result]:
+        raise _damaged(path, f"lacks {', '.join(missing)}")
+    return result
+
+
+def _damaged(path: Path, how: str) -> ValueError:
+    return ValueError(f"{path} is damaged ({how}). Delete the folder {path.parent} and run again.")

@@ -85,7 +85,10 @@ def mark(rows: Sequence[Row]) -> str:
 def _cell(mean: float, half_width: float, percent: bool, sign: bool = False, glue: str = " ± ") -> str:
     if math.isnan(mean):
         return ""
-    scale, digits = (100.0, 1) if percent else (1.0, 3)
+    scale, digits = 100.0 if percent else 1.0, 1 if percent else 3
+    size = abs(mean) if math.isnan(half_width) else half_width
+    if not percent and 0 < size < 0.01:
+        digits = min(12, 1 - math.floor(math.log10(size)))  # losses have no natural size: two digits of what is uncertain
     text = f"{scale * mean:{'+' if sign else ''}.{digits}f}"
     return text if math.isnan(half_width) else f"{text}{glue}{scale * half_width:.{digits}f}"
 
@@ -127,7 +130,22 @@ def notes(runs: Sequence[Finished]) -> list[str]:
     used = {"probe", "gap"} & {figure.partition("/")[0] for run in runs for figure in run.values}
     chosen = {run.result["metrics"]["selection"] for run in runs}
     lines = [f"{name}: {text}" for name, text in definitions.items() if name in used]
-    return [*lines, f"epoch: {' and '.join(sorted(chosen))} (the test split is measured once, at the end)"] if runs else []
+    return [*lines, f"epoch: {' and '.join(sorted(chosen))} (the test split is measured once, at the end)", *unlike(runs)] if runs else []
+
+
+def unlike(runs: Sequence[Finished]) -> list[str]:
+    """Data and training settings in which methods of one data set differ, one line each: differences between such methods are due to these too."""
+    lines = []
+    for dataset in dict.fromkeys(run.dataset for run in runs):
+        by_value: dict[str, dict[str, list[str]]] = {}
+        for run in {run.method: run for run in runs if run.dataset == dataset}.values():
+            for part in ("data", "settings"):
+                for key, value in run.shared[part].items():
+                    by_value.setdefault(key, {}).setdefault(str(value), []).append(run.method)
+        for key, values in by_value.items():
+            if len(values) > 1:
+                lines.append(f"{dataset}: not trained alike, {key} is " + "; ".join(f"{value} for {', '.join(names)}" for value, names in values.items()))
+    return lines
 
 
 def markdown(rows: Sequence[Row], baseline: str = "vanilla") -> str:

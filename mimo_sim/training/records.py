@@ -29,7 +29,13 @@ def plain(tree: Any) -> Any:
 
 def describe(method: Method, dataset: Dataset, settings: Settings) -> dict[str, Any]:
     """What makes a run the run it is: the same description gives the same numbers on the same machine."""
-    about = {"dataset": dataset.name, "data": dict(dataset.about), "method": method.name, "hyper": method.hyper, "settings": asdict(settings)}
+    about = {
+        "dataset": dataset.name,
+        "data": {**dataset.about, "checksum": dataset.checksum()},
+        "method": method.name,
+        "hyper": method.hyper,
+        "settings": asdict(settings),
+    }
     return plain(about)  # type: ignore[no-any-return]
 
 
@@ -81,7 +87,7 @@ class Record:
         """
         path, done = self.folder / CONFIG, (self.folder / RESULT).is_file()
         if path.is_file() and (done or (self.folder / CHECKPOINT).is_file()):
-            differing = _differences(json.loads(path.read_text()), self.config)
+            differing = differences(read_json(path), self.config)
             if differing:
                 raise ValueError(f"{self.folder} holds a run of another configuration: {'; '.join(differing)}. Choose another folder or delete it.")
         return done
@@ -105,7 +111,25 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def _differences(old: Any, new: Any, where: str = "") -> list[str]:
+def read_json(path: Path) -> dict[str, Any]:
+    """What :func:`write_json` wrote.
+
+    Raises
+    ------
+    ValueError
+        If it is something else: the message names the file.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:  # neither JSON nor, perhaps, text
+        raise ValueError(f"{path} is damaged ({error}). Delete the folder {path.parent} and run again.") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged (not an object). Delete the folder {path.parent} and run again.")
+    return content
+
+
+def differences(old: Any, new: Any, where: str = "") -> list[str]:
+    """Every entry in which two trees of dicts differ, as words."""
     if isinstance(old, dict) and isinstance(new, dict):
-        return [line for key in sorted({*old, *new}) for line in _differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)]
+        return [line for key in sorted({*old, *new}) for line in differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)]
     return [] if old == new else [f"{where} is {old!r} there, {new!r} here"]

@@ -27,7 +27,7 @@ from mimo_sim.files import replacing
 from mimo_sim.methods.base import Batch, Forward, Method, Plan, cross_entropy, half_squared_error
 from mimo_sim.methods.shared import evaluation_mode
 from mimo_sim.networks import LateFusion
-from mimo_sim.objective import check_positive
+from mimo_sim.objective import check_count, check_positive
 from mimo_sim.training import metrics, records
 from mimo_sim.training.encoders import make_encoder
 
@@ -47,7 +47,7 @@ class Settings:
     epochs, batch_size : int
         Passes over the train split; samples per step over all processes together.
     lr, momentum, weight_decay : float
-        Of the optimizer; ``momentum`` is used by ``sgd`` only.
+        Of the optimizer; ``momentum``, in [0, 1), is used by ``sgd`` only.
     optimizer : {"sgd", "adam", "adamw"}
     schedule : {"step", "cosine", "constant"}
         Learning rate x 0.1 after 70 % of the epochs; half a cosine down to zero, by epoch; or constant.
@@ -86,14 +86,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("devices", 1), ("width", 1), ("probe_every", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f"`{name}` must be an integer. Got {name}={value!r}.")
-            if value < least:
-                raise ValueError(f"`{name}` must be >= {least}. Got {name}={value}.")
+            object.__setattr__(self, name, check_count(name, getattr(self, name), least))
         check_positive("lr", self.lr)
         check_positive("weight_decay", self.weight_decay, allow_zero=True)
         check_positive("momentum", self.momentum, allow_zero=True)
+        if self.momentum >= 1:
+            raise ValueError(f"`momentum` must be in [0, 1). Got momentum={self.momentum!r}.")
         for name, allowed in (("optimizer", OptimizerName), ("schedule", Schedule), ("precision", Precision), ("select", Select)):
             if getattr(self, name) not in get_args(allowed):
                 raise ValueError(f"`{name}` must be one of {get_args(allowed)}. Got {name}={getattr(self, name)!r}.")
@@ -429,7 +427,10 @@ class TrainingRun:
             torch.save(self._state(), temporary)
 
     def _load(self, path: Path) -> None:
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+        except Exception as error:  # what torch raises depends on where the damage is
+            raise ValueError(f"{path} is damaged ({type(error).__name__}). Delete it: the run then starts again.") from error
         self._restore(state)
         self.optimizer.load_state_dict(state["optimizer"])
         self.table, self.seconds, self._best = state["table"], state["seconds"], tuple(state["best"])
@@ -456,9 +457,7 @@ def _stream(seed: int, purpose: str, *more: int) -> int:
 def _check(method: Method, dataset: Dataset) -> None:
     if refusal := method.refusal(dataset.task, dataset.num_modalities):
         raise ValueError(f"{refusal} ({dataset.name}).")
-    for name in ("train", "validation", "test"):
-        if not len(getattr(dataset, name)):
-            raise ValueError(f"the {name} split of `dataset` must not be empty. Got {dataset.name!r}.")
+    dataset.check()
 
 
 def train(
@@ -505,6 +504,9 @@ def train(
     """
     options = Settings(epochs=epochs, **settings)
     method = methods.create(method) if isinstance(method, str) else method
+    for given, kind, how in ((method, Method, "a name or an object of mimo_sim.methods"), (dataset, Dataset, "what mimo_sim.datasets.load returns")):
+        if not isinstance(given, kind):
+            raise TypeError(f"`{kind.__name__.lower()}` must be {how}. Got {given!r}.")
     record = None if folder is None else records.Record(Path(folder), config or records.describe(method, dataset, options))
     if record is not None:
         record.open()
