@@ -534,15 +534,21 @@ def test_bench_list_names_methods_and_data(monkeypatch: pytest.MonkeyPatch, caps
 
 
 def test_bench_run_and_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    out = str(tmp_path / "r")
+    out = "r"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r" / "digits" / "old" / "seed0").mkdir(parents=True)
+    (tmp_path / "r" / "digits" / "old" / "seed0" / "result.json").write_text("{bad")  # somebody else's
     arguments = ["run", "--method", "vanilla", "--method", "mimo", "--grid", "lam=1,10", "--set", "mu=0.5", "--seeds", "2", "--epochs", "2"]
     arguments += ["--width", "8", "--jobs", "1", "--out", out, "--accelerator", "cpu"]
     assert command(monkeypatch, *arguments) == 0
     assert "6 runs in" in capsys.readouterr().out
-    assert {path.name for path in (tmp_path / "r" / "digits").iterdir()} == {"vanilla", "mimo-mu=0.5-lam=1", "mimo-mu=0.5-lam=10"}
+    assert {path.name for path in (tmp_path / "r" / "digits").iterdir()} == {"old", "vanilla", "mimo-mu=0.5-lam=1", "mimo-mu=0.5-lam=10"}
     assert command(monkeypatch, *arguments) == 0
     assert "0 runs in" in (shown := capsys.readouterr().out)
     assert "mimo-mu=0.5-lam=10" in shown
+    assert command(monkeypatch, "compare", out, "--out", str(tmp_path / "c")) == 2
+    assert "old/seed0/result.json is damaged" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "r" / "digits" / "old")
     assert command(monkeypatch, "compare", out, "--out", str(tmp_path / "c")) == 0
     assert {path.name for path in (tmp_path / "c").iterdir()} == {
         "table.md",

@@ -125,9 +125,8 @@ def run(
         failures = benchmark.execute(todo, out, workers, advance)
     if not quiet:
         typer.echo(f"{left - len(failures)} runs in {time.perf_counter() - start:.0f} s, {len(todo) - left} were there already; records in {out}")
-        places = {str(out / job.place) for job in todo} - {str(out / job.place) for job, _ in failures}
-        if places:
-            _print([one for one in benchmark.read(out) if str(one.folder) in places])
+        if len(failures) < len(todo):
+            _print(benchmark.read(out, todo))
     for job, message in failures:
         typer.echo(f"mimo-sim: error: {job.place}: {message}", err=True)
     if failures:

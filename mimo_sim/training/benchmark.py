@@ -363,15 +363,17 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     return found
 
 
-def read(out: str | Path) -> list[Finished]:
-    """All finished runs below a folder, sorted.
+def read(out: str | Path, jobs: Sequence[Job] | None = None) -> list[Finished]:
+    """All finished runs below a folder, or those of some jobs, sorted.
 
     Raises
     ------
     ValueError
         If there is none, or one is damaged; if two are of one data set, method and seed; if runs of one method differ in more than their seed.
     """
-    paths = [path for path in sorted(Path(out).resolve().glob(f"**/seed*/{RESULT}")) if path.parent.name[4:].isdecimal()]
+    top = Path(out).resolve()
+    found = sorted(top.glob(f"**/seed*/{RESULT}")) if jobs is None else [top / job.place / RESULT for job in jobs]
+    paths = [path for path in found if path.parent.name[4:].isdecimal() and path.is_file()]
     if not paths:
         raise ValueError(f"no finished run (.../seed*/{RESULT}) below {str(out)!r}.")
     runs: dict[tuple[str, str, int], Finished] = {}
