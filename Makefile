@@ -43,6 +43,7 @@ gpu-bench: $(VENV)/.dev  ## On a machine with a CUDA device: GPU tests, a millio
 	$(BIN)/python -m benchmarks.ensemble --cuda --runs 1000000 --steps 10000 --out benchmarks/ensemble_cuda.json
 	$(BIN)/mimo-sim bench timing --network resnet18 --out benchmarks/gpu
 	$(BIN)/mimo-sim bench run --dataset avmnist --setting A --setting B --setting D --method all --seeds 3 --preset full --out benchmarks/records-gpu
+	$(BIN)/mimo-sim bench run --dataset avmnist --setting A --setting B --setting D --method mimo --set normalise=true --grid f_star=running_minimum,extrapolation --seeds 3 --preset full --out benchmarks/records-gpu
 	$(BIN)/mimo-sim bench compare benchmarks/records-gpu --out benchmarks/records-gpu
 
 studies: $(VENV)/.core  ## The studies over many runs of the toy: figures/phase_* and figures/fusion_* (about 5 minutes)
@@ -65,6 +66,7 @@ avmnist: $(VENV)/.core  ## AV-MNIST, settings A, B, D, every method and every f*
 	$(AVMNIST) $(SETTINGS) --seeds 8 --method mimo --set normalise=true --grid f_star=extrapolation
 	$(BIN)/mimo-sim bench compare benchmarks/records --out benchmarks/records
 	$(BIN)/mimo-sim bench compare benchmarks/records --out benchmarks/records --curves mimo-f_star
+	$(BIN)/mimo-sim bench compare benchmarks/records --out benchmarks/records --curves mimo-normalise
 	$(BIN)/mimo-sim bench compare benchmarks/records --out benchmarks/records --split validation
 
 notebooks: $(VENV)/.notebooks  ## Execute the notebooks and render them as pages into notebooks/_rendered/
