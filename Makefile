@@ -6,7 +6,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export MPLBACKEND := Agg
 
-.PHONY: figure1 test test-all lint format check bench gpu-bench studies avmnist notebooks clean
+.PHONY: figure1 test test-all lint format check bench gpu-bench studies avmnist replication sensitivity notebooks clean
 .DEFAULT_GOAL := figure1
 
 figure1: $(VENV)/.core  ## Reproduce Figure 1 into figures/ (and the convergence figure)
@@ -68,6 +68,20 @@ avmnist: $(VENV)/.core  ## AV-MNIST, settings A, B, D, every method and every f*
 	$(BIN)/mimo-sim bench compare benchmarks/records --out benchmarks/records --curves mimo-f_star
 	$(BIN)/mimo-sim bench compare benchmarks/records --out benchmarks/records --curves mimo-normalise
 	$(BIN)/mimo-sim bench compare benchmarks/records --out benchmarks/records --split validation
+
+REPLICATE := $(BIN)/mimo-sim bench run --dataset avmnist --preset cpu --setting A --seeds 8 --first-seed 8 --out benchmarks/replication
+SENSITIVITY := $(BIN)/mimo-sim bench run --dataset avmnist --preset cpu --setting A --seeds 3 --out benchmarks/sensitivity
+
+replication: $(VENV)/.core  ## AV-MNIST A: the estimate of f* that was chosen on seeds 0 to 7, on seeds 8 to 15 (about 15 minutes on 2 cores)
+	$(REPLICATE) --method vanilla --method linear_scalarization
+	$(REPLICATE) --method mimo --set normalise=true --set f_star=extrapolation
+	$(BIN)/mimo-sim bench compare benchmarks/replication --baseline linear_scalarization --out benchmarks/replication
+
+sensitivity: $(VENV)/.core  ## AV-MNIST A: lam x mu with that estimate (about 15 minutes on 2 cores)
+	$(SENSITIVITY) --method vanilla --method linear_scalarization
+	$(SENSITIVITY) --method mimo --set normalise=true --set f_star=extrapolation --grid lam=1,2,8 --grid mu=0.02,0.1,0.5
+	$(BIN)/mimo-sim bench compare benchmarks/sensitivity --split validation --out benchmarks/sensitivity
+	$(BIN)/mimo-sim bench compare benchmarks/sensitivity --out benchmarks/sensitivity
 
 notebooks: $(VENV)/.notebooks  ## Execute the notebooks and render them as pages into notebooks/_rendered/
 	$(BIN)/jupyter nbconvert --to html --execute --output-dir notebooks/_rendered notebooks/*.ipynb

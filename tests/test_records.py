@@ -572,6 +572,7 @@ def test_bench_run_and_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         (["run", "--method", "nothing"], "`method` must be one of"),
         (["run", "--set", "lam"], "`--set` must be key=value"),
         (["run", "--seeds", "0"], "`--seeds` must be >= 1"),
+        (["run", "--first-seed", "-1"], "`seed` must be >= 0"),
         (["run", "--preset", "tpu"], "`preset` must be one of"),
         (["run", "--dataset", "synthetic", "--method", "ogm"], "method 'ogm' is defined for classification. Got regression (synthetic)."),
         (["run", "--jobs", "0"], "`jobs` must be >= 1"),
@@ -595,6 +596,12 @@ def test_all_methods_run_on_regression(tmp_path: Path, monkeypatch: pytest.Monke
     left_out = line.partition(": ")[2].split(", ")
     assert left_out == [name for name in methods.available() if methods.get(name).needs_classes]
     assert {path.name for path in (tmp_path / "synthetic").iterdir()} == set(methods.available()) - {*left_out}
+
+
+def test_seeds_may_begin_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["run", "--method", "vanilla", "--seeds", "2", "--epochs", "1", "--jobs", "1", "--out", str(tmp_path)]
+    assert command(monkeypatch, *arguments, "--first-seed", "8") == 0
+    assert {(run.seed, run.result["config"]["settings"]["seed"]) for run in benchmark.read(tmp_path)} == {(8, 8), (9, 9)}
 
 
 def test_a_diverging_run_ends_with_exit_code_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,6 +50,7 @@ def run(
     dataset: Annotated[str, typer.Option(help="Data set; see `bench list`.")] = "digits",
     method: Annotated[list[str], typer.Option(help="Method, repeatable; 'all' for every one that is defined for the data set.")] = ["mimo"],  # noqa: B006
     seeds: Annotated[int, typer.Option(help="Number of seeds 0, 1, ...; each draws data and start weights.")] = 1,
+    first_seed: Annotated[int, typer.Option(help="Begin with this seed: to try on fresh ones what was chosen on others.")] = 0,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Hyper-parameter, e.g. lam=10 or mimo.lam=10; repeatable.")] = None,
     grid: Annotated[list[str] | None, typer.Option(help="Hyper-parameter values to go through, e.g. lam=1,10,100; repeatable.")] = None,
     preset: Annotated[str, typer.Option(help="cpu (small, minutes) or full (published sizes).")] = "cpu",
@@ -114,7 +115,7 @@ def run(
     options = training | common | ({} if epochs is None else {"epochs": epochs})
     for name in wanted:
         facts = sizes | more | ({} if name is None else {"setting": name})
-        todo += benchmark.plan(dataset, method, range(seeds), options, facts, hyper, chosen, None if root is None else str(root))
+        todo += benchmark.plan(dataset, method, range(first_seed, first_seed + seeds), options, facts, hyper, chosen, None if root is None else str(root))
     if "all" in method and (unfit := benchmark.unfit(dataset)) and not quiet:
         typer.echo(f"left out, not defined for {dataset}: {', '.join(unfit)}")
     workers = jobs if jobs is not None else 1 if devices > 1 or (accelerator != "cpu" and torch.cuda.is_available()) else os.cpu_count() or 1
