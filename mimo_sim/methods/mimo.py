@@ -37,7 +37,8 @@ class MIMO(Sized, Method):
     mu : float
         Smoothing of the maximum, > 0, in units of the loss. As it grows every sigma_k tends to 1/K: linear scalarization of weight lam / K.
     f_star : {"running_minimum", "epoch_minimum", "extrapolation", "validation", "reference", "zero"}, float, K floats, or FStar
-        Estimate of the best uni-modal losses, :mod:`mimo_sim.methods.fstar`.
+        Estimate of the best uni-modal losses, :mod:`mimo_sim.methods.fstar`. The default needs no epochs; on the validation data of AV-MNIST
+        ``"extrapolation"`` with `normalise` did best (benchmarks/records/table-validation.md).
     heads : {"gradient", "plain"}
         ``"gradient"``: gradient descent on the objective, so a uni-modal head moves by lam * sigma_k times the gradient of its loss. ``"plain"``: every
         head moves by the gradient of its own loss alone; in your own loop feed the heads with ``mimo.gate(features)``.
