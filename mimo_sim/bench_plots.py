@@ -92,7 +92,7 @@ def _rank(value: Any) -> tuple[int, float, str]:
 def draw_all(runs: Sequence[Finished], rows: Sequence[Row], curves: Sequence[str] | None = None) -> Iterator[tuple[str, Figure]]:
     """(file stem, figure) of every data set's figures. A grid has one of its own; of its runs the best on validation is in the one of epochs too.
 
-    Other variants of a method, such as ``mimo-f_star=zero``, are in the figure of epochs when `curves` names the method.
+    Other variants of a method, such as ``mimo-f_star=zero``, are in the figure of epochs when `curves` names the method, or the method itself is not there.
 
     Parameters
     ----------
@@ -119,7 +119,8 @@ def draw_all(runs: Sequence[Finished], rows: Sequence[Row], curves: Sequence[str
                 yield f"{dataset}-gap{mark(rows)}", draw_gap([row for row in mine if row.method not in apart], seen)
             for name, members in found.items():
                 yield f"{dataset}-{name}{mark(rows)}", draw_grid(mine, members, seen)
-        wanted = [name for one in curves or CURVES for name in names if name == one]
+        lone = set() if curves else {name for name in names if (base := name.partition("-")[0]) not in names and base in CURVES and name not in apart}
+        wanted = [name for one in curves or CURVES for name in names if name == one or (name in lone and name.startswith(f"{one}-"))]
         best = {max(members, key=lambda m: np.mean([_score(run) for run in here if run.method == m])) for members in found.values()}
         wanted += [name for one in curves or CURVES for name in names if name.startswith((f"{one}-", f"{one}=")) and (curves or name in best)]
         if curves and not wanted:

@@ -433,6 +433,12 @@ def test_joint_training_and_a_grid_are_drawn_however_poor_they_are() -> None:
     refuse_cut_or_overlapping_words(figure)
 
 
+def test_a_variant_stands_in_for_a_method_that_was_not_run(results: Path) -> None:
+    runs = [replace(run, method="mimo-mu=7") if run.method == "mimo" else run for run in benchmark.read(results)]
+    figure = dict(bench_plots.draw_all(runs, comparison.summary(runs)))["digits-epochs"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["vanilla", "mimo-mu=7"]
+
+
 def test_equal_curves_show_their_marks_side_by_side(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = benchmark.read(results)
     twins = [replace(run, method=name) for run in runs if run.method == "mimo" for name in ("mimo", "mimo-mu=7")]
