@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export MPLBACKEND := Agg
+# Nothing is compiled at the installation: the first import of a module keeps its bytecode, the processes that tests start read it.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: figure1 test test-all lint format check bench gpu-bench studies avmnist replication sensitivity notebooks clean
 .DEFAULT_GOAL := figure1
