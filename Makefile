@@ -92,16 +92,18 @@ clean:  ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis notebooks/_rendered
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/.core: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing mimo_sim and its dependencies into $(VENV)"
 	$(PIP_INSTALL) --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.core
-	@echo "installing the development tools into $(VENV)"
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing mimo_sim, its dependencies and the development tools into $(VENV)"
 	$(PIP_INSTALL) --editable ".[dev]"
-	@touch $@
+	@touch $(VENV)/.core $@
 
 $(VENV)/.notebooks: $(VENV)/.core
 	@echo "installing Jupyter into $(VENV)"
