@@ -481,13 +481,15 @@ def test_runs_of_one_method_differ_in_their_seed_only(results: Path, tmp_path: P
         benchmark.read(tmp_path)
 
 
-def test_methods_that_were_not_trained_alike_are_named(results: Path, tmp_path: Path) -> None:
+def test_methods_that_were_not_trained_alike_are_named(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert comparison.unlike(benchmark.read(results)) == []
     shutil.copytree(results, tmp_path, dirs_exist_ok=True)
     assert benchmark.execute(small_plan("unimodal", seeds=2, settings={"epochs": 1}), tmp_path) == []
     runs = benchmark.read(tmp_path)
     assert comparison.unlike(runs) == ["digits: not trained alike, epochs is 2 for mimo, mmcosine, vanilla; 1 for unimodal"]
     assert comparison.notes(runs)[-1] == comparison.unlike(runs)[0]
+    assert command(monkeypatch, "compare", str(tmp_path), "--out", str(tmp_path / "tables"), "--quiet") == 0
+    assert (tmp_path / "tables" / "table.md").read_text().endswith(f"\n- {comparison.unlike(runs)[0]}\n")
 
 
 @pytest.mark.parametrize("content", ["", "{bad", "[]", "{}", "\x00"])

@@ -159,7 +159,7 @@ def compare(
     from mimo_sim.files import replacing
 
     written = []
-    for suffix, text in ((".md", comparison.markdown(rows, baseline)), (".csv", comparison.comma_separated(rows))):
+    for suffix, text in ((".md", comparison.markdown(rows, baseline, comparison.unlike(runs))), (".csv", comparison.comma_separated(rows))):
         written.append(out / f"table{comparison.mark(rows)}{suffix}")
         with replacing(written[-1]) as temporary:
             temporary.write_text(text)

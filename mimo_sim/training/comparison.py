@@ -148,8 +148,8 @@ def unlike(runs: Sequence[Finished]) -> list[str]:
     return lines
 
 
-def markdown(rows: Sequence[Row], baseline: str = "vanilla") -> str:
-    """All tables as Markdown, with the definitions of the uni-modal figures below."""
+def markdown(rows: Sequence[Row], baseline: str = "vanilla", remarks: Sequence[str] = ()) -> str:
+    """All tables as Markdown, with the definitions of the uni-modal figures and the remarks below."""
     from mimo_sim.training.metrics import DEFINITIONS
 
     lines: list[str] = []
@@ -157,6 +157,7 @@ def markdown(rows: Sequence[Row], baseline: str = "vanilla") -> str:
         lines += [f"## {title}", "", f"| {' | '.join(header)} |", f"|{'---|' * len(header)}", *(f"| {' | '.join(line)} |" for line in cells), ""]
     used = {row.figure.partition("/")[0] for row in rows}
     lines += [f"- {name}: {text}" for name, text in DEFINITIONS.items() if name in used and name not in ("accuracy", "contribution")]
+    lines += [f"- {remark}" for remark in remarks]
     return "\n".join(lines) + "\n"
 
 
