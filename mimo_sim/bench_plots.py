@@ -119,8 +119,10 @@ def draw_all(runs: Sequence[Finished], rows: Sequence[Row], curves: Sequence[str
                 yield f"{dataset}-gap{mark(rows)}", draw_gap([row for row in mine if row.method not in apart], seen)
             for name, members in found.items():
                 yield f"{dataset}-{name}{mark(rows)}", draw_grid(mine, members, seen)
-        lone = set() if curves else {name for name in names if (base := name.partition("-")[0]) not in names and base in CURVES and name not in apart}
-        wanted = [name for one in curves or CURVES for name in names if name == one or (name in lone and name.startswith(f"{one}-"))]
+        wanted = []
+        for one in curves or CURVES:
+            stand_in = [] if curves else [name for name in names if name.startswith(f"{one}-") and name not in apart]
+            wanted += [one] if one in names else stand_in
         best = {max(members, key=lambda m: np.mean([_score(run) for run in here if run.method == m])) for members in found.values()}
         wanted += [name for one in curves or CURVES for name in names if name.startswith((f"{one}-", f"{one}=")) and (curves or name in best)]
         if curves and not wanted:

@@ -49,7 +49,7 @@ def list_() -> None:
 def run(
     dataset: Annotated[str, typer.Option(help="Data set; see `bench list`.")] = "digits",
     method: Annotated[list[str], typer.Option(help="Method, repeatable; 'all' for every one that is defined for the data set.")] = ["mimo"],  # noqa: B006
-    seeds: Annotated[int, typer.Option(help="Number of seeds 0, 1, ...; each draws data and start weights.")] = 1,
+    seeds: Annotated[int, typer.Option(help="Number of seeds, from --first-seed on; each draws data and start weights.")] = 1,
     first_seed: Annotated[int, typer.Option(help="Begin with this seed: to try on fresh ones what was chosen on others.")] = 0,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Hyper-parameter, e.g. lam=10 or mimo.lam=10; repeatable.")] = None,
     grid: Annotated[list[str] | None, typer.Option(help="Hyper-parameter values to go through, e.g. lam=1,10,100; repeatable.")] = None,
@@ -88,6 +88,8 @@ def run(
 
     if seeds < 1:
         raise ValueError(f"`--seeds` must be >= 1. Got {seeds}.")
+    if first_seed < 0:
+        raise ValueError(f"`--first-seed` must be >= 0. Got {first_seed}.")
     chosen = {key: [_value(part) for part in text.split(",")] for key, text in _pairs("--grid", grid or []).items()}
     hyper = {key: _value(text) for key, text in _pairs("--set", set_ or []).items()}
     more = {key: _value(text) for key, text in _pairs("--data", data or []).items()}
