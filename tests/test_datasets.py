@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import os
+import sys
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -556,3 +557,17 @@ def test_preparing_a_batch_leaves_the_stored_numbers_alone() -> None:
     for x, made in zip(stored, scaled.prepare(data.train.inputs), strict=True):
         torch.testing.assert_close(made, (x.float() * 2.0 - 0.5) / 0.25)
     assert all(torch.equal(x, kept) for x, kept in zip(stored, data.train.inputs, strict=True))
+
+
+@pytest.mark.parametrize("source", ["1 / 0", "class Mine(:"])
+def test_faults_of_a_new_file_are_named(source: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"mine_d{request.node.callspec.indices['source']}"
+    (tmp_path / f"{name}.py").write_text(source)
+    monkeypatch.setattr(datasets, "__path__", [*datasets.__path__, str(tmp_path)])
+    datasets._registry.cache_clear()
+    try:
+        with pytest.raises(ImportError, match=rf"the data set in mimo_sim\.datasets\.{name} cannot be imported: (ZeroDivision|Syntax)Error"):
+            datasets.available()
+    finally:
+        sys.modules.pop(f"mimo_sim.datasets.{name}", None)
+        datasets._registry.cache_clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +298,14 @@ def test_a_joint_phase_trains_everything_on_the_ensemble() -> None:
     assert same(run.model.fusion, before.fusion)
 
 
+@pytest.mark.parametrize("name", methods.available())
+def test_unknown_hyper_parameters_are_refused(name: str) -> None:
+    for wrong in ("hyper", "more", "alhpa"):
+        for make in (methods.get(name), partial(methods.create, name)):
+            with pytest.raises(TypeError, match=wrong):
+                make(**{wrong: 1})
+
+
 # ------------------------------------------------------------------------------------------ a method of one's own
 
 
@@ -310,6 +319,14 @@ def test_a_joint_phase_trains_everything_on_the_ensemble() -> None:
             "from mimo_sim.methods.vanilla import Vanilla\nclass Mine(Vanilla):\n    name = 'mine'\n    def __init__(self, alpha): super().__init__()",
             "method 'mine' in .*mine_a3: give alpha a default value",
         ),
+        (
+            "from mimo_sim.methods.base import Method\nclass Mine(Method):\n    name = 'mine'\n    def __init__(self, alpha=1.0): super().__init__()",
+            r"method 'mine' in .*mine_a4 must hand all hyper-parameters to super\(\).__init__. Missing: alpha",
+        ),
+        (
+            "from mimo_sim.methods.base import Method\nclass Mine(Method):\n    name = 'mine'\n    def __init__(self, alpha=1.0): pass",
+            r"method 'mine' in .*mine_a5 must call super\(\).__init__",
+        ),
     ],
 )
 def test_faults_of_a_new_file_are_named(source: str, words: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,8 +335,8 @@ def test_faults_of_a_new_file_are_named(source: str, words: str, request: pytest
     monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
     methods._registry.cache_clear()
     try:
-        with pytest.raises(ImportError, match=words):
-            methods.available()
+        with pytest.raises((ImportError, TypeError), match=words):
+            methods.create("mine")
     finally:
         sys.modules.pop(f"mimo_sim.methods.mine_a{number}", None)
         methods._registry.cache_clear()

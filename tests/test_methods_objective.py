@@ -316,6 +316,41 @@ def test_a_loss_that_is_not_finite_poisons_nothing_else(heads: Any) -> None:
     assert np.isfinite(mimo.report()["f_star"]).all()
 
 
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("rule", ["running_minimum", "extrapolation"])
+def test_losses_of_half_precision_are_averaged_in_float32(rule: str, kind: torch.dtype) -> None:
+    half, single = MIMO(f_star=rule, normalise=True), MIMO(f_star=rule, normalise=True)
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        for _ in range(400):
+            given = (torch.tensor([0.7, 1.5]) + torch.rand(2, generator=draw)).to(kind)
+            joint, losses = torch.ones((), dtype=kind, requires_grad=True), given.clone().requires_grad_()
+            value = half(joint, losses)
+            same = given.float().requires_grad_()
+            expected = single(joint.detach().float().requires_grad_(), same)
+            value.backward()
+            expected.backward()
+            assert losses.grad is not None
+            assert same.grad is not None
+            assert torch.equal(losses.grad, same.grad.to(kind))
+            torch.testing.assert_close(value, expected)
+        half.end_epoch()
+        single.end_epoch()
+    assert half.report() == single.report()
+
+
+def test_integer_losses_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"`loss_mm` and `losses_uni` must be floating point tensors\. Got torch\.float32 and torch\.int64"):
+        MIMO()(torch.tensor(1.0), torch.tensor([1, 2]))
+
+
+def test_a_refused_call_leaves_nothing_behind() -> None:
+    mimo = MIMO(f_star=[0.1, 0.2, 0.3])
+    with pytest.raises(ValueError, match="`f_star` must hold one number per modality"):
+        mimo(torch.tensor(1.0), torch.tensor([1.0, 2.0]))
+    assert mimo(torch.tensor(1.0), torch.tensor([1.0, 2.0, 3.0])).isfinite()
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.5])
 @pytest.mark.parametrize("first", [[math.nan, math.nan], [math.inf, 1.0]])
 def test_first_losses_that_are_not_finite_are_forgotten(first: list[float], decay: float) -> None:

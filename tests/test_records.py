@@ -129,12 +129,15 @@ def test_a_run_refuses_regression_exactly_where_the_plan_does(name: str) -> None
     ("names", "more", "error", "words"),
     [
         (["vanilla"], {"hyper": {"lam": 1}}, ValueError, r"'lam': none of the methods \('vanilla',\) takes it"),
-        (["mimo", "opm"], {"hyper": {"lam": 1}}, ValueError, "'lam': mimo and opm both take it: write mimo.lam"),
+        (["mimo", "opm"], {"hyper": {"lam": 1}}, ValueError, "'lam': mimo and opm take it: write mimo.lam"),
         (["mimo"], {"hyper": {"lam": -1}}, ValueError, "`lam` must be"),
         (["mimo"], {"hyper": {"lam": 3}, "grid": {"lam": [1, 10]}}, ValueError, "'lam' is given twice"),
         (["mimo"], {"hyper": {"lam": 3, "mimo.lam": 2}}, ValueError, "'mimo' is given twice, among 'lam', 'mimo.lam'"),
         (["mimmo"], {}, ValueError, "`method` must be one of"),
         (["mimo"], {"settings": {"lr": 0}}, ValueError, "`lr` must be"),
+        (["mimo"], {"grid": {"lam": [1, 2, 1.0]}}, ValueError, r"the grid of hyper-parameter 'lam' has a value twice. Got \[1, 2, 1.0\]"),
+        (["mimo"], {"hyper": {"normalise": 1}}, ValueError, "`normalise` must be one of"),
+        (["vanilla"], {"hyper": {"hyper": 3}}, ValueError, "none of the methods"),
     ],
 )
 def test_bad_plans_are_refused_before_anything_runs(names: list[str], more: dict[str, Any], error: type[Exception], words: str) -> None:
@@ -165,6 +168,15 @@ def test_one_failing_run_costs_no_other(tmp_path: Path) -> None:
     assert [job.method for job, _ in failures] == ["vanilla"]
     assert failures[0][1].startswith("NonFiniteError: training diverged in epoch 0")
     assert [run.method for run in benchmark.read(tmp_path)] == ["mimo"]
+
+
+def test_data_that_cannot_be_loaded_cost_no_other_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # workers load the true data
+    jobs = [job for data in ({"setting": "bad"}, {}) for job in benchmark.plan("digits", ["vanilla", "mimo"], [0], {"epochs": 1, "width": 8}, data)]
+    failures = benchmark.execute(jobs, tmp_path, 2)
+    assert {str(job.place) for job, _ in failures} == {"digits-bad/vanilla/seed0", "digits-bad/mimo/seed0"}
+    assert all(message.startswith("TypeError: data set 'digits' takes") for _, message in failures)
+    assert [run.method for run in benchmark.read(tmp_path)] == ["mimo", "vanilla"]
 
 
 @pytest.mark.slow
@@ -501,8 +513,8 @@ def test_damaged_files_are_named_with_what_to_do(name: str, content: str, result
     if name == "result.json":
         with pytest.raises(ValueError, match=r"mimo/seed1/result\.json is damaged .* Delete the folder"):
             benchmark.read(tmp_path)
-    else:
-        with pytest.raises(ValueError, match=r"mimo/seed1(/config\.json is damaged .* Delete the folder| holds a run of another configuration)"):
+    if content != "{}" or name == "config.json":
+        with pytest.raises(ValueError, match=r"mimo/seed1(/\w+\.json is damaged .* Delete the folder| holds a run of another configuration)"):
             benchmark.execute(small_plan("vanilla", "mimo", "mmcosine", seeds=3), tmp_path)
 
 
@@ -584,6 +596,7 @@ def test_bench_run_and_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         (["run", "--preset", "tpu"], "`preset` must be one of"),
         (["run", "--dataset", "synthetic", "--method", "ogm"], "method 'ogm' is defined for classification. Got regression (synthetic)."),
         (["run", "--jobs", "0"], "`jobs` must be >= 1"),
+        (["run", "--data", "noise=[1,2]"], "`--data` takes one number or word for each key. Got noise=[1, 2]."),
         (["run", "--data", "seed=3"], "`--data` must not have seed"),
         (["run", "--dataset", "avmnist", "--setting", "A", "--data", "setting=B"], "`--data` must not have setting"),
         (["compare", "/nonexistent"], "no finished run"),
@@ -604,6 +617,19 @@ def test_all_methods_run_on_regression(tmp_path: Path, monkeypatch: pytest.Monke
     left_out = line.partition(": ")[2].split(", ")
     assert left_out == [name for name in methods.available() if methods.get(name).needs_classes]
     assert {path.name for path in (tmp_path / "synthetic").iterdir()} == set(methods.available()) - {*left_out}
+
+
+def test_a_grid_may_hold_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["run", "--method", "ogm", "--grid", "window=[0,0],none,[0,1]", "--epochs", "1", "--jobs", "1", "--out", str(tmp_path)]
+    assert command(monkeypatch, *arguments) == 0
+    assert [run.result["config"]["hyper"]["window"] for run in benchmark.read(tmp_path)] == [None, [0, 0], [0, 1]]
+
+
+def test_one_reason_is_given_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["run", "--method", "vanilla", "--seeds", "3", "--lr", "1e12", "--epochs", "1", "--jobs", "1", "--accelerator", "cpu"]
+    assert command(monkeypatch, *arguments, "--out", str(tmp_path)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("mimo-sim: error: digits/vanilla/seed0 and 2 more: NonFiniteError: training diverged in epoch 0")
 
 
 def test_seeds_may_begin_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -293,6 +293,7 @@ def test_bad_methods_data_and_encoders_are_refused() -> None:
         new_run(Vanilla(), encoder="mlp,mlp,mlp")
     with pytest.raises(ValueError, match="`encoder` must be one of"):
         new_run(Vanilla(), encoder="transformer")
+    assert new_run(Vanilla(), encoder="mlp, mlp").settings.encoder == "mlp, mlp"
     with pytest.raises(ValueError, match="'lenet' needs inputs"):
         make_encoder(Modality("x", (5,)), "lenet")
     with pytest.raises(ValueError, match="at least 4"):

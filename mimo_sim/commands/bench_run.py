@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,7 +37,7 @@ def list_() -> None:
     rows = []
     for name in methods.available():
         cls = methods.get(name)
-        hyper = " ".join(f"{key}={value}" for key, value in cls().hyper.items())
+        hyper = " ".join(f"{key}={value}" for key, value in methods.create(name).hyper.items())
         rows.append((name, cls.family, cls.about, hyper))
     report(rows, ("method", "family", "what it does", "defaults"), "Methods")
     found = [
@@ -90,12 +91,15 @@ def run(
         raise ValueError(f"`--seeds` must be >= 1. Got {seeds}.")
     if first_seed < 0:
         raise ValueError(f"`--first-seed` must be >= 0. Got {first_seed}.")
-    chosen = {key: [_value(part) for part in text.split(",")] for key, text in _pairs("--grid", grid or []).items()}
+    chosen = {key: [_value(part) for part in re.split(r",(?![^\[]*\])", text)] for key, text in _pairs("--grid", grid or []).items()}
     hyper = {key: _value(text) for key, text in _pairs("--set", set_ or []).items()}
     more = {key: _value(text) for key, text in _pairs("--data", data or []).items()}
     for key, option in {"seed": "--seeds", **({"setting": "--setting"} if setting else {})}.items():
         if key in more:
             raise ValueError(f"`--data` must not have {key}: that is what {option} is for. Got {key}={more[key]}.")
+    for key, value in more.items():
+        if isinstance(value, list | dict):
+            raise ValueError(f"`--data` takes one number or word for each key. Got {key}={value}.")
     common = {
         "batch_size": batch_size,
         "lr": lr,
@@ -127,11 +131,14 @@ def run(
     with steps_bar(total, not quiet and sys.stderr.isatty(), f"{left} of {len(todo)} runs") as advance:
         failures = benchmark.execute(todo, out, workers, advance)
     if not quiet:
-        typer.echo(f"{left - len(failures)} runs in {time.perf_counter() - start:.0f} s, {len(todo) - left} were there already; records in {out}")
+        done = left - len(failures)
+        typer.echo(f"{done} {'run' if done == 1 else 'runs'} in {time.perf_counter() - start:.0f} s, {len(todo) - left} were there already; records in {out}")
         if len(failures) < len(todo):
             _print(benchmark.read(out, todo))
-    for job, message in failures:
-        typer.echo(f"mimo-sim: error: {job.place}: {message}", err=True)
+    for message in dict.fromkeys(message for _, message in failures):
+        places = [str(job.place) for job, other in failures if other == message]
+        more_places = f" and {len(places) - 1} more" if len(places) > 1 else ""
+        typer.echo(f"mimo-sim: error: {places[0]}{more_places}: {message}", err=True)
     if failures:
         raise typer.Exit(2)
 

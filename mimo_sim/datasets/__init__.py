@@ -33,7 +33,10 @@ def _registry() -> dict[str, Record]:
 
     found: dict[str, Record] = {}
     for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
-        record = getattr(importlib.import_module(f"{__name__}.{module}"), "RECORD", None)
+        try:
+            record = getattr(importlib.import_module(f"{__name__}.{module}"), "RECORD", None)
+        except Exception as error:  # somebody's new file: whatever is wrong with it, say where
+            raise ImportError(f"the data set in {__name__}.{module} cannot be imported: {type(error).__name__}: {error}") from error
         if isinstance(record, Record):
             if record.name in found:
                 raise ImportError(f"two data sets are called {record.name!r}, one of them in {__name__}.{module}")

@@ -36,9 +36,7 @@ def _registry() -> dict[str, type[Method]]:
             if inspect.isclass(value) and issubclass(value, Method) and value.name and value.__module__ == module:
                 if value.name in found:
                     raise ImportError(f"two methods are called {value.name!r}, in {found[value.name].__module__} and {module}: set `name` in the class.")
-                bare = [
-                    p.name for p in inspect.signature(value).parameters.values() if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-                ]
+                bare = [key for key in value.hyper_names() if inspect.signature(value).parameters[key].default is inspect.Parameter.empty]
                 if bare:
                     raise ImportError(f"method {value.name!r} in {module}: give {', '.join(bare)} a default value.")
                 found[value.name] = value
@@ -73,11 +71,14 @@ def create(name: str, **hyper: Any) -> Method:
         For an unknown name, an unknown hyper-parameter, or a value outside its range.
     """
     cls = get(name)
-    allowed = tuple(inspect.signature(cls).parameters)
+    allowed = cls.hyper_names()
     unknown = [key for key in hyper if key not in allowed]
     if unknown:
         raise TypeError(f"method {name!r} takes {allowed or 'no hyper-parameters'}. Got {', '.join(unknown)}.")
-    return cls(**hyper)
+    method = cls(**hyper)
+    if "hyper" not in vars(method):
+        raise TypeError(f"method {name!r} in {cls.__module__} must call super().__init__ in its constructor.")
+    return method
 
 
 def __getattr__(name: str) -> Any:

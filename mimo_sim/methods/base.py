@@ -16,6 +16,7 @@ keeps from one epoch to the next is a buffer or parameter of itself, so it is ch
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -154,6 +155,11 @@ class Method(nn.Module):
     ``needs_classes`` (not defined for regression), ``min_modalities``, ``max_modalities`` (None: no bound). The constructor takes the hyper-parameters as
     keyword arguments with the published defaults, checks them and hands them on to this one, ``super().__init__(alpha=alpha)``: they become ``self.hyper``,
     which records and tables show.
+
+    Raises
+    ------
+    TypeError
+        If what is handed on are not the constructor's hyper-parameters.
     """
 
     name: ClassVar[str] = ""
@@ -166,7 +172,18 @@ class Method(nn.Module):
 
     def __init__(self, **hyper: Any) -> None:
         super().__init__()
+        allowed = self.hyper_names()
+        if unknown := [key for key in hyper if key not in allowed]:
+            raise TypeError(f"method {self.name!r} takes {allowed or 'no hyper-parameters'}. Got {', '.join(unknown)}.")
+        if missing := [key for key in allowed if key not in hyper]:  # runs that differ in them would be taken for the same
+            where = f"method {self.name!r} in {type(self).__module__}"
+            raise TypeError(f"{where} must hand all hyper-parameters to super().__init__. Missing: {', '.join(missing)}.")
         self.hyper = hyper
+
+    @classmethod
+    def hyper_names(cls) -> tuple[str, ...]:
+        """Names of the hyper-parameters: the constructor's arguments."""
+        return tuple(p.name for p in inspect.signature(cls).parameters.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
 
     def extra_repr(self) -> str:
         """The hyper-parameters."""

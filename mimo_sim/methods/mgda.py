@@ -16,7 +16,7 @@ def min_norm_weights(gram: Tensor) -> Tensor:
     r"""argmin of :math:`\|\sum_m \alpha_m g_m\|` over the simplex, exactly.
 
     Two gradients have a closed form. With more, the optimum is stationary on the face of the simplex that it lies in, so every face's stationary point
-    is solved for and the best of those inside the simplex is taken.
+    is solved for and the best of those inside the simplex is taken; of norms below 1e-4 of the largest it does not have all digits.
 
     Parameters
     ----------

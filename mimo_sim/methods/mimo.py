@@ -92,9 +92,11 @@ class MIMO(Sized, Method):
         check_positive("adaptive_mu", adaptive_mu, allow_zero=True)
         if decay >= 1:
             raise ValueError(f"`decay` must be in [0, 1). Got decay={decay!r}.")
-        for key, value, allowed in (("heads", heads, get_args(HeadUpdate)), ("gap", gap, get_args(Gap)), ("normalise", normalise, (True, False))):
+        for key, value, allowed in (("heads", heads, get_args(HeadUpdate)), ("gap", gap, get_args(Gap))):
             if value not in allowed:
                 raise ValueError(f"`{key}` must be one of {allowed}. Got {key}={value!r}.")
+        if not isinstance(normalise, bool):  # 1 would be another name of the same run
+            raise ValueError(f"`normalise` must be one of (True, False). Got normalise={normalise!r}.")
         rule = make(f_star)
         shown = rule.name if isinstance(f_star, FStar) else f_star
         super().__init__(lam=lam, mu=mu, f_star=shown, heads=heads, decay=decay, gap=gap, adaptive_mu=adaptive_mu, normalise=normalise)
@@ -109,7 +111,7 @@ class MIMO(Sized, Method):
     def forward(self, loss_mm: Tensor, losses_uni: Tensor | Sequence[Tensor]) -> Tensor:
         """The objective of one step, 0-dim; its backward pass is the whole step of Algorithm 1.
 
-        In eval mode averages and f* stay as they are: for a look at other data.
+        In eval mode averages and f* stay as they are: for a look at other data. Losses of half precision are averaged, weighted and added in float32.
 
         Parameters
         ----------
@@ -121,7 +123,7 @@ class MIMO(Sized, Method):
         Raises
         ------
         ValueError, TypeError
-            For other shapes, another K than before, what is not a tensor, or ``heads="plain"`` without :meth:`gate`.
+            For other shapes, another K than before, what is not a tensor of floating point numbers, or ``heads="plain"`` without :meth:`gate`.
         """
         if not isinstance(losses_uni, Tensor) and not (losses_uni and all(isinstance(loss, Tensor) for loss in losses_uni)):
             raise TypeError(f"`losses_uni` must be a tensor (K,) or K tensors (). Got {losses_uni!r}.")
@@ -133,6 +135,9 @@ class MIMO(Sized, Method):
         if loss_mm.ndim or losses.ndim != 1 or len(losses) != (len(self.smoothed) or max(len(losses), 1)):
             known = f" with K={len(self.smoothed)}" if len(self.smoothed) else ""
             raise ValueError(f"`loss_mm` must be 0-dim and `losses_uni` (K,){known}. Got shapes {tuple(loss_mm.shape)} and {tuple(losses.shape)}.")
+        if not (loss_mm.is_floating_point() and losses.is_floating_point()):
+            raise TypeError(f"`loss_mm` and `losses_uni` must be floating point tensors. Got {loss_mm.dtype} and {losses.dtype}.")
+        losses = losses.to(torch.promote_types(losses.dtype, torch.float32))
         if not self.training:
             return self._as_if(loss_mm, losses)
         share = 1 + self.lam / len(losses) if self.normalise else 1.0
@@ -180,14 +185,15 @@ class MIMO(Sized, Method):
 
     def _observe(self, losses: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Update the averages and f*. Which losses (K,) are finite, the gaps (K,), and what a gap is per unit of its loss (K,), None for 1."""
-        if not len(self.smoothed):
-            start = torch.where(losses.isfinite(), losses, torch.inf)
-            self.smoothed, self.first, self.weight_sum, self.mu_sum = start, start.clone(), torch.zeros_like(start), self.mu_sum.to(start.device)
         finite = losses.isfinite()
-        known = torch.where(finite, losses, self.smoothed)
-        average = torch.lerp(self.smoothed, known, 1 - self.decay) if self.decay else known
-        self.smoothed = torch.where(average.isfinite(), average, known)  # one that began with a loss that was not finite begins again
-        gaps = self.smoothed - self.f_star.observe(known, self.smoothed)
+        before = self.smoothed if len(self.smoothed) else torch.where(finite, losses, torch.inf)
+        known = torch.where(finite, losses, before)
+        average = torch.lerp(before, known, 1 - self.decay) if self.decay else known
+        smoothed = torch.where(average.isfinite(), average, known)  # one that began with a loss that was not finite begins again
+        gaps = smoothed - self.f_star.observe(known, smoothed)  # may refuse this K: nothing is kept before it
+        if not len(self.smoothed):
+            self.first, self.weight_sum, self.mu_sum = before, torch.zeros_like(before), self.mu_sum.to(before)
+        self.smoothed = smoothed
         if self.gap == "absolute":
             return finite, gaps, None
         self.first = torch.where(self.first.isfinite(), self.first, known)

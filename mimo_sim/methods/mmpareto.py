@@ -25,7 +25,8 @@ def mmpareto_weights(gram: Tensor, gamma: float = 1.5) -> Tensor:
     Returns
     -------
     Tensor (..., 2)
-        (gamma, gamma) also where the least-norm direction vanishes, which has no length to scale: a zero gradient, or exactly opposite ones.
+        (gamma, gamma) also where the least-norm direction has no length worth scaling up, less than 3.5e-4 of sqrt(|u|^2 + |g|^2): (almost) a zero
+        gradient, or (almost) opposite ones.
     """
     a, c, e = two_by_two(gram)
     weights = 2 * min_norm_weights(gram)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import inspect
 import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from itertools import product
@@ -124,12 +123,15 @@ def plan(
     choices = {key: [value] for key, value in (hyper or {}).items()} | {key: list(values) for key, values in (grid or {}).items()}
     if twice := {*(hyper or {})} & {*(grid or {})}:
         raise ValueError(f"hyper-parameter {min(twice)!r} is given twice: as one value and as a grid.")
+    for key, listed in choices.items():
+        if any(value in listed[:i] for i, value in enumerate(listed)):
+            raise ValueError(f"the grid of hyper-parameter {key!r} has a value twice. Got {listed!r}.")
     takers: dict[str, list[str]] = {key: [] for key in choices}
     jobs = []
     for name in chosen:
         if name in refused:
             raise ValueError(refused[name])
-        allowed = inspect.signature(methods.get(name)).parameters
+        allowed = methods.get(name).hyper_names()
         fitting = [key for key in choices if key.rpartition(".")[2] in allowed and key.rpartition(".")[0] in ("", name)]
         mine = {key.rpartition(".")[2]: key for key in fitting}
         if len(mine) < len(fitting):
@@ -142,7 +144,7 @@ def plan(
             jobs += [Job(dataset, name, Settings(**settings, seed=seed), data or {}, given, root) for seed in seeds]
     for key, found in takers.items():
         if len(found) != 1:
-            who = f"{' and '.join(found)} both take it: write {found[0]}.{key} or the like" if found else f"none of the methods {tuple(chosen)} takes it"
+            who = f"{' and '.join(found)} take it: write {found[0]}.{key} or the like" if found else f"none of the methods {tuple(chosen)} takes it"
             raise ValueError(f"hyper-parameter {key!r}: {who}.")
     return sorted(jobs, key=lambda job: job.settings.seed)
 
@@ -270,7 +272,8 @@ def _count(epochs: int) -> None:
 
 
 def _prepare(job: Job) -> None:
-    _load(job.dataset, job.root, job.settings.seed, tuple(sorted(job.data.items())))
+    with suppress(Exception):  # the runs on these data will say so, the others go on
+        _load(job.dataset, job.root, job.settings.seed, tuple(sorted(job.data.items())))
 
 
 def _work(job: Job, out: Path) -> str:

@@ -83,13 +83,16 @@ class Record:
         Raises
         ------
         ValueError
-            If the folder holds a run of another configuration. One that failed before its first checkpoint holds nothing: it may be tried again otherwise.
+            If the folder holds a run of another configuration, or a damaged result. One that failed before its first checkpoint holds nothing: it may be
+            tried again otherwise.
         """
         path, done = self.folder / CONFIG, (self.folder / RESULT).is_file()
         if path.is_file() and (done or (self.folder / CHECKPOINT).is_file()):
             differing = differences(read_json(path), self.config)
             if differing:
                 raise ValueError(f"{self.folder} holds a run of another configuration: {'; '.join(differing)}. Choose another folder or delete it.")
+        if done:
+            read_json(self.folder / RESULT)
         return done
 
     def close(self, result: Result) -> None:

@@ -174,7 +174,7 @@ class TrainingRun:
         self._best: tuple[float, int, dict[str, Any] | None] = (-math.inf, 0, None)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(_stream(settings.seed, "weights"))  # torch.manual_seed would also seed every CUDA device
-            names = settings.encoder.split(",") if settings.encoder else [None] * dataset.num_modalities
+            names = [name.strip() for name in settings.encoder.split(",")] if settings.encoder else [None] * dataset.num_modalities
             names = names * dataset.num_modalities if len(names) == 1 else names
             if len(names) != dataset.num_modalities:
                 raise ValueError(f"`encoder` must name one encoder, or one for each of {self.modality_names}. Got {settings.encoder!r}.")
