@@ -301,7 +301,7 @@ def test_the_keyboard_stops_all_threads(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(ensemble, "steps_bar", bar)
     with pytest.raises(KeyboardInterrupt):
         simulate_ensemble(FIGURE_1, ms.Vanilla(), step_size=0.01, steps=640, seed=range(4096), threads=2)
-    assert len(calls) <= 2  # one leg a thread, nothing after
+    assert len(calls) == 1  # nothing after it, whatever the other thread was at
 
 
 def test_progress_goes_to_stderr_and_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:

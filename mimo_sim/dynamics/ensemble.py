@@ -8,6 +8,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Event, Lock
 from typing import Any, TypeAlias
 
@@ -485,14 +486,18 @@ def simulate_ensemble(
     with steps_bar(runs.count * steps, progress) as advance_bar, ThreadPoolExecutor(workers) as pool:
 
         def tick(run_steps: int) -> None:
-            if stop.is_set():
-                raise InterruptedError
             with lock:
-                advance_bar(run_steps)
+                if stop.is_set():
+                    raise InterruptedError
+                try:
+                    advance_bar(run_steps)
+                except BaseException:  # no other thread may begin another leg before the main one hears of it
+                    stop.set()
+                    raise
 
         def work(shape: Shape, loop: Advance, members: list[int]) -> None:
             indices = np.asarray(members)
-            with np.errstate(all="ignore"):  # diverged runs
+            with np.errstate(all="ignore"), suppress(InterruptedError):  # diverged runs; a stop, which the thread that caused it reports
                 group = _Group(shape, *runs.tables(members, shape), loop, steps)
                 group.train(tolerance, recorded, lambda row, live, seen: results.record(row, indices[live], shape, seen), tick)
                 results.store(indices, group)
