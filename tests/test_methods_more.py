@@ -310,32 +310,45 @@ def test_unknown_hyper_parameters_are_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "words"),
+    ("source", "error", "words"),
     [
-        ("class Mine(:", r"the methods in mimo_sim\.methods\.mine_a0 cannot be imported: SyntaxError"),
-        ("import nothing_of_this_name", r"mimo_sim\.methods\.mine_a1 cannot be imported: ModuleNotFoundError: No module named 'nothing_of_this_name'"),
-        ("from mimo_sim.methods.vanilla import Vanilla\nclass Mine(Vanilla): pass", "two methods are called 'vanilla', in .*mine_a2.*set `name` in the class"),
+        ("class Mine(:", ImportError, r"the methods in mimo_sim\.methods\.mine_a0 cannot be imported: SyntaxError"),
+        (
+            "import nothing_of_this_name",
+            ImportError,
+            r"mimo_sim\.methods\.mine_a1 cannot be imported: ModuleNotFoundError: No module named 'nothing_of_this_name'",
+        ),
+        (
+            "from mimo_sim.methods.vanilla import Vanilla\nclass Mine(Vanilla): pass",
+            ImportError,
+            "two methods are called 'vanilla', in .*mine_a2.*set `name` in the class",
+        ),
         (
             "from mimo_sim.methods.vanilla import Vanilla\nclass Mine(Vanilla):\n    name = 'mine'\n    def __init__(self, alpha): super().__init__()",
+            ImportError,
             "method 'mine' in .*mine_a3: give alpha a default value",
         ),
         (
             "from mimo_sim.methods.base import Method\nclass Mine(Method):\n    name = 'mine'\n    def __init__(self, alpha=1.0): super().__init__()",
+            TypeError,
             r"method 'mine' in .*mine_a4 must hand all hyper-parameters to super\(\).__init__. Missing: alpha",
         ),
         (
             "from mimo_sim.methods.base import Method\nclass Mine(Method):\n    name = 'mine'\n    def __init__(self, alpha=1.0): pass",
+            TypeError,
             r"method 'mine' in .*mine_a5 must call super\(\).__init__",
         ),
     ],
 )
-def test_faults_of_a_new_file_are_named(source: str, words: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faults_of_a_new_file_are_named(
+    source: str, error: type[Exception], words: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     number = request.node.callspec.indices["source"]
     (tmp_path / f"mine_a{number}.py").write_text(source)
     monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
     methods._registry.cache_clear()
     try:
-        with pytest.raises((ImportError, TypeError), match=words):
+        with pytest.raises(error, match=words):
             methods.create("mine")
     finally:
         sys.modules.pop(f"mimo_sim.methods.mine_a{number}", None)

@@ -293,7 +293,8 @@ def test_bad_methods_data_and_encoders_are_refused() -> None:
         new_run(Vanilla(), encoder="mlp,mlp,mlp")
     with pytest.raises(ValueError, match="`encoder` must be one of"):
         new_run(Vanilla(), encoder="transformer")
-    assert new_run(Vanilla(), encoder="mlp, mlp").settings.encoder == "mlp, mlp"
+    spaced, plain = (new_run(Vanilla(), encoder=names).model.encoders for names in ("mlp, mlp", "mlp,mlp"))
+    assert str(spaced) == str(plain) != str(new_run(Vanilla(), encoder="linear").model.encoders)
     with pytest.raises(ValueError, match="'lenet' needs inputs"):
         make_encoder(Modality("x", (5,)), "lenet")
     with pytest.raises(ValueError, match="at least 4"):

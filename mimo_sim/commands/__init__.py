@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mimo_sim.objective import Method
     from mimo_sim.problem import LateFusionProblem
 
-UNBOUNDED, LONGEST_WHOLE_NAME = 10_000, 24  # characters: of a table in a file; of a name that a narrow terminal does not fold
+WIDTH_IN_A_FILE, LONGEST_UNFOLDED_NAME = 10_000, 24  # of tables, in characters
 HELP = {"context_settings": {"help_option_names": ["-h", "--help"]}, "no_args_is_help": True}
 app = typer.Typer(name="mimo-sim", help="The laboratory for modality imbalance in multi-modal learning.", pretty_exceptions_enable=False, **HELP)  # type: ignore[arg-type]
 study = typer.Typer(help="Studies over many runs of the toy: each makes a figure and its numbers.", **HELP)  # type: ignore[arg-type]
@@ -81,11 +81,11 @@ def report(rows: Sequence[tuple[str, ...]], header: tuple[str, ...], title: str)
     from rich.console import Console
     from rich.table import Column, Table
 
-    short = max((len(row[0]) for row in rows), default=0) <= LONGEST_WHOLE_NAME
+    short = max((len(row[0]) for row in rows), default=0) <= LONGEST_UNFOLDED_NAME
     table = Table(Column(header[0], overflow="fold", no_wrap=short), *header[1:], title=title, title_justify="left", box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else UNBOUNDED).print(table)
+    Console(width=None if sys.stdout.isatty() else WIDTH_IN_A_FILE).print(table)
 
 
 def whole_width(width: float) -> float:

@@ -13,6 +13,8 @@ import typer
 
 from mimo_sim.commands import Out, Quiet, bench, report
 
+OUTER_COMMA = re.compile(r",(?![^\[]*\])")  # outside of brackets
+
 
 def _value(text: str) -> Any:
     """A number, true, false, none, a JSON list, or else the word itself."""
@@ -91,7 +93,7 @@ def run(
         raise ValueError(f"`--seeds` must be >= 1. Got {seeds}.")
     if first_seed < 0:
         raise ValueError(f"`--first-seed` must be >= 0. Got {first_seed}.")
-    chosen = {key: [_value(part) for part in re.split(r",(?![^\[]*\])", text)] for key, text in _pairs("--grid", grid or []).items()}
+    chosen = {key: [_value(part) for part in OUTER_COMMA.split(text)] for key, text in _pairs("--grid", grid or []).items()}
     hyper = {key: _value(text) for key, text in _pairs("--set", set_ or []).items()}
     more = {key: _value(text) for key, text in _pairs("--data", data or []).items()}
     for key, option in {"seed": "--seeds", **({"setting": "--setting"} if setting else {})}.items():
@@ -135,10 +137,11 @@ def run(
         typer.echo(f"{done} {'run' if done == 1 else 'runs'} in {time.perf_counter() - start:.0f} s, {len(todo) - left} were there already; records in {out}")
         if len(failures) < len(todo):
             _print(benchmark.read(out, todo))
-    for message in dict.fromkeys(message for _, message in failures):
-        places = [str(job.place) for job, other in failures if other == message]
-        more_places = f" and {len(places) - 1} more" if len(places) > 1 else ""
-        typer.echo(f"mimo-sim: error: {places[0]}{more_places}: {message}", err=True)
+    places: dict[str, list[Path]] = {}
+    for job, message in failures:
+        places.setdefault(message, []).append(job.place)
+    for message, (first, *others) in places.items():
+        typer.echo(f"mimo-sim: error: {first}{f' and {len(others)} more' if others else ''}: {message}", err=True)
     if failures:
         raise typer.Exit(2)
 

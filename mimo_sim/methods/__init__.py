@@ -71,10 +71,7 @@ def create(name: str, **hyper: Any) -> Method:
         For an unknown name, an unknown hyper-parameter, or a value outside its range.
     """
     cls = get(name)
-    allowed = cls.hyper_names()
-    unknown = [key for key in hyper if key not in allowed]
-    if unknown:
-        raise TypeError(f"method {name!r} takes {allowed or 'no hyper-parameters'}. Got {', '.join(unknown)}.")
+    cls.refuse_unknown(hyper)
     method = cls(**hyper)
     if "hyper" not in vars(method):
         raise TypeError(f"method {name!r} in {cls.__module__} must call super().__init__ in its constructor.")

@@ -17,7 +17,7 @@ keeps from one epoch to the next is a buffer or parameter of itself, so it is ch
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -172,10 +172,8 @@ class Method(nn.Module):
 
     def __init__(self, **hyper: Any) -> None:
         super().__init__()
-        allowed = self.hyper_names()
-        if unknown := [key for key in hyper if key not in allowed]:
-            raise TypeError(f"method {self.name!r} takes {allowed or 'no hyper-parameters'}. Got {', '.join(unknown)}.")
-        if missing := [key for key in allowed if key not in hyper]:  # runs that differ in them would be taken for the same
+        self.refuse_unknown(hyper)
+        if missing := [key for key in self.hyper_names() if key not in hyper]:  # runs that differ in them would be taken for the same
             where = f"method {self.name!r} in {type(self).__module__}"
             raise TypeError(f"{where} must hand all hyper-parameters to super().__init__. Missing: {', '.join(missing)}.")
         self.hyper = hyper
@@ -184,6 +182,13 @@ class Method(nn.Module):
     def hyper_names(cls) -> tuple[str, ...]:
         """Names of the hyper-parameters: the constructor's arguments."""
         return tuple(p.name for p in inspect.signature(cls).parameters.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
+
+    @classmethod
+    def refuse_unknown(cls, hyper: Mapping[str, Any]) -> None:
+        """Raise TypeError for a hyper-parameter that the method does not have."""
+        allowed = cls.hyper_names()
+        if unknown := [key for key in hyper if key not in allowed]:
+            raise TypeError(f"method {cls.name!r} takes {allowed or 'no hyper-parameters'}. Got {', '.join(unknown)}.")
 
     def extra_repr(self) -> str:
         """The hyper-parameters."""
