@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 import mimo_sim as ms
-from mimo_sim.files import replacing
+from mimo_sim._files import replacing
 
 METHOD = ms.MIMO(lam=10.0, mu=0.1)
 STEP_SIZE = 1e-4
@@ -38,11 +39,23 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def per_step(problem: ms.LateFusionProblem, engine: str, width: float, short: int, long: int) -> float:
+def per_step(
+    problem: ms.LateFusionProblem, engine: str, width: float, short: int, long: int
+) -> float:
     """Seconds per training step, free of set-up."""
 
     def cost(steps: int) -> float:
-        return seconds(lambda: ms.simulate(problem, METHOD, step_size=STEP_SIZE, steps=steps, width=width, record_every=steps, engine=engine))
+        return seconds(
+            lambda: ms.simulate(
+                problem,
+                METHOD,
+                step_size=STEP_SIZE,
+                steps=steps,
+                width=width,
+                record_every=steps,
+                engine=engine,
+            )
+        )
 
     cheap = min(cost(short) for _ in range(3))
     return (cost(long) - cheap) / (long - short)
@@ -56,11 +69,18 @@ def engines(rounds: int) -> list[dict[str, Any]]:
     """Exact engine against autograd on the same network (width 100), per step."""
     rows = []
     for dim in (1, 10):
-        problem = ms.generators.superficial_preference() if dim == 1 else ms.generators.random_problem((dim, dim), seed=0)
+        problem = (
+            ms.generators.superficial_preference()
+            if dim == 1
+            else ms.generators.random_problem((dim, dim), seed=0)
+        )
         steps = {1: 1_000_000, 10: 100_000}[dim]
         per_step(problem, "gram", 100, 10, 1000)  # compile
         per_step(problem, "autograd", 100, 2, 20)
-        pairs = [(per_step(problem, "gram", 100, 10, steps), per_step(problem, "autograd", 100, 10, 310)) for _ in range(rounds)]
+        pairs = [
+            (per_step(problem, "gram", 100, 10, steps), per_step(problem, "autograd", 100, 10, 310))
+            for _ in range(rounds)
+        ]
         rows.append(
             {
                 "dim": dim,
@@ -104,7 +124,9 @@ def commands(rounds: int) -> dict[str, dict[str, float]]:
         taken: dict[str, list[float]] = {name: [] for name in lines}
         for _ in range(rounds):
             for name, line in lines.items():
-                taken[name].append(seconds(lambda line=line: subprocess.run(line, check=True, capture_output=True)))  # type: ignore[misc]
+                taken[name].append(
+                    seconds(partial(subprocess.run, line, check=True, capture_output=True))
+                )
     return {name: spread(values) for name, values in taken.items()}
 
 
@@ -113,7 +135,11 @@ def machine() -> dict[str, Any]:
     import torch
 
     names = (
-        [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        [
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ]
         if Path("/proc/cpuinfo").exists()
         else []
     )
@@ -143,22 +169,43 @@ def text(values: dict[str, float], digits: int = 3) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="repetitions of every measurement")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/bench.json"), help="where the figures are written")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("benchmarks/bench.json"),
+        help="where the figures are written",
+    )
     arguments = parser.parse_args()
     rounds = arguments.rounds
-    results: dict[str, Any] = {"command": "make bench", "date": datetime.now(UTC).date().isoformat(), "rounds": rounds, "machine": machine()}
+    results: dict[str, Any] = {
+        "command": "make bench",
+        "date": datetime.now(UTC).date().isoformat(),
+        "rounds": rounds,
+        "machine": machine(),
+    }
 
     results["engines"] = engines(rounds)
     show(
         "One step of MIMO, K = 2, width 100: median (min to max)",
         ("dim", "gram, us", "autograd, us", "autograd / gram"),
-        [(str(r["dim"]), text(r["gram_us"]), text(r["autograd_us"], 0), text(r["ratio"], 0)) for r in results["engines"]],
+        [
+            (str(r["dim"]), text(r["gram_us"]), text(r["autograd_us"], 0), text(r["ratio"], 0))
+            for r in results["engines"]
+        ],
     )
     results |= flatness(rounds)
     for what in ("width", "samples"):
-        show(f"Exact engine, d = 1: cost per step against {what}", (what, "us per step"), [(f"{r[what]:,}", text(r["us"])) for r in results[what]])
+        show(
+            f"Exact engine, d = 1: cost per step against {what}",
+            (what, "us per step"),
+            [(f"{r[what]:,}", text(r["us"])) for r in results[what]],
+        )
     results["commands"] = commands(rounds)
-    show("Whole commands, once compiled", ("command", "seconds"), [(name, text(values, 2)) for name, values in results["commands"].items()])
+    show(
+        "Whole commands, once compiled",
+        ("command", "seconds"),
+        [(name, text(values, 2)) for name, values in results["commands"].items()],
+    )
 
     with replacing(arguments.out) as temporary:
         temporary.write_text(json.dumps(results, indent=2) + "\n")

@@ -25,9 +25,9 @@ from numba import njit
 
 import mimo_sim as ms
 from benchmarks.bench import CONSOLE, METHOD, STEP_SIZE, machine, show, spread, text
-from mimo_sim.dynamics import batch
-from mimo_sim.dynamics.ensemble import simulate_ensemble
-from mimo_sim.files import replacing
+from mimo_sim._files import replacing
+from mimo_sim.dynamics.ensemble import cpu as batch
+from mimo_sim.dynamics.ensemble.driver import simulate_ensemble
 
 PROBLEM = ms.generators.superficial_preference()
 SHAPE = batch.Shape(K=2, m=1, d=1, r=3, decay=False)
@@ -71,14 +71,34 @@ def flops_per_step() -> dict[str, int]:
 
 def ensemble_arguments(runs: int) -> tuple[list[ms.LateFusionProblem], list[ms.MIMO]]:
     """A grid of 27 problems, and a penalty of its own for every run."""
-    problems = [ms.generators.scalar_pair(ratio, rho) for ratio in (1.5, 2.0, 3.0) for rho in np.linspace(-0.8, 0.8, 9)]
-    return [problems[i % len(problems)] for i in range(runs)], [ms.MIMO(lam=lam, mu=0.1) for lam in np.linspace(0.0, 10.0, runs)]
+    problems = [
+        ms.generators.scalar_pair(ratio, rho)
+        for ratio in (1.5, 2.0, 3.0)
+        for rho in np.linspace(-0.8, 0.8, 9)
+    ]
+    return [problems[i % len(problems)] for i in range(runs)], [
+        ms.MIMO(lam=lam, mu=0.1) for lam in np.linspace(0.0, 10.0, runs)
+    ]
 
 
-def ensemble_seconds(runs: int, steps: int, threads: int | None, clock: Callable[[], float] = time.perf_counter, engine: str = "batch") -> float:
+def ensemble_seconds(
+    runs: int,
+    steps: int,
+    threads: int | None,
+    clock: Callable[[], float] = time.perf_counter,
+    engine: str = "batch",
+) -> float:
     problems, methods = ensemble_arguments(runs)
     start = clock()
-    simulate_ensemble(problems, methods, step_size=1e-3, steps=steps, seed=np.arange(runs) % 20, threads=threads, engine=engine)
+    simulate_ensemble(
+        problems,
+        methods,
+        step_size=1e-3,
+        steps=steps,
+        seed=np.arange(runs) % 20,
+        threads=threads,
+        engine=engine,
+    )
     return clock() - start
 
 
@@ -99,8 +119,19 @@ def kernel_seconds(runs: int, steps: int) -> float:
     state = np.zeros((SHAPE.state["bad"].stop, runs))
     state[SHAPE.state["Z"]] = 1e-3 * np.random.default_rng(0).standard_normal((18, runs))
     constants = np.zeros((SHAPE.constants["ceiling"].stop, runs))
-    values = {"S": PROBLEM.input_moment.ravel(), "joint": PROBLEM.joint_map[0], "uni": np.hstack(PROBLEM.unimodal_maps)[0], "lam": METHOD.lam}
-    values |= {"rate": 1 / METHOD.mu, "gradient": 1.0, "hold": math.inf, "eta": STEP_SIZE, "ceiling": 1e9}
+    values = {
+        "S": PROBLEM.input_moment.ravel(),
+        "joint": PROBLEM.joint_map[0],
+        "uni": np.hstack(PROBLEM.unimodal_maps)[0],
+        "lam": METHOD.lam,
+    }
+    values |= {
+        "rate": 1 / METHOD.mu,
+        "gradient": 1.0,
+        "hold": math.inf,
+        "eta": STEP_SIZE,
+        "ceiling": 1e9,
+    }
     for name, value in values.items():
         constants[SHAPE.constants[name]] = np.atleast_1d(value)[:, None]
     loop = batch.advance(SHAPE)
@@ -131,10 +162,16 @@ def rates(rounds: int) -> dict[str, Any]:
         columns["peak_gflops"].append(peak_flops() / 1e9)
         columns["gram_ns"].append(1e9 * gram_seconds(500_000) / 500_000)
         columns["kernel_ns"].append(1e9 * kernel_seconds(1024, 2000) / (1024 * 2000))
-        columns["ensemble_ns"].append(1e9 * ensemble_seconds(4096, 10_000, 1, time.process_time) / run_steps)
+        columns["ensemble_ns"].append(
+            1e9 * ensemble_seconds(4096, 10_000, 1, time.process_time) / run_steps
+        )
         columns["one_thread_elapsed_ns"].append(1e9 * ensemble_seconds(4096, 10_000, 1) / run_steps)
-        columns["two_threads_elapsed_ns"].append(1e9 * ensemble_seconds(4096, 10_000, 2) / run_steps)
-        columns["one_thread_long_ns"].append(1e8 * ensemble_seconds(4096, 100_000, 1) / run_steps)  # ten times the steps: set-up, which is serial, weighs less
+        columns["two_threads_elapsed_ns"].append(
+            1e9 * ensemble_seconds(4096, 10_000, 2) / run_steps
+        )
+        columns["one_thread_long_ns"].append(
+            1e8 * ensemble_seconds(4096, 100_000, 1) / run_steps
+        )  # ten times the steps: set-up, which is serial, weighs less
         columns["two_threads_long_ns"].append(1e8 * ensemble_seconds(4096, 100_000, 2) / run_steps)
     pairs = {
         "kernel_speedup": ("gram_ns", "kernel_ns"),
@@ -142,12 +179,22 @@ def rates(rounds: int) -> dict[str, Any]:
         "two_thread_speedup": ("one_thread_elapsed_ns", "two_threads_elapsed_ns"),
         "two_thread_speedup_of_long_runs": ("one_thread_long_ns", "two_threads_long_ns"),
     }
-    ratios = {name: [a / b for a, b in zip(columns[over], columns[under], strict=True)] for name, (over, under) in pairs.items()}
-    ratios["fraction_of_peak"] = [sum(flops.values()) / ns / peak for ns, peak in zip(columns["kernel_ns"], columns["peak_gflops"], strict=True)]
+    ratios = {
+        name: [a / b for a, b in zip(columns[over], columns[under], strict=True)]
+        for name, (over, under) in pairs.items()
+    }
+    ratios["fraction_of_peak"] = [
+        sum(flops.values()) / ns / peak
+        for ns, peak in zip(columns["kernel_ns"], columns["peak_gflops"], strict=True)
+    ]
     block = 8 * batch.LANES * (SHAPE.state["bad"].stop + SHAPE.constants["ceiling"].stop)
     bound = f"a block of {batch.LANES} runs ({block // 1024} KiB) stays in the first-level cache, so not memory; the latency of a step's chain of dependent"
     bound += " operations (its exponential and division most) and the loads and stores between the parts of a step"
-    return {"flops_per_step": flops, "bound_by": bound, **{name: spread(values) for name, values in (columns | ratios).items()}}
+    return {
+        "flops_per_step": flops,
+        "bound_by": bound,
+        **{name: spread(values) for name, values in (columns | ratios).items()},
+    }
 
 
 def resident_mib() -> float:
@@ -171,13 +218,17 @@ def memory(runs: int, steps: int) -> dict[str, Any]:
     finally:
         done.set()
         watcher.join()
-    inside = [mib for at, mib in samples if 0.25 * seconds <= at <= 0.95 * seconds] or [mib for _, mib in samples]
+    inside = [mib for at, mib in samples if 0.25 * seconds <= at <= 0.95 * seconds] or [
+        mib for _, mib in samples
+    ]
     return {
         "runs": runs,
         "steps": steps,
         "seconds": seconds,
         "run_steps_per_second": runs * steps / seconds,
-        "resident_mib": [[round(at, 2), round(mib, 1)] for at, mib in samples[:: max(1, len(samples) // 60)]],
+        "resident_mib": [
+            [round(at, 2), round(mib, 1)] for at, mib in samples[:: max(1, len(samples) // 60)]
+        ],
         "resident_growth_mib": max(inside) - min(inside),
     }
 
@@ -189,14 +240,21 @@ def cuda(runs: int, steps: int) -> dict[str, Any]:
     settings: dict[str, Any] = {"step_size": 1e-3, "steps": steps}
     seeds = np.arange(runs) % 20
     start = time.perf_counter()
-    device = simulate_ensemble(problems, methods, seed=seeds, engine="cuda", progress=True, **settings)
+    device = simulate_ensemble(
+        problems, methods, seed=seeds, engine="cuda", progress=True, **settings
+    )
     seconds = time.perf_counter() - start
     chosen = np.arange(0, runs, max(1, runs // 1000))
-    host = simulate_ensemble([problems[i] for i in chosen], [methods[i] for i in chosen], seed=seeds[chosen], **settings)
+    host = simulate_ensemble(
+        [problems[i] for i in chosen], [methods[i] for i in chosen], seed=seeds[chosen], **settings
+    )
     part = device.isel(run=chosen)
     query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     apart = {
-        name: float(np.nanmax(np.abs(part[name].values - host[name].values)) / np.nanmax(np.abs(host[name].values)))
+        name: float(
+            np.nanmax(np.abs(part[name].values - host[name].values))
+            / np.nanmax(np.abs(host[name].values))
+        )
         for name in ("loss_mm", "objective", "loss_uni", "encoder_norm")
     }
     return {
@@ -205,23 +263,44 @@ def cuda(runs: int, steps: int) -> dict[str, Any]:
         "steps": steps,
         "seconds": seconds,
         "run_steps_per_second": runs * steps / seconds,
-        "agreement": {"runs": len(chosen), "half_times_identical": bool(part.half_time.equals(host.half_time)), "largest_relative_difference": apart},
+        "agreement": {
+            "runs": len(chosen),
+            "half_times_identical": bool(part.half_time.equals(host.half_time)),
+            "largest_relative_difference": apart,
+        },
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ensemble", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="repetitions of every measurement")
-    parser.add_argument("--runs", type=int, default=100_000, help="runs of the large ensemble (1000000 with --cuda is the record)")
-    parser.add_argument("--steps", type=int, default=10_000, help="steps of each of them")
-    parser.add_argument("--cuda", action="store_true", help="measure the GPU instead; needs mimo_sim[cuda] and a device")
-    parser.add_argument("--out", type=Path, help="where the figures are written; benchmarks/ensemble.json, or ensemble_cuda.json with --cuda")
-    arguments = parser.parse_args()
-    out = arguments.out or Path("benchmarks/ensemble_cuda.json" if arguments.cuda else "benchmarks/ensemble.json")
-    command = (
-        f"python -m benchmarks.ensemble{' --cuda' if arguments.cuda else ''} --rounds {arguments.rounds} --runs {arguments.runs} --steps {arguments.steps}"
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=100_000,
+        help="runs of the large ensemble (1000000 with --cuda is the record)",
     )
-    results: dict[str, Any] = {"command": command, "date": datetime.now(UTC).date().isoformat(), "machine": machine() | {"load_average": os.getloadavg()}}
+    parser.add_argument("--steps", type=int, default=10_000, help="steps of each of them")
+    parser.add_argument(
+        "--cuda",
+        action="store_true",
+        help="measure the GPU instead; needs mimo_sim[cuda] and a device",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="where the figures are written; benchmarks/ensemble.json, or ensemble_cuda.json with --cuda",
+    )
+    arguments = parser.parse_args()
+    out = arguments.out or Path(
+        "benchmarks/ensemble_cuda.json" if arguments.cuda else "benchmarks/ensemble.json"
+    )
+    command = f"python -m benchmarks.ensemble{' --cuda' if arguments.cuda else ''} --rounds {arguments.rounds} --runs {arguments.runs} --steps {arguments.steps}"
+    results: dict[str, Any] = {
+        "command": command,
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": machine() | {"load_average": os.getloadavg()},
+    }
     if arguments.cuda:
         try:
             results["cuda"] = cuda(arguments.runs, arguments.steps)
@@ -230,9 +309,21 @@ def main() -> None:
         CONSOLE.print_json(data=results["cuda"])
     else:
         results["rates"] = found = rates(arguments.rounds)
-        rows: list[tuple[str, ...]] = [(name.removesuffix("_ns").replace("_", " "), text(found[name], 1)) for name in found if name.endswith("_ns")]
-        show("One step of MIMO, K = 2, d = 1, in nanoseconds per run: median (min to max)", ("engine", "ns"), rows)
-        rows = [(name.replace("_", " "), text(found[name], 2)) for name in found if name.endswith(("speedup", "runs", "peak"))]
+        rows: list[tuple[str, ...]] = [
+            (name.removesuffix("_ns").replace("_", " "), text(found[name], 1))
+            for name in found
+            if name.endswith("_ns")
+        ]
+        show(
+            "One step of MIMO, K = 2, d = 1, in nanoseconds per run: median (min to max)",
+            ("engine", "ns"),
+            rows,
+        )
+        rows = [
+            (name.replace("_", " "), text(found[name], 2))
+            for name in found
+            if name.endswith(("speedup", "runs", "peak"))
+        ]
         show("Ratios within a round", ("ratio", ""), rows)
         results["memory"] = large = memory(arguments.runs, arguments.steps)
         growth = f"resident memory grew by {large['resident_growth_mib']:.0f} MiB after the first quarter"

@@ -1,6 +1,6 @@
 """The [ZLS] sweep next to the same sweep in a plain torch loop: `python -m benchmarks.zls` (under a minute; needs a quiet machine to be exact).
 
-Ours is the whole of `mimo_sim.phase.zls`: 4 ratios x 9 correlations x 5 seeds, 40,000 steps each, predictions included. The torch loop trains the two-layer
+Ours is the whole of `mimo_sim.studies.phase.zls`: 4 ratios x 9 correlations x 5 seeds, 40,000 steps each, predictions included. The torch loop trains the two-layer
 late-fusion network (width 100) by SGD on 8,192 samples, float32, as the public code of [ZLS] does; some of its steps are timed and scaled by steps
 times runs, without its set-up, with one thread or all, whichever is faster. Both are measured in turn, round by round; the ratio is formed within a round.
 """
@@ -20,8 +20,8 @@ from rich.console import Console
 
 import mimo_sim as ms
 from benchmarks.bench import machine, seconds, spread
-from mimo_sim import phase
-from mimo_sim.files import replacing
+from mimo_sim._files import replacing
+from mimo_sim.studies import phase
 
 SAMPLES, WIDTH, STEPS = 8192, 100, 40_000
 LEARNING_RATE, INIT_SCALE = 0.01, 1e-9
@@ -43,7 +43,9 @@ def torch_steps(count: int, threads: int) -> float:
     def train(count: int) -> None:
         for _ in range(count):
             optimizer.zero_grad()
-            hidden = torch.cat([encoder(part) for encoder, part in zip(encoders, x, strict=True)], dim=1)
+            hidden = torch.cat(
+                [encoder(part) for encoder, part in zip(encoders, x, strict=True)], dim=1
+            )
             loss = torch.nn.functional.mse_loss(head(hidden), y)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -56,15 +58,25 @@ def torch_steps(count: int, threads: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.zls", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="repetitions of every measurement")
-    parser.add_argument("--torch-steps", type=int, default=100, help="steps of the torch loop timed per round")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/zls.json"), help="where the figures are written")
+    parser.add_argument(
+        "--torch-steps", type=int, default=100, help="steps of the torch loop timed per round"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("benchmarks/zls.json"),
+        help="where the figures are written",
+    )
     arguments = parser.parse_args()
 
     runs = phase.zls(steps=100).time_ratio.size  # also compiles
     cores = torch.get_num_threads()
     ours, per_step, ratios = [], [], []
     for _ in range(arguments.rounds):
-        per_step.append(min(torch_steps(arguments.torch_steps, threads) for threads in {1, cores}) / arguments.torch_steps)
+        per_step.append(
+            min(torch_steps(arguments.torch_steps, threads) for threads in {1, cores})
+            / arguments.torch_steps
+        )
         ours.append(seconds(lambda: phase.zls(steps=STEPS)))
         ratios.append(per_step[-1] * STEPS * runs / ours[-1])
     results: dict[str, Any] = {

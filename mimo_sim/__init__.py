@@ -1,100 +1,26 @@
 """mimo_sim: the laboratory for modality imbalance in multi-modal learning.
 
-Names are loaded when first used, so importing the package costs milliseconds and pulls in neither torch, numba nor a plotting library.
+A name is loaded when it is first used. So ``import mimo_sim`` takes milliseconds
+and loads neither torch nor a plotting library. The public names stand in ``__init__.pyi``.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import lazy_loader
+
+from mimo_sim import _moved
 
 __version__ = "0.2.0"
 
-if TYPE_CHECKING:
-    from mimo_sim import datasets, experiments, fusion, generators, methods, objective, phase, plots, sweeps, testing, theory, training, trajectory
-    from mimo_sim.dynamics import rerun, simulate
-    from mimo_sim.dynamics.ensemble import simulate_ensemble
-    from mimo_sim.errors import ChatteringWarning, DivergenceError, GenerationError, NonFiniteError, UnconvergedWarning
-    from mimo_sim.objective import MIMO, Vanilla
-    from mimo_sim.problem import LateFusionProblem
-    from mimo_sim.sweeps import sweep
-    from mimo_sim.trajectory import half_time_ratio, half_times, load, save
-
-_HOME = {
-    "LateFusionProblem": "problem",
-    "MIMO": "objective",
-    "Vanilla": "objective",
-    "simulate": "dynamics",
-    "rerun": "dynamics",
-    "simulate_ensemble": "dynamics.ensemble",
-    "sweep": "sweeps",
-    "half_times": "trajectory",
-    "half_time_ratio": "trajectory",
-    "save": "trajectory",
-    "load": "trajectory",
-    "DivergenceError": "errors",
-    "GenerationError": "errors",
-    "NonFiniteError": "errors",
-    "ChatteringWarning": "errors",
-    "UnconvergedWarning": "errors",
-}
-_MODULES = (
-    "datasets",
-    "experiments",
-    "fusion",
-    "generators",
-    "methods",
-    "objective",
-    "phase",
-    "plots",
-    "sweeps",
-    "testing",
-    "theory",
-    "training",
-    "trajectory",
-)
-
-__all__ = [
-    "MIMO",
-    "ChatteringWarning",
-    "DivergenceError",
-    "GenerationError",
-    "LateFusionProblem",
-    "NonFiniteError",
-    "UnconvergedWarning",
-    "Vanilla",
-    "datasets",
-    "experiments",
-    "fusion",
-    "generators",
-    "half_time_ratio",
-    "half_times",
-    "load",
-    "methods",
-    "objective",
-    "phase",
-    "plots",
-    "rerun",
-    "save",
-    "simulate",
-    "simulate_ensemble",
-    "sweep",
-    "sweeps",
-    "testing",
-    "theory",
-    "training",
-    "trajectory",
-]
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_moved.watch_imports()
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"mimo_sim.{name}")
-    if name in _HOME:
-        value = globals()[name] = getattr(importlib.import_module(f"mimo_sim.{_HOME[name]}"), name)
-        return value
-    raise AttributeError(f"module 'mimo_sim' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    if name in __all__:
+        return _load(name)
+    raise AttributeError(
+        _moved.sentence(f"{__name__}.{name}") or f"module 'mimo_sim' has no attribute {name!r}"
+    )

@@ -23,7 +23,11 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     pass
 
 
@@ -40,7 +44,16 @@ def main() -> None:
     except Exception as error:
         from mimo_sim.errors import DivergenceError, GenerationError, NonFiniteError
 
-        if not isinstance(error, ValueError | TypeError | OSError | ImportError | DivergenceError | GenerationError | NonFiniteError):
+        if not isinstance(
+            error,
+            ValueError
+            | TypeError
+            | OSError
+            | ImportError
+            | DivergenceError
+            | GenerationError
+            | NonFiniteError,
+        ):
             raise
         typer.echo(f"mimo-sim: error: {error}", err=True)
         sys.exit(2)

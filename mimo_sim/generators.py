@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from mimo_sim._checks import check_positive
 from mimo_sim.errors import GenerationError
-from mimo_sim.objective import check_positive
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.theory import superficial_preference as preference_report
 
@@ -64,12 +64,23 @@ def superficial_preference(
             f"{math.sqrt(second / first):.4g}. Got explained={explained}, scale={scale}."
         )
     spread = (scale, 1.0)
-    weights = [np.full(d, math.sqrt(part / d) / s) for d, part, s in zip(dims, explained, spread, strict=True)]
-    sigma = [[spread[k] ** 2 * np.eye(dims[k]) if k == j else np.zeros((dims[k], dims[j])) for j in (0, 1)] for k in (0, 1)]
+    weights = [
+        np.full(d, math.sqrt(part / d) / s)
+        for d, part, s in zip(dims, explained, spread, strict=True)
+    ]
+    sigma = [
+        [
+            spread[k] ** 2 * np.eye(dims[k]) if k == j else np.zeros((dims[k], dims[j]))
+            for j in (0, 1)
+        ]
+        for k in (0, 1)
+    ]
     return LateFusionProblem.from_linear_model(weights, sigma, noise_variance, names=names)
 
 
-def scalar_pair(sigma_ratio: float = 2.0, rho: float = 0.5, *, noise_variance: float = 0.0) -> LateFusionProblem:
+def scalar_pair(
+    sigma_ratio: float = 2.0, rho: float = 0.5, *, noise_variance: float = 0.0
+) -> LateFusionProblem:
     """The scalar toy of [ZLS]: y = x_A + x_B, standard deviations (sigma_ratio, 1), correlation rho.
 
     Parameters
@@ -85,7 +96,9 @@ def scalar_pair(sigma_ratio: float = 2.0, rho: float = 0.5, *, noise_variance: f
     if not -1.0 < rho < 1.0:
         raise ValueError(f"`rho` must lie in (-1, 1). Got rho={rho}.")
     cross = rho * sigma_ratio
-    return LateFusionProblem.from_linear_model([[1.0], [1.0]], [[sigma_ratio**2, cross], [cross, 1.0]], noise_variance)
+    return LateFusionProblem.from_linear_model(
+        [[1.0], [1.0]], [[sigma_ratio**2, cross], [cross, 1.0]], noise_variance
+    )
 
 
 def random_problem(
@@ -135,13 +148,17 @@ def random_problem(
     if require not in ("superficial", "none"):
         raise ValueError(f"`require` must be 'superficial' or 'none'. Got require={require!r}.")
     if require == "superficial" and len(dims) < 2:
-        raise ValueError(f"`require='superficial'` needs at least two modalities. Got dims={tuple(dims)}.")
+        raise ValueError(
+            f"`require='superficial'` needs at least two modalities. Got dims={tuple(dims)}."
+        )
     for name, value in (("output_dim", output_dim), ("max_tries", max_tries)):
         if value < 1:
             raise ValueError(f"`{name}` must be >= 1. Got {name}={value}.")
     freedom = 3 * total if degrees_of_freedom is None else degrees_of_freedom
     if freedom < total:
-        raise ValueError(f"`degrees_of_freedom` must be >= sum(dims) = {total}. Got degrees_of_freedom={freedom}.")
+        raise ValueError(
+            f"`degrees_of_freedom` must be >= sum(dims) = {total}. Got degrees_of_freedom={freedom}."
+        )
     check_positive("scale_spread", scale_spread, allow_zero=True)
 
     rng = np.random.default_rng(seed)
@@ -150,7 +167,9 @@ def random_problem(
         factor = rng.standard_normal((freedom, total)) / math.sqrt(freedom)
         scales = np.repeat(np.exp(scale_spread * rng.standard_normal(len(dims))), dims)
         moment = (factor * scales).T @ (factor * scales)
-        weights = np.split(rng.standard_normal((output_dim, total)) / math.sqrt(total) / scales, splits, axis=1)
+        weights = np.split(
+            rng.standard_normal((output_dim, total)) / math.sqrt(total) / scales, splits, axis=1
+        )
         sigma = [np.split(rows, splits, axis=1) for rows in np.split(moment, splits)]
         problem = LateFusionProblem.from_linear_model(weights, sigma, noise_variance)
         if require == "none" or preference_report(problem).holds:

@@ -15,10 +15,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mimo_sim.files import replacing
+from mimo_sim._checks import FloatArray, finite_array
+from mimo_sim._files import replacing
 
-FloatArray = npt.NDArray[np.float64]
-Blocks: TypeAlias = Sequence[Sequence[npt.ArrayLike]] | npt.NDArray[Any]  # [k][l] of shape (d_k, d_l)
+Blocks: TypeAlias = (
+    Sequence[Sequence[npt.ArrayLike]] | npt.NDArray[Any]
+)  # [k][l] of shape (d_k, d_l)
 TOLERANCE = 1e-9  # relative, after scaling every input to unit variance: round-off of moments summed in float64
 
 
@@ -28,38 +30,41 @@ def _frozen(values: Any) -> FloatArray:
     return array
 
 
-def _finite(name: str, value: Any) -> FloatArray:
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"`{name}` must be an array of numbers. Got {type(value).__name__}: {error}.") from None
-    if not np.isfinite(array).all():
-        raise ValueError(f"`{name}` must be finite. Got {int((~np.isfinite(array)).sum())} NaN or infinite of {array.size} values.")
-    return array
-
-
 def _check_psd(name: str, matrix: FloatArray, what: str) -> None:
     """Raise unless `matrix` is symmetric positive semi-definite up to TOLERANCE in correlation form."""
     scale = np.sqrt(np.abs(np.diag(matrix)))
     scaled = matrix / np.outer(np.where(scale > 0, scale, 1.0), np.where(scale > 0, scale, 1.0))
     asymmetry = np.abs(scaled - scaled.T).max(initial=0.0)
     if asymmetry > TOLERANCE:
-        raise ValueError(f"`{name}` must be symmetric{what}. Its largest asymmetry is {asymmetry:.3g} (inputs scaled to unit variance).")
+        raise ValueError(
+            f"`{name}` must be symmetric{what}. Its largest asymmetry is {asymmetry:.3g} (inputs scaled to unit variance)."
+        )
     smallest = np.linalg.eigvalsh(scaled).min(initial=0.0)
     if smallest < -TOLERANCE * len(matrix):
-        raise ValueError(f"`{name}` must be positive semi-definite{what}. Its smallest eigenvalue is {smallest:.3g} (inputs scaled to unit variance).")
+        raise ValueError(
+            f"`{name}` must be positive semi-definite{what}. Its smallest eigenvalue is {smallest:.3g} (inputs scaled to unit variance)."
+        )
 
 
 def _moment_blocks(sigma: Blocks, dims: tuple[int, ...]) -> list[list[FloatArray]]:
     """`sigma` as arrays, with every block checked to have shape (d_k, d_l)."""
     rows = list(sigma) if isinstance(sigma, Sequence | np.ndarray) else []
-    if len(rows) != len(dims) or any(not isinstance(row, Sequence | np.ndarray) or len(row) != len(dims) for row in rows):
-        raise ValueError(f"`sigma` must be {len(dims)} x {len(dims)} blocks, `sigma[k][l]` of shape (d_k, d_l) for dims {dims}. Got {sigma!r:.80}.")
-    blocks = [[np.atleast_2d(_finite(f"sigma[{k}][{j}]", block)) for j, block in enumerate(row)] for k, row in enumerate(rows)]
+    if len(rows) != len(dims) or any(
+        not isinstance(row, Sequence | np.ndarray) or len(row) != len(dims) for row in rows
+    ):
+        raise ValueError(
+            f"`sigma` must be {len(dims)} x {len(dims)} blocks, `sigma[k][l]` of shape (d_k, d_l) for dims {dims}. Got {sigma!r:.80}."
+        )
+    blocks = [
+        [np.atleast_2d(finite_array(f"sigma[{k}][{j}]", block)) for j, block in enumerate(row)]
+        for k, row in enumerate(rows)
+    ]
     for k, row in enumerate(blocks):
         for j, block in enumerate(row):
             if block.shape != (dims[k], dims[j]):
-                raise ValueError(f"`sigma[{k}][{j}]` must have shape {(dims[k], dims[j])}. Got shape {block.shape}.")
+                raise ValueError(
+                    f"`sigma[{k}][{j}]` must have shape {(dims[k], dims[j])}. Got shape {block.shape}."
+                )
     return blocks
 
 
@@ -74,13 +79,19 @@ def _generalised_solve(cross: FloatArray, moment: FloatArray) -> FloatArray:
     kept = values > TOLERANCE * len(values)
 
     def solved(target: FloatArray) -> FloatArray:
-        return np.asarray((target / scale) @ (vectors[:, kept] / values[kept]) @ vectors[:, kept].T / scale)
+        return np.asarray(
+            (target / scale) @ (vectors[:, kept] / values[kept]) @ vectors[:, kept].T / scale
+        )
 
-    null = np.where(np.abs(vectors[:, ~kept]) > TOLERANCE, vectors[:, ~kept], 0.0) / scale[:, None]  # round-off must not couple scales
+    null = (
+        np.where(np.abs(vectors[:, ~kept]) > TOLERANCE, vectors[:, ~kept], 0.0) / scale[:, None]
+    )  # round-off must not couple scales
     basis, _ = np.linalg.qr(null / np.linalg.norm(null, axis=0))
     least = solved(cross)
     least = least - least @ basis @ basis.T
-    return np.asarray(least + solved(cross - least @ moment))  # refined once, as the projection has round-off of its own
+    return np.asarray(
+        least + solved(cross - least @ moment)
+    )  # refined once, as the projection has round-off of its own
 
 
 class LateFusionProblem:
@@ -129,21 +140,31 @@ class LateFusionProblem:
         names: Sequence[str] | None = None,
     ) -> None:
         if not isinstance(sigma_yx, Sequence | np.ndarray):
-            raise TypeError(f"`sigma_yx` must be a list of blocks, one per modality. Got {sigma_yx!r:.80}.")
-        cross = [np.atleast_2d(_finite(f"sigma_yx[{k}]", block)) for k, block in enumerate(sigma_yx)]
+            raise TypeError(
+                f"`sigma_yx` must be a list of blocks, one per modality. Got {sigma_yx!r:.80}."
+            )
+        cross = [
+            np.atleast_2d(finite_array(f"sigma_yx[{k}]", block)) for k, block in enumerate(sigma_yx)
+        ]
         if not cross:
             raise ValueError("`sigma_yx` must hold one block per modality. Got none.")
         for k, block in enumerate(cross):
             if block.ndim != 2 or 0 in block.shape or len(block) != len(cross[0]):
-                raise ValueError(f"`sigma_yx[{k}]` must have shape (m, d_k) or (d_k,) with m = {len(cross[0])} and d_k >= 1. Got shape {block.shape}.")
+                raise ValueError(
+                    f"`sigma_yx[{k}]` must have shape (m, d_k) or (d_k,) with m = {len(cross[0])} and d_k >= 1. Got shape {block.shape}."
+                )
         self.dims: tuple[int, ...] = tuple(block.shape[1] for block in cross)
         self.num_modalities: int = len(cross)
         self.output_dim: int = len(cross[0])
         if isinstance(names, str):
             raise TypeError(f"`names` must be a sequence of names. Got names={names!r}.")
-        self.names: tuple[str, ...] = tuple(names) if names is not None else tuple(f"m{k + 1}" for k in range(len(cross)))
+        self.names: tuple[str, ...] = (
+            tuple(names) if names is not None else tuple(f"m{k + 1}" for k in range(len(cross)))
+        )
         if len(self.names) != len(cross) or len(set(self.names)) != len(cross):
-            raise ValueError(f"`names` must be {len(cross)} different names. Got names={self.names}.")
+            raise ValueError(
+                f"`names` must be {len(cross)} different names. Got names={self.names}."
+            )
 
         blocks = _moment_blocks(sigma, self.dims)
         moment = np.block(blocks)
@@ -151,9 +172,11 @@ class LateFusionProblem:
         self.input_moment: FloatArray = _frozen((moment + moment.T) / 2)
         self.cross_moment: FloatArray = _frozen(np.hstack(cross))
 
-        output = _finite("y_second_moment", y_second_moment)
+        output = finite_array("y_second_moment", y_second_moment)
         if output.ndim and output.shape != (self.output_dim, self.output_dim):
-            raise ValueError(f"`y_second_moment` must be a number or have shape {(self.output_dim, self.output_dim)}. Got shape {output.shape}.")
+            raise ValueError(
+                f"`y_second_moment` must be a number or have shape {(self.output_dim, self.output_dim)}. Got shape {output.shape}."
+            )
         self.y_second_moment: float = float(np.trace(output)) if output.ndim else float(output)
         if output.ndim:
             _check_psd("y_second_moment", output, "")
@@ -162,7 +185,9 @@ class LateFusionProblem:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if "_sealed" in self.__dict__:
-            raise AttributeError(f"A LateFusionProblem is immutable; {name!r} cannot be set. Make a new one.")
+            raise AttributeError(
+                f"A LateFusionProblem is immutable; {name!r} cannot be set. Make a new one."
+            )
         super().__setattr__(name, value)
 
     def _check_realisable(self, output: FloatArray) -> None:
@@ -177,7 +202,10 @@ class LateFusionProblem:
         residual = (output if output.ndim else np.atleast_2d(self.y_second_moment)).copy()
         explained = self.joint_map @ self.cross_moment.T
         residual -= explained if output.ndim else np.trace(explained)
-        if np.linalg.eigvalsh(residual).min() < -10 * TOLERANCE * abs(self.y_second_moment) or not self.y_second_moment >= 0:
+        if (
+            np.linalg.eigvalsh(residual).min() < -10 * TOLERANCE * abs(self.y_second_moment)
+            or not self.y_second_moment >= 0
+        ):
             raise ValueError(
                 f"`y_second_moment` is too small: no (x, y) has these moments. The inputs alone explain {np.trace(explained):.6g} of E|y|^2. "
                 f"Got y_second_moment={self.y_second_moment:.6g}; the joint second moment of (x, y) must be positive semi-definite."
@@ -211,19 +239,29 @@ class LateFusionProblem:
         names : sequence of str, optional
             Names of the modalities, when `inputs` is a sequence.
         """
-        if isinstance(inputs, np.ndarray) and inputs.ndim == 2 and len(inputs) == len(np.asarray(y)):
-            raise ValueError(f"`inputs` must hold one array per modality; wrap a single modality in a list. Got one array of shape {inputs.shape}.")
+        if (
+            isinstance(inputs, np.ndarray)
+            and inputs.ndim == 2
+            and len(inputs) == len(np.asarray(y))
+        ):
+            raise ValueError(
+                f"`inputs` must hold one array per modality; wrap a single modality in a list. Got one array of shape {inputs.shape}."
+            )
         if isinstance(inputs, Mapping):
             names, inputs = tuple(inputs), tuple(inputs.values())
-        target = _finite("y", y)
-        columns = [_finite(f"inputs[{k}]", x) for k, x in enumerate(inputs)]
+        target = finite_array("y", y)
+        columns = [finite_array(f"inputs[{k}]", x) for k, x in enumerate(inputs)]
         columns = [x[:, None] if x.ndim == 1 else x for x in columns]
         target = target[:, None] if target.ndim == 1 else target
         if not columns or target.ndim != 2 or len(target) == 0:
-            raise ValueError(f"`inputs` must hold at least one array and `y` at least one sample. Got {len(columns)} arrays, y of shape {target.shape}.")
+            raise ValueError(
+                f"`inputs` must hold at least one array and `y` at least one sample. Got {len(columns)} arrays, y of shape {target.shape}."
+            )
         for k, x in enumerate(columns):
             if x.ndim != 2 or len(x) != len(target):
-                raise ValueError(f"`inputs[{k}]` must have shape (n, d_k) with n = {len(target)} as in `y`. Got shape {x.shape}.")
+                raise ValueError(
+                    f"`inputs[{k}]` must have shape (n, d_k) with n = {len(target)} as in `y`. Got shape {x.shape}."
+                )
         if center or standardize:
             columns = [x - x.mean(0) for x in columns]
             target = target - target.mean(0)
@@ -261,12 +299,19 @@ class LateFusionProblem:
             Variance of the independent noise on each of the m outputs, >= 0, in squared units of y.
         """
         if not (np.isfinite(noise_variance) and noise_variance >= 0):
-            raise ValueError(f"`noise_variance` must be finite and >= 0. Got noise_variance={noise_variance}.")
-        true = [np.atleast_2d(_finite(f"weights[{k}]", w)) for k, w in enumerate(weights)]
+            raise ValueError(
+                f"`noise_variance` must be finite and >= 0. Got noise_variance={noise_variance}."
+            )
+        true = [np.atleast_2d(finite_array(f"weights[{k}]", w)) for k, w in enumerate(weights)]
         if not true or any(w.ndim != 2 or len(w) != len(true[0]) for w in true):
-            raise ValueError(f"`weights` must be arrays (m, d_k) with one m. Got shapes {[w.shape for w in true]}.")
+            raise ValueError(
+                f"`weights` must be arrays (m, d_k) with one m. Got shapes {[w.shape for w in true]}."
+            )
         blocks = _moment_blocks(sigma, tuple(w.shape[1] for w in true))
-        cross = [sum((true[j] @ blocks[j][k] for j in range(len(true))), np.zeros((1, 1))) for k in range(len(true))]
+        cross = [
+            sum((true[j] @ blocks[j][k] for j in range(len(true))), np.zeros((1, 1)))
+            for k in range(len(true))
+        ]
         signal = sum((cross[k] @ true[k].T for k in range(len(true))), np.zeros((1, 1)))
         signal = (signal + signal.T) / 2
         return cls(blocks, cross, signal + noise_variance * np.eye(len(signal)), names=names)
@@ -286,7 +331,10 @@ class LateFusionProblem:
     def sigma(self) -> tuple[tuple[FloatArray, ...], ...]:
         """Blocks :math:`E[x_k x_l^T]`, each (d_k, d_l)."""
         every = range(self.num_modalities)
-        return tuple(tuple(self.input_moment[self.features(k), self.features(j)] for j in every) for k in every)
+        return tuple(
+            tuple(self.input_moment[self.features(k), self.features(j)] for j in every)
+            for k in every
+        )
 
     @cached_property
     def sigma_yx(self) -> tuple[FloatArray, ...]:
@@ -301,18 +349,26 @@ class LateFusionProblem:
     @cached_property
     def unimodal_maps(self) -> tuple[FloatArray, ...]:
         """The (m, d_k) maps of least norm that minimise f_k, where U_k W_k ends."""
-        return tuple(_frozen(_generalised_solve(self.sigma_yx[k], self.sigma[k][k])) for k in range(self.num_modalities))
+        return tuple(
+            _frozen(_generalised_solve(self.sigma_yx[k], self.sigma[k][k]))
+            for k in range(self.num_modalities)
+        )
 
     @cached_property
     def unimodal_optima(self) -> FloatArray:
         r"""(K,) exact optima :math:`f_k^* = \frac12 (E|y|^2 - tr C_k S_{kk}^{+} C_k^T)`, in units of the loss."""
-        explained = [np.sum(best * cross) for best, cross in zip(self.unimodal_maps, self.sigma_yx, strict=True)]
+        explained = [
+            np.sum(best * cross)
+            for best, cross in zip(self.unimodal_maps, self.sigma_yx, strict=True)
+        ]
         return _frozen(np.maximum(self.y_second_moment - np.array(explained), 0.0) / 2)
 
     @cached_property
     def joint_optimum(self) -> float:
         r"""The exact minimum of f_mm, in units of the loss."""
-        return max(self.y_second_moment - float(np.sum(self.joint_map * self.cross_moment)), 0.0) / 2
+        return (
+            max(self.y_second_moment - float(np.sum(self.joint_map * self.cross_moment)), 0.0) / 2
+        )
 
     # ---------------------------------------------------------------- samples, files, equality
 
@@ -328,9 +384,17 @@ class LateFusionProblem:
             raise ValueError(f"`n_samples` must be >= 1. Got n_samples={n_samples}.")
         rng = np.random.default_rng(seed)
         values, vectors = np.linalg.eigh(self.input_moment)
-        stacked = rng.standard_normal((n_samples, len(values))) * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
-        noise = rng.standard_normal((n_samples, self.output_dim)) * np.sqrt(2 * self.joint_optimum / self.output_dim)
-        return [stacked[:, self.features(k)] for k in range(self.num_modalities)], stacked @ self.joint_map.T + noise
+        stacked = (
+            rng.standard_normal((n_samples, len(values)))
+            * np.sqrt(np.maximum(values, 0.0))
+            @ vectors.T
+        )
+        noise = rng.standard_normal((n_samples, self.output_dim)) * np.sqrt(
+            2 * self.joint_optimum / self.output_dim
+        )
+        return [
+            stacked[:, self.features(k)] for k in range(self.num_modalities)
+        ], stacked @ self.joint_map.T + noise
 
     def to_json(self) -> str:
         """All moments as JSON; floats survive the round trip exactly."""
@@ -350,9 +414,16 @@ class LateFusionProblem:
         try:
             fields = json.loads(text)
             splits = np.cumsum(fields["dims"])[:-1]
-            moment, cross = np.array(fields["input_moment"], dtype=float), np.array(fields["cross_moment"], dtype=float)
+            moment, cross = (
+                np.array(fields["input_moment"], dtype=float),
+                np.array(fields["cross_moment"], dtype=float),
+            )
             sigma = [np.split(rows, splits, axis=1) for rows in np.split(moment, splits)]
-            blocks, second, names = np.split(cross, splits, axis=1), fields["y_second_moment"], fields.get("names")
+            blocks, second, names = (
+                np.split(cross, splits, axis=1),
+                fields["y_second_moment"],
+                fields.get("names"),
+            )
         except (json.JSONDecodeError, KeyError, TypeError, IndexError, ValueError) as error:
             raise ValueError(
                 f"`text` must be a problem as written by `to_json`: an object with dims, input_moment, cross_moment, y_second_moment. "
@@ -369,14 +440,22 @@ class LateFusionProblem:
     def load(cls, path: str | Path) -> LateFusionProblem:
         """Read a file written by :meth:`save`."""
         if not Path(path).is_file():
-            raise FileNotFoundError(f"`path` must be a problem file written by mimo_sim. No file {str(path)!r}.")
+            raise FileNotFoundError(
+                f"`path` must be a problem file written by mimo_sim. No file {str(path)!r}."
+            )
         try:
             return cls.from_json(Path(path).read_text())
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 
     def _key(self) -> tuple[Any, ...]:
-        return self.dims, self.names, self.input_moment.tobytes(), self.cross_moment.tobytes(), self.y_second_moment
+        return (
+            self.dims,
+            self.names,
+            self.input_moment.tobytes(),
+            self.cross_moment.tobytes(),
+            self.y_second_moment,
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LateFusionProblem) and self._key() == other._key()

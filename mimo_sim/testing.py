@@ -20,15 +20,23 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from mimo_sim.objective import MIMO, FStarRule, HeadUpdate, Method, Vanilla
-from mimo_sim.problem import FloatArray, LateFusionProblem
+from mimo_sim._checks import FloatArray
+from mimo_sim.problem import LateFusionProblem
+from mimo_sim.solvers import MIMO, FStarRule, HeadUpdate, Solver, Vanilla
 
-Weights: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]  # V_k (m, h), U_k (m, h), W_k (h, d_k)
+Weights: TypeAlias = tuple[
+    FloatArray, FloatArray, FloatArray
+]  # V_k (m, h), U_k (m, h), W_k (h, d_k)
 
 MIXING = 0.75  # spectral norm of the strictly lower part of the unit-triangular mixing matrix is at most this
-MAX_CONDITION = ((1 + MIXING) / (1 - MIXING)) ** 2  # so its Gram matrix is conditioned at most this badly: 49
+MAX_CONDITION = (
+    (1 + MIXING) / (1 - MIXING)
+) ** 2  # so its Gram matrix is conditioned at most this badly: 49
 LEAD = (1.25, 2.0)  # require="superficial": range of |C_A| / |C_B|
-SHARE = (0.5, 0.75)  # require="superficial": range of the part of E|y|^2 that A and the others explain, relative to B
+SHARE = (
+    0.5,
+    0.75,
+)  # require="superficial": range of the part of E|y|^2 that A and the others explain, relative to B
 
 
 def eighths(low: int, high: int) -> SearchStrategy[float]:
@@ -116,7 +124,9 @@ def problems(
     superficial = require == "superficial"
     if isinstance(dims, Sequence):
         if isinstance(num_modalities, SearchStrategy) or num_modalities not in (None, len(dims)):
-            raise ValueError(f"`num_modalities` must fit the {len(dims)} given `dims`, or be left out. Got num_modalities={num_modalities}, dims={dims}.")
+            raise ValueError(
+                f"`num_modalities` must fit the {len(dims)} given `dims`, or be left out. Got num_modalities={num_modalities}, dims={dims}."
+            )
         num_modalities = len(dims)
     if num_modalities is None:
         num_modalities = st.integers(2 if superficial else 1, 3)
@@ -133,18 +143,26 @@ def _problems(
     noise: float | SearchStrategy[float],
 ) -> LateFusionProblem:
     K = _whole(draw, "num_modalities", num_modalities, least=2 if superficial else 1)
-    sizes = [_whole(draw, "dims", dims[k] if isinstance(dims, Sequence) else dims) for k in range(K)]
+    sizes = [
+        _whole(draw, "dims", dims[k] if isinstance(dims, Sequence) else dims) for k in range(K)
+    ]
     m, total = _whole(draw, "output_dim", output_dim), sum(sizes)
     splits = np.cumsum(sizes)[:-1]
 
     mixing = np.eye(total)
-    mixing[np.tril_indices(total, -1)] = _numbers(draw, eighths(-6, 6), total * (total - 1) // 2) / max(total - 1, 1)
+    mixing[np.tril_indices(total, -1)] = _numbers(
+        draw, eighths(-6, 6), total * (total - 1) // 2
+    ) / max(total - 1, 1)
     moment = mixing @ mixing.T
     cross = [_numbers(draw, eighths(-8, 8), m, d) / 2 for d in sizes]
     for block in cross:
         block[0, 0] = draw(st.sampled_from((1.0, -1.0, 0.5, 1.5, -0.5, -1.5, 2.0, -2.0)))
     if superficial:
-        scales = _make_superficial(draw, cross, [moment[a : a + d, a : a + d] for a, d in zip((0, *splits), sizes, strict=True)])
+        scales = _make_superficial(
+            draw,
+            cross,
+            [moment[a : a + d, a : a + d] for a, d in zip((0, *splits), sizes, strict=True)],
+        )
     else:
         scales = np.array([draw(st.sampled_from((1.0, 2.0, 0.5, 1.5, 0.75))) for _ in sizes])
 
@@ -152,19 +170,29 @@ def _problems(
     output = stacked @ np.linalg.solve(moment, stacked.T)
     output = (output + output.T) / 2 + _drawn(draw, noise) * np.eye(m)
     spread = np.repeat(scales, sizes)
-    sigma = [np.split(rows, splits, axis=1) for rows in np.split(moment * np.outer(spread, spread), splits)]
+    sigma = [
+        np.split(rows, splits, axis=1)
+        for rows in np.split(moment * np.outer(spread, spread), splits)
+    ]
     return LateFusionProblem(sigma, np.split(stacked * spread, splits, axis=1), output)
 
 
-def _make_superficial(draw: DrawFn, cross: list[FloatArray], blocks: list[FloatArray]) -> FloatArray:
+def _make_superficial(
+    draw: DrawFn, cross: list[FloatArray], blocks: list[FloatArray]
+) -> FloatArray:
     """Shrink in place the C_k of all but a drawn modality B to a drawn share of what B explains; return the input scales that make a drawn A correlate most."""
     every = range(len(cross))
     first = draw(st.sampled_from(every))
     most = draw(st.sampled_from([k for k in every if k != first]))
-    explained = [float(np.sum(np.linalg.solve(block, c.T).T * c)) for c, block in zip(cross, blocks, strict=True)]
+    explained = [
+        float(np.sum(np.linalg.solve(block, c.T).T * c))
+        for c, block in zip(cross, blocks, strict=True)
+    ]
     for k in every:
         if k != most:
-            cross[k] *= np.sqrt(draw(st.sampled_from((SHARE[0], 0.625, SHARE[1]))) * explained[most] / explained[k])
+            cross[k] *= np.sqrt(
+                draw(st.sampled_from((SHARE[0], 0.625, SHARE[1]))) * explained[most] / explained[k]
+            )
     size = _spectral(cross)
     wanted = np.array([1.0 if k == most else draw(st.sampled_from((1.0, 0.75))) for k in every])
     wanted[first] = draw(st.sampled_from((LEAD[1], 1.75, 1.5, LEAD[0])))
@@ -211,7 +239,7 @@ def mimo_methods(
     return st.builds(MIMO, lam=lam, mu=mu, f_star=f_star, heads=heads)
 
 
-def methods(*, num_modalities: int | None = None) -> SearchStrategy[Method]:
+def methods(*, num_modalities: int | None = None) -> SearchStrategy[Solver]:
     """Joint training (both variants of its uni-modal heads) and MIMO (:func:`mimo_methods`).
 
     Parameters
@@ -230,11 +258,17 @@ def methods(*, num_modalities: int | None = None) -> SearchStrategy[Method]:
     >>> find(methods(), lambda method: True)
     Vanilla(heads='frozen')
     """
-    return st.one_of(st.builds(Vanilla, heads=st.sampled_from(("frozen", "plain"))), mimo_methods(num_modalities=num_modalities))
+    return st.one_of(
+        st.builds(Vanilla, heads=st.sampled_from(("frozen", "plain"))),
+        mimo_methods(num_modalities=num_modalities),
+    )
 
 
 def initial_weights(
-    problem: LateFusionProblem, *, width: int | SearchStrategy[int] = _ONE_TO_SIX, scale: float | SearchStrategy[float] = 0.5
+    problem: LateFusionProblem,
+    *,
+    width: int | SearchStrategy[int] = _ONE_TO_SIX,
+    scale: float | SearchStrategy[float] = 0.5,
 ) -> SearchStrategy[list[Weights]]:
     """Initial weights for ``simulate(problem, method, initial=...)``.
 
@@ -263,8 +297,15 @@ def initial_weights(
 
 
 @st.composite
-def _initial_weights(draw: DrawFn, problem: LateFusionProblem, width: int | SearchStrategy[int], scale: float | SearchStrategy[float]) -> list[Weights]:
+def _initial_weights(
+    draw: DrawFn,
+    problem: LateFusionProblem,
+    width: int | SearchStrategy[int],
+    scale: float | SearchStrategy[float],
+) -> list[Weights]:
     h, m, size = _whole(draw, "width", width), problem.output_dim, _drawn(draw, scale)
-    entries: SearchStrategy[float] = st.sampled_from((1.0, -1.0, 0.5, -0.5, 0.0, 0.75, -0.75, 0.25, -0.25))
+    entries: SearchStrategy[float] = st.sampled_from(
+        (1.0, -1.0, 0.5, -0.5, 0.0, 0.75, -0.75, 0.25, -0.25)
+    )
     block: Callable[..., FloatArray] = lambda *shape: size * _numbers(draw, entries, *shape)  # noqa: E731
     return [(block(m, h), block(m, h), block(h, d)) for d in problem.dims]

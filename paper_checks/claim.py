@@ -21,9 +21,14 @@ class Verdict(StrEnum):
     NEEDS_DATA = "needs data"
 
 
-ORIGINS = {"[MIMO]": "the paper, through a summary of it", "[ZLS]": "Zhang, Latham, Saxe, ICML 2024"}
+ORIGINS = {
+    "[MIMO]": "the paper, through a summary of it",
+    "[ZLS]": "Zhang, Latham, Saxe, ICML 2024",
+}
 
-How = Literal["exact", "property-based", "statistical", "timing", "arithmetic", "not checkable here"]
+How = Literal[
+    "exact", "property-based", "statistical", "timing", "arithmetic", "not checkable here"
+]
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,10 @@ class Claim:
     @property
     def origin(self) -> str:
         """Whose statement it is, by its source: of the MIMO paper, of [ZLS] on joint training, or of this project."""
-        return next((name for tag, name in ORIGINS.items() if self.source.startswith(tag)), "a law of this project")
+        return next(
+            (name for tag, name in ORIGINS.items() if self.source.startswith(tag)),
+            "a law of this project",
+        )
 
 
 @dataclass(frozen=True)

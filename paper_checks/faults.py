@@ -17,8 +17,8 @@ import numpy as np
 from array_api_compat import array_namespace
 
 import mimo_sim as ms
-from mimo_sim import objective, problem, theory
-from mimo_sim.dynamics import gram
+from mimo_sim import objective, problem, solvers, theory
+from mimo_sim.dynamics.engines import gram
 from paper_checks.caches import clear_caches
 from paper_checks.runner import discover, run_claim
 
@@ -93,7 +93,9 @@ def _without_one_cross_term(packed: gram.Packed) -> Any:
 
 def _through_sigma(original: Callable[..., Any]) -> Callable[..., Any]:
     del original
-    return lambda loss_mm, gaps, lam, mu: loss_mm + lam * (objective.sigma_weights(gaps, mu) * gaps).sum()
+    return lambda loss_mm, gaps, lam, mu: (
+        loss_mm + lam * (objective.sigma_weights(gaps, mu) * gaps).sum()
+    )
 
 
 def _naive(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -123,7 +125,9 @@ FAULTS = [
         "sigma-wrong-sign",
         "sigma is the softmax of minus the gaps",
         ("smoothed-maximum-gradient", "worst-modality-takes-all"),
-        _replaced(objective, "sigma_weights", lambda f: lambda g, mu: f(-objective._as_array(g), mu)),
+        _replaced(
+            objective, "sigma_weights", lambda f: lambda g, mu: f(-objective._as_array(g), mu)
+        ),
     ),
     Fault(
         "sigma-not-normalised",
@@ -141,13 +145,17 @@ FAULTS = [
         "minimum-instead-of-maximum",
         "the smoothed maximum is a smoothed minimum",
         ("smoothed-maximum-bounds", "smoothed-maximum-gradient"),
-        _replaced(objective, "smoothed_maximum", lambda f: lambda g, mu: -f(-objective._as_array(g), mu)),
+        _replaced(
+            objective, "smoothed_maximum", lambda f: lambda g, mu: -f(-objective._as_array(g), mu)
+        ),
     ),
     Fault(
         "mean-inside-the-log",
         "mu log mean exp instead of mu log sum exp",
         ("smoothed-maximum-bounds",),
-        _replaced(objective, "smoothed_maximum", lambda f: lambda g, mu: f(g, mu) - mu * np.log(len(g))),
+        _replaced(
+            objective, "smoothed_maximum", lambda f: lambda g, mu: f(g, mu) - mu * np.log(len(g))
+        ),
     ),
     Fault(
         "smoothed-maximum-mu-ten-times",
@@ -159,20 +167,44 @@ FAULTS = [
         "objective-drops-lam",
         "the objective forgets lam",
         ("smoothed-maximum-gradient",),
-        _replaced(objective, "mimo_objective", lambda f: lambda loss, g, lam, mu: f(loss, g, 1.0, mu)),
+        _replaced(
+            objective, "mimo_objective", lambda f: lambda loss, g, lam, mu: f(loss, g, 1.0, mu)
+        ),
     ),
     Fault(
-        "gradient-through-sigma", "sigma is not detached from the graph", ("smoothed-maximum-gradient",), _replaced(objective, "mimo_objective", _through_sigma)
+        "gradient-through-sigma",
+        "sigma is not detached from the graph",
+        ("smoothed-maximum-gradient",),
+        _replaced(objective, "mimo_objective", _through_sigma),
     ),
     Fault(
         "running-maximum",
         "the running minimum keeps the largest loss",
         ("running-minimum-underestimates",),
-        _replaced(objective, "running_minimum", lambda f: lambda a, b: -f(-objective._as_array(a), -objective._as_array(b))),
+        _replaced(
+            objective,
+            "running_minimum",
+            lambda f: lambda a, b: -f(-objective._as_array(a), -objective._as_array(b)),
+        ),
     ),
-    Fault("engine-sigma-wrong-sign", "the engine weighs the best modality most", ("theorem1-rate", "growth-law"), _set(mu=lambda packed: -packed.mu)),
-    Fault("engine-drops-lam", "the engine forgets lam", ("theorem1-rate", "growth-law"), _set(lam=lambda packed: min(packed.lam, 1.0))),
-    Fault("engine-mu-ten-times", "the engine uses 10 mu", ("theorem1-rate", "growth-law"), _set(mu=lambda packed: 10 * packed.mu)),
+    Fault(
+        "engine-sigma-wrong-sign",
+        "the engine weighs the best modality most",
+        ("theorem1-rate", "growth-law"),
+        _set(mu=lambda packed: -packed.mu),
+    ),
+    Fault(
+        "engine-drops-lam",
+        "the engine forgets lam",
+        ("theorem1-rate", "growth-law"),
+        _set(lam=lambda packed: min(packed.lam, 1.0)),
+    ),
+    Fault(
+        "engine-mu-ten-times",
+        "the engine uses 10 mu",
+        ("theorem1-rate", "growth-law"),
+        _set(mu=lambda packed: 10 * packed.mu),
+    ),
     Fault(
         "engine-f-star-off",
         "the engine's estimate of f_1* is too low by a tenth",
@@ -185,7 +217,12 @@ FAULTS = [
         ("theorem1-rate", "misattribution"),
         _set(S=_without_one_cross_term),
     ),
-    Fault("engine-heads-not-moved", "the uni-modal heads stay where they start", ("growth-law", "final-norms"), _set(heads=lambda packed: 0)),
+    Fault(
+        "engine-heads-not-moved",
+        "the uni-modal heads stay where they start",
+        ("growth-law", "final-norms"),
+        _set(heads=lambda packed: 0),
+    ),
     Fault(
         "engine-plain-heads",
         "the uni-modal heads move without lam sigma",
@@ -214,7 +251,7 @@ FAULTS = [
         "smoothness-ignores-mu",
         "the smoothness constant ignores 1/mu and lam",
         ("smoothness-constant",),
-        _replaced(theory, "smoothness", lambda f: lambda p, m, **k: f(p, objective.Vanilla(), **k)),
+        _replaced(theory, "smoothness", lambda f: lambda p, m, **k: f(p, solvers.Vanilla(), **k)),
     ),
     Fault(
         "time-ratio-inverted",
@@ -238,21 +275,36 @@ FAULTS = [
         "final-norm-of-vanilla",
         "MIMO's final norms leave the uni-modal head out",
         ("final-norms",),
-        _replaced(theory, "final_encoder_norms", lambda f: lambda p, m: f(p, objective.Vanilla())),
+        _replaced(theory, "final_encoder_norms", lambda f: lambda p, m: f(p, solvers.Vanilla())),
     ),
     Fault(
         "growth-rate-linear",
         "growth rates use 1 + lam sigma instead of the root of 1 + (lam sigma)^2",
         ("growth-law",),
-        _replaced(theory, "growth_rates", lambda f: lambda p, lam, mu, **k: f(p, lam, mu, **k) ** 2 / np.maximum(theory._correlations(p), 1e-300)),
+        _replaced(
+            theory,
+            "growth_rates",
+            lambda f: (
+                lambda p, lam, mu, **k: (
+                    f(p, lam, mu, **k) ** 2 / np.maximum(theory._correlations(p), 1e-300)
+                )
+            ),
+        ),
     ),
     Fault(
         "order-threshold-without-one",
         "lam* is |C_A| / |C_B|",
         ("order-threshold",),
-        _replaced(theory, "order_threshold", lambda f: lambda *a, **k: float(np.hypot(f(*a, **k), 1.0))),
+        _replaced(
+            theory, "order_threshold", lambda f: lambda *a, **k: float(np.hypot(f(*a, **k), 1.0))
+        ),
     ),
-    Fault("misattribution-sign", "misattribution has the wrong sign", ("misattribution",), _replaced(theory, "misattribution", lambda f: lambda p: -f(p))),
+    Fault(
+        "misattribution-sign",
+        "misattribution has the wrong sign",
+        ("misattribution",),
+        _replaced(theory, "misattribution", lambda f: lambda p: -f(p)),
+    ),
     Fault(
         "preference-reversed",
         "the preference conditions name the modalities the other way round",
@@ -263,7 +315,9 @@ FAULTS = [
         "conserved-quantity-forgets-u",
         "the conserved quantity leaves the uni-modal heads out",
         ("conserved-quantity",),
-        _replaced(theory, "conserved_quantity", lambda f: lambda run: f(run) + run.uni_head_norm**2),
+        _replaced(
+            theory, "conserved_quantity", lambda f: lambda run: f(run) + run.uni_head_norm**2
+        ),
     ),
     Fault(
         "half-time-at-a-tenth",
@@ -273,7 +327,14 @@ FAULTS = [
             ms,
             "half_times",
             lambda f: (
-                lambda run: f(run.assign(encoder_norm=run.encoder_norm.where(run.encoder_norm**2 < 0.1 * run.encoder_norm[-1] ** 2, run.encoder_norm[-1])))
+                lambda run: f(
+                    run.assign(
+                        encoder_norm=run.encoder_norm.where(
+                            run.encoder_norm**2 < 0.1 * run.encoder_norm[-1] ** 2,
+                            run.encoder_norm[-1],
+                        )
+                    )
+                )
             ),
         ),
     ),
@@ -295,7 +356,9 @@ def noticed(fault: Fault, claims: tuple[str, ...], draws: int) -> list[str]:
             with fault.plant(), np.errstate(all="ignore"):
                 if not run_claim(modules[name], draws).as_recorded:
                     found.append(name)
-        except ms.DivergenceError:  # a way to notice; any other error is a defect of the fault or the check
+        except (
+            ms.DivergenceError
+        ):  # a way to notice; any other error is a defect of the fault or the check
             found.append(name)
         finally:
             clear_caches()
@@ -305,12 +368,18 @@ def noticed(fault: Fault, claims: tuple[str, ...], draws: int) -> list[str]:
 def main() -> None:
     """Print, fault by fault, which claims notice."""
     parser = argparse.ArgumentParser(prog="python -m paper_checks.faults", description=__doc__)
-    parser.add_argument("--all", action="store_true", help="run every claim, not only those that a fault names")
+    parser.add_argument(
+        "--all", action="store_true", help="run every claim, not only those that a fault names"
+    )
     parser.add_argument("--draws", type=int, default=50)
     arguments = parser.parse_args()
     for fault in FAULTS:
-        found = noticed(fault, tuple(discover()) if arguments.all else fault.caught_by, arguments.draws)
-        print(f"{fault.id}: {fault.what}\n    noticed by {', '.join(found) or 'NOBODY'}", flush=True)
+        found = noticed(
+            fault, tuple(discover()) if arguments.all else fault.caught_by, arguments.draws
+        )
+        print(
+            f"{fault.id}: {fault.what}\n    noticed by {', '.join(found) or 'NOBODY'}", flush=True
+        )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 import mimo_sim as ms
-from mimo_sim.files import replacing
+from mimo_sim._files import replacing
 from paper_checks.claim import Verdict
 from paper_checks.faults import FAULTS
 from paper_checks.runner import Row
@@ -50,7 +50,9 @@ def as_plain(row: Row) -> dict[str, Any]:
         "evidence": evidence.words,
         "numbers": evidence.numbers,
         "notices": notices(claim.id),
-        "counterexample": None if example is None else {"case": example.case, "command": example.command},
+        "counterexample": None
+        if example is None
+        else {"case": example.case, "command": example.command},
         "seconds": round(row.seconds, 2),
     }
 
@@ -62,13 +64,22 @@ def notices(name: str) -> list[str]:
 
 def counts(rows: Sequence[Row]) -> dict[str, int]:
     """How many rows have each verdict, those that occur."""
-    return {str(verdict): n for verdict in Verdict if (n := sum(row.evidence.verdict == verdict for row in rows))}
+    return {
+        str(verdict): n
+        for verdict in Verdict
+        if (n := sum(row.evidence.verdict == verdict for row in rows))
+    }
 
 
 def to_json(rows: Sequence[Row], command: str) -> str:
     """The ledger as JSON."""
-    versions = {name: metadata.version(name) for name in ("numpy", "scipy", "torch", "numba", "hypothesis")} | {"python": platform.python_version()}
-    origins = {name: counts([row for row in rows if row.claim.origin == name]) for name in dict.fromkeys(row.claim.origin for row in rows)}
+    versions = {
+        name: metadata.version(name) for name in ("numpy", "scipy", "torch", "numba", "hypothesis")
+    } | {"python": platform.python_version()}
+    origins = {
+        name: counts([row for row in rows if row.claim.origin == name])
+        for name in dict.fromkeys(row.claim.origin for row in rows)
+    }
     stamp = {"date": datetime.now(UTC).date().isoformat(), "versions": versions, "origins": origins}
     head = {"paper": PAPER, "package_version": ms.__version__, "command": command, **stamp}
     body = {**head, "counts": counts(rows), "claims": [as_plain(row) for row in rows]}
@@ -84,12 +95,17 @@ def to_markdown(rows: Sequence[Row], command: str) -> str:
     lines = [
         f"# The claims of {PAPER}, checked",
         "",
-        f"{len(rows)} claims: " + ", ".join(f"{n} {name}" for name, n in counts(rows).items()) + f". Written by `{command}` with mimo_sim {ms.__version__}. "
+        f"{len(rows)} claims: "
+        + ", ".join(f"{n} {name}" for name, n in counts(rows).items())
+        + f". Written by `{command}` with mimo_sim {ms.__version__}. "
         "Statements of the paper are taken from a summary of it; some rows are laws of [ZLS] and of this project, as their sources say.",
         "",
         "| claim | says | verdict |",
         "|---|---|---|",
-        *(f"| [{row.claim.id}](#{row.claim.id}) | {_cell(row.claim.says)} | **{row.evidence.verdict}** |" for row in rows),
+        *(
+            f"| [{row.claim.id}](#{row.claim.id}) | {_cell(row.claim.says)} | **{row.evidence.verdict}** |"
+            for row in rows
+        ),
     ]
     for row in rows:
         claim, evidence = row.claim, row.evidence
@@ -101,13 +117,20 @@ def to_markdown(rows: Sequence[Row], command: str) -> str:
             "",
             f"- **Verdict: {evidence.verdict}.** {evidence.words}",
             f"- Source: {claim.source} ({claim.origin}). Assumptions: {claim.assumptions}",
-            f"- Evidence: {claim.how}, {row.seconds:.1f} s." + (f" False alarms: {claim.false_alarm}" if claim.false_alarm else ""),
+            f"- Evidence: {claim.how}, {row.seconds:.1f} s."
+            + (f" False alarms: {claim.false_alarm}" if claim.false_alarm else ""),
             *(f"  - {name}: {_number(value)}" for name, value in evidence.numbers.items()),
         ]
         if noticed := notices(claim.id):
             lines += [f"- Notices when, planted on purpose: {'; '.join(noticed)}."]
         if evidence.counterexample is not None:
-            lines += [f"- Counter-example: {evidence.counterexample.case}", "", "```sh", evidence.counterexample.command, "```"]
+            lines += [
+                f"- Counter-example: {evidence.counterexample.case}",
+                "",
+                "```sh",
+                evidence.counterexample.command,
+                "```",
+            ]
     return "\n".join(lines) + "\n"
 
 
@@ -123,7 +146,7 @@ def _picture(row: Row) -> str:
     """The claim's plot as an image tag, or nothing."""
     if row.evidence.plot is None:
         return ""
-    from mimo_sim import plots
+    from mimo_sim.plots import figures as plots
 
     with plots.style():
         figure = Figure(figsize=(5.2, 3.3), layout="constrained")
@@ -137,13 +160,24 @@ def _picture(row: Row) -> str:
 def _card(row: Row) -> str:
     claim, evidence, example = row.claim, row.evidence, row.evidence.counterexample
     text = {name: html.escape(str(value)) for name, value in vars(claim).items()}
-    numbers = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(_number(value))}</td></tr>" for name, value in evidence.numbers.items())
+    numbers = "".join(
+        f"<tr><th>{html.escape(name)}</th><td>{html.escape(_number(value))}</td></tr>"
+        for name, value in evidence.numbers.items()
+    )
     against = ""
     if example is not None:
         against = f"<h4>Counter-example</h4><p>{html.escape(example.case)}</p><pre>{html.escape(example.command)}</pre>"
     alarm = f"<br>False alarms: {text['false_alarm']}" if claim.false_alarm else ""
-    teeth = f"<br>Notices when, planted on purpose: {html.escape('; '.join(notices(claim.id)))}." if notices(claim.id) else ""
-    changed = "" if row.as_recorded else f'<p class="changed">Recorded verdict: {html.escape(str(claim.recorded))}</p>'
+    teeth = (
+        f"<br>Notices when, planted on purpose: {html.escape('; '.join(notices(claim.id)))}."
+        if notices(claim.id)
+        else ""
+    )
+    changed = (
+        ""
+        if row.as_recorded
+        else f'<p class="changed">Recorded verdict: {html.escape(str(claim.recorded))}</p>'
+    )
     return f"""<article id="{text["id"]}" data-verdict="{evidence.verdict}">
 <h3><a href="#{text["id"]}">{text["id"]}</a><span class="verdict {str(evidence.verdict).replace(" ", "-")}">{evidence.verdict}</span></h3>
 <p class="says">{text["says"]}</p>{changed}
@@ -157,19 +191,38 @@ def _card(row: Row) -> str:
 
 def to_html(rows: Sequence[Row], command: str) -> str:
     """The ledger as one page that needs nothing else: search, filter by verdict, plots inline."""
-    colors = "".join(f".{str(v).replace(' ', '-')}{{color:{fg};background:{bg}}}" for v, (fg, bg) in COLORS.items())
-    filters = "".join(f'<label><input type="checkbox" value="{name}" checked> {name} ({n})</label>' for name, n in counts(rows).items())
+    colors = "".join(
+        f".{str(v).replace(' ', '-')}{{color:{fg};background:{bg}}}"
+        for v, (fg, bg) in COLORS.items()
+    )
+    filters = "".join(
+        f'<label><input type="checkbox" value="{name}" checked> {name} ({n})</label>'
+        for name, n in counts(rows).items()
+    )
     topics = dict.fromkeys(row.claim.topic for row in rows)
-    sections = "".join(f"<section><h2>{html.escape(topic)}</h2>{''.join(_card(row) for row in rows if row.claim.topic == topic)}</section>" for topic in topics)
+    sections = "".join(
+        f"<section><h2>{html.escape(topic)}</h2>{''.join(_card(row) for row in rows if row.claim.topic == topic)}</section>"
+        for topic in topics
+    )
     page = Template((Path(__file__).parent / "ledger_page.html").read_text(encoding="utf-8"))
     return page.substitute(
-        paper=PAPER, colors=colors, number=len(rows), command=html.escape(command), version=ms.__version__, filters=filters, sections=sections
+        paper=PAPER,
+        colors=colors,
+        number=len(rows),
+        command=html.escape(command),
+        version=ms.__version__,
+        filters=filters,
+        sections=sections,
     )
 
 
 def write(rows: Sequence[Row], out: Path, command: str) -> list[Path]:
     """Write ledger.json, ledger.md and ledger.html into `out`, all or none."""
-    texts = {"ledger.json": to_json(rows, command), "ledger.md": to_markdown(rows, command), "ledger.html": to_html(rows, command)}
+    texts = {
+        "ledger.json": to_json(rows, command),
+        "ledger.md": to_markdown(rows, command),
+        "ledger.html": to_html(rows, command),
+    }
     with ExitStack() as stack:
         for name, text in texts.items():
             stack.enter_context(replacing(out / name)).write_text(text, encoding="utf-8")

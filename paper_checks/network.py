@@ -65,10 +65,19 @@ class Objective:
         return Objective(self.lam[index], self.mu[index], self.f_star[index])
 
 
-def random_data(rng: np.random.Generator, count: int, modalities: int = 2, dim: int = 1, outputs: int = 1, samples: int = 6) -> Data:
+def random_data(
+    rng: np.random.Generator,
+    count: int,
+    modalities: int = 2,
+    dim: int = 1,
+    outputs: int = 1,
+    samples: int = 6,
+) -> Data:
     """Correlated Gaussian inputs of different scales, and a noisy linear target."""
     features = modalities * dim
-    mixing = np.eye(features) + 0.4 * rng.standard_normal((count, features, features)) / np.sqrt(features)
+    mixing = np.eye(features) + 0.4 * rng.standard_normal((count, features, features)) / np.sqrt(
+        features
+    )
     scales = np.repeat(np.exp(0.4 * rng.standard_normal((count, modalities))), dim, axis=1)
     x = rng.standard_normal((count, samples, features)) @ mixing * scales[:, None]
     true = rng.standard_normal((count, features, outputs)) / np.sqrt(features) / scales[..., None]
@@ -88,7 +97,9 @@ def optima(data: Data) -> tuple[Array, Array]:
     """min f_mm (B,) and min f_k (B, K) by least squares on the samples."""
 
     def best(x: Array, y: Array) -> float:
-        return 0.5 * float(np.mean(np.sum((y - x @ np.linalg.lstsq(x, y, rcond=None)[0]) ** 2, axis=1)))
+        return 0.5 * float(
+            np.mean(np.sum((y - x @ np.linalg.lstsq(x, y, rcond=None)[0]) ** 2, axis=1))
+        )
 
     joint = [best(np.concatenate(list(x), axis=1), y) for x, y in zip(data.x, data.y, strict=True)]
     single = [[best(own, y) for own in x] for x, y in zip(data.x, data.y, strict=True)]
@@ -114,7 +125,13 @@ class Descent:
 
 
 def descend(
-    data: Data, start: Network, objective: Objective, step_size: Array, steps: int, heads: Literal["gradient", "plain"] = "gradient", keep: Sequence[int] = ()
+    data: Data,
+    start: Network,
+    objective: Objective,
+    step_size: Array,
+    steps: int,
+    heads: Literal["gradient", "plain"] = "gradient",
+    keep: Sequence[int] = (),
 ) -> Descent:
     """`steps` steps of gradient descent with step sizes (B,); `heads` as in :class:`mimo_sim.MIMO`. The networks before the steps in `keep` are returned."""
     x, y = data.x, data.y
@@ -141,17 +158,35 @@ def descend(
             back_own = own / n
             dv = back_joint.swapaxes(-1, -2) @ hidden
             du = back_own.swapaxes(-1, -2) @ hidden
-            dw = (v.swapaxes(-1, -2) @ back_joint.swapaxes(-1, -2) + weight * (u.swapaxes(-1, -2) @ back_own.swapaxes(-1, -2))) @ x
+            dw = (
+                v.swapaxes(-1, -2) @ back_joint.swapaxes(-1, -2)
+                + weight * (u.swapaxes(-1, -2) @ back_own.swapaxes(-1, -2))
+            ) @ x
             values.append(f_mm + objective.lam * (top + objective.mu * np.log(total)))
-            slopes.append((dv**2).sum(axis=(1, 2, 3)) + ((weight * du) ** 2).sum(axis=(1, 2, 3)) + (dw**2).sum(axis=(1, 2, 3)))
+            slopes.append(
+                (dv**2).sum(axis=(1, 2, 3))
+                + ((weight * du) ** 2).sum(axis=(1, 2, 3))
+                + (dw**2).sum(axis=(1, 2, 3))
+            )
             joint.append(f_mm)
             single.append(f_uni)
             if t < steps:
                 v += eta * dv
                 u += eta * (weight * du if heads == "gradient" else du)
                 w += eta * dw
-    networks = [np.stack(part, axis=1).reshape(-1, *part[0].shape[1:]) for part in zip(*kept, strict=True)] if kept else [v[:0], u[:0], w[:0]]
-    return Descent(np.stack(values, 1), np.stack(slopes, 1), np.stack(joint, 1), np.stack(single, 1), Network(v, u, w), Network(*networks))
+    networks = (
+        [np.stack(part, axis=1).reshape(-1, *part[0].shape[1:]) for part in zip(*kept, strict=True)]
+        if kept
+        else [v[:0], u[:0], w[:0]]
+    )
+    return Descent(
+        np.stack(values, 1),
+        np.stack(slopes, 1),
+        np.stack(joint, 1),
+        np.stack(single, 1),
+        Network(v, u, w),
+        Network(*networks),
+    )
 
 
 # ------------------------------------------------------------------------------------------ derivatives by torch
@@ -159,7 +194,11 @@ def descend(
 
 def flat(network: Network) -> torch.Tensor:
     """All weights of each network as one row (B, P)."""
-    return torch.tensor(np.concatenate([part.reshape(len(part), -1) for part in (network.v, network.u, network.w)], axis=1))
+    return torch.tensor(
+        np.concatenate(
+            [part.reshape(len(part), -1) for part in (network.v, network.u, network.w)], axis=1
+        )
+    )
 
 
 def torch_losses(theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, width: int) -> torch.Tensor:
@@ -170,7 +209,9 @@ def torch_losses(theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor, width: i
     v = theta[:heads].reshape(modalities, outputs, width)
     u = theta[heads : 2 * heads].reshape(modalities, outputs, width)
     w = theta[2 * heads :].reshape(modalities, width, dim)
-    hidden = (x[:, :, None] * w[:, None]).sum(-1)  # (K, n, h); products and sums, which torch batches faster than tiny matrix products
+    hidden = (x[:, :, None] * w[:, None]).sum(
+        -1
+    )  # (K, n, h); products and sums, which torch batches faster than tiny matrix products
     joint = y - (hidden[:, :, None] * v[:, None]).sum((0, -1))
     own = y - (hidden[:, :, None] * u[:, None]).sum(-1)
     return torch.cat([(0.5 * (joint**2).sum(-1).mean())[None], 0.5 * (own**2).sum(-1).mean(-1)])
@@ -188,29 +229,52 @@ class Curvature:
 
     def stated(self, objective: Objective) -> Array:
         """The paper's L_mm + lam (max_k L_k + max_k l_k^2 / mu) with the constants of each point."""
-        return np.asarray(self.joint + objective.lam * (self.single.max(axis=1) + (self.slopes**2).max(axis=1) / objective.mu))
+        return np.asarray(
+            self.joint
+            + objective.lam
+            * (self.single.max(axis=1) + (self.slopes**2).max(axis=1) / objective.mu)
+        )
 
 
 def curvature(data: Data, network: Network, objective: Objective) -> Curvature:
     """Measure at B points, with B data sets and B objectives. The Hessian of F is differentiated as it stands, not put together from its parts."""
     width = network.w.shape[2]
     theta, x, y = flat(network), torch.tensor(data.x), torch.tensor(data.y)
-    lam, mu, f_star = torch.tensor(objective.lam), torch.tensor(objective.mu), torch.tensor(objective.f_star)
+    lam, mu, f_star = (
+        torch.tensor(objective.lam),
+        torch.tensor(objective.mu),
+        torch.tensor(objective.f_star),
+    )
 
     def parts(t: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return torch_losses(t, a, b, width)
 
-    def whole(t: torch.Tensor, a: torch.Tensor, b: torch.Tensor, penalty: torch.Tensor, smoothing: torch.Tensor, best: torch.Tensor) -> torch.Tensor:
+    def whole(
+        t: torch.Tensor,
+        a: torch.Tensor,
+        b: torch.Tensor,
+        penalty: torch.Tensor,
+        smoothing: torch.Tensor,
+        best: torch.Tensor,
+    ) -> torch.Tensor:
         each = torch_losses(t, a, b, width)
         return each[0] + penalty * smoothing * torch.logsumexp((each[1:] - best) / smoothing, dim=0)
 
     values = torch.func.vmap(parts)(theta, x, y)
     slopes = torch.func.vmap(torch.func.jacrev(parts))(theta, x, y)
     each = torch.func.vmap(torch.func.jacrev(torch.func.jacrev(parts)))(theta, x, y)
-    total = torch.func.vmap(torch.func.jacrev(torch.func.jacrev(whole)))(theta, x, y, lam, mu, f_star)
+    total = torch.func.vmap(torch.func.jacrev(torch.func.jacrev(whole)))(
+        theta, x, y, lam, mu, f_star
+    )
     largest = torch.linalg.eigvalsh(each).abs().amax(-1).numpy()
     sigma = torch.softmax((values[:, 1:] - f_star) / mu[:, None], dim=1)
-    return Curvature(largest[:, 0], largest[:, 1:], slopes[:, 1:].norm(dim=-1).numpy(), torch.linalg.eigvalsh(total).abs().amax(-1).numpy(), sigma.numpy())
+    return Curvature(
+        largest[:, 0],
+        largest[:, 1:],
+        slopes[:, 1:].norm(dim=-1).numpy(),
+        torch.linalg.eigvalsh(total).abs().amax(-1).numpy(),
+        sigma.numpy(),
+    )
 
 
 # ------------------------------------------------------------------------------------------ curvature along runs of the package
@@ -218,11 +282,19 @@ def curvature(data: Data, network: Network, objective: Objective) -> Curvature:
 
 def exact_samples(problem: ms.LateFusionProblem, copies: int = 1) -> Data:
     """Samples whose averages are the moments of a problem with one output and modalities of one size, `copies` times."""
-    moment = np.block([[problem.input_moment, problem.cross_moment.T], [problem.cross_moment, np.array([[problem.y_second_moment]])]])
+    moment = np.block(
+        [
+            [problem.input_moment, problem.cross_moment.T],
+            [problem.cross_moment, np.array([[problem.y_second_moment]])],
+        ]
+    )
     values, vectors = np.linalg.eigh(moment)
     rows = np.sqrt(len(moment)) * np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
     x = rows[:, :-1].reshape(len(rows), problem.num_modalities, -1).transpose(1, 0, 2)
-    return Data(np.broadcast_to(x, (copies, *x.shape)), np.broadcast_to(rows[:, -1:], (copies, len(rows), 1)))
+    return Data(
+        np.broadcast_to(x, (copies, *x.shape)),
+        np.broadcast_to(rows[:, -1:], (copies, len(rows), 1)),
+    )
 
 
 def scalar_weights(maps: Array, uni_maps: Array, encoder_norm: Array) -> Network:
@@ -265,7 +337,13 @@ def stated_constant(curves: Curvature, objective: Objective, runs: int) -> Array
 
 
 def setting(
-    data: Data, start: Network, objective: Objective, steps: int, heads: Literal["gradient", "plain"] = "gradient", points: int = 8, passes: int = 3
+    data: Data,
+    start: Network,
+    objective: Objective,
+    steps: int,
+    heads: Literal["gradient", "plain"] = "gradient",
+    points: int = 8,
+    passes: int = 3,
 ) -> Setting:
     """Find the step 1/L by repetition: run, measure, shorten the step to the L found, run again."""
     runs = len(data.y)
@@ -281,10 +359,20 @@ def setting(
         if attempt == passes - 1 or inside.all():
             break
         bound = np.where(inside, bound, 1.02 * found)
-    return Setting(data, start, objective, 1 / bound, inside, along.objective.reshape(runs, -1).max(axis=1), run)
+    return Setting(
+        data,
+        start,
+        objective,
+        1 / bound,
+        inside,
+        along.objective.reshape(runs, -1).max(axis=1),
+        run,
+    )
 
 
-def random_objective(rng: np.random.Generator, data: Data, lam: tuple[float, float], mu: tuple[float, float]) -> Objective:
+def random_objective(
+    rng: np.random.Generator, data: Data, lam: tuple[float, float], mu: tuple[float, float]
+) -> Objective:
     """lam and mu log-uniform in these ranges, exact optima."""
     count = len(data.y)
     draw = [low * (high / low) ** rng.uniform(size=count) for low, high in (lam, mu)]

@@ -33,7 +33,9 @@ def names() -> list[str]:
     """The ids of all claims, from their files' names, without importing them."""
     import paper_checks.claims
 
-    return sorted(info.name.replace("_", "-") for info in pkgutil.iter_modules(paper_checks.claims.__path__))
+    return sorted(
+        info.name.replace("_", "-") for info in pkgutil.iter_modules(paper_checks.claims.__path__)
+    )
 
 
 def discover(ids: Iterable[str] | None = None) -> dict[str, ModuleType]:
@@ -51,14 +53,22 @@ def discover(ids: Iterable[str] | None = None) -> dict[str, ModuleType]:
     for name in wanted:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-            hint = f"did you mean {' or '.join(close)}?" if close else "`mimo-sim check --list` names them all."
+            hint = (
+                f"did you mean {' or '.join(close)}?"
+                if close
+                else "`mimo-sim check --list` names them all."
+            )
             raise ValueError(f"`claim` must be the id of a claim; {hint} Got {name!r}.")
-    modules = [importlib.import_module(f"paper_checks.claims.{name.replace('-', '_')}") for name in wanted]
+    modules = [
+        importlib.import_module(f"paper_checks.claims.{name.replace('-', '_')}") for name in wanted
+    ]
     modules.sort(key=lambda module: (int(module.CLAIM.topic.split()[0]), module.__name__))
     found = {module.CLAIM.id: module for module in modules}
     for name, module in found.items():
         if module.__name__.rpartition(".")[2] != name.replace("-", "_"):
-            raise ValueError(f"The claim in {module.__name__} must be called after its file. Got id={name!r}.")
+            raise ValueError(
+                f"The claim in {module.__name__} must be called after its file. Got id={name!r}."
+            )
     return found
 
 
@@ -66,12 +76,22 @@ def run_claim(module: ModuleType, draws: int) -> Row:
     """Check one claim."""
     start = time.perf_counter()
     evidence: Evidence = module.check(draws)
-    if evidence.verdict in (Verdict.REFUTED, Verdict.CONDITIONAL) and evidence.counterexample is None:
-        raise ValueError(f"Claim {module.CLAIM.id!r} is {evidence.verdict} and must name a counter-example.")
+    if (
+        evidence.verdict in (Verdict.REFUTED, Verdict.CONDITIONAL)
+        and evidence.counterexample is None
+    ):
+        raise ValueError(
+            f"Claim {module.CLAIM.id!r} is {evidence.verdict} and must name a counter-example."
+        )
     return Row(module.CLAIM, evidence, time.perf_counter() - start)
 
 
-def run_claims(ids: Iterable[str] | None = None, *, thorough: bool = False, on_claim: Callable[[str], None] = lambda _: None) -> list[Row]:
+def run_claims(
+    ids: Iterable[str] | None = None,
+    *,
+    thorough: bool = False,
+    on_claim: Callable[[str], None] = lambda _: None,
+) -> list[Row]:
     """Check the claims called `ids`, or all.
 
     Parameters

@@ -19,7 +19,9 @@ WIDE = 13  # inputs per modality from which on the engine's loop is compiled onc
 MANY_OUTPUTS = 2  # so is it for more than one output
 
 
-def quietly(problem: ms.LateFusionProblem, method: ms.Vanilla | ms.MIMO, **settings: Any) -> xr.Dataset:
+def quietly(
+    problem: ms.LateFusionProblem, method: ms.Vanilla | ms.MIMO, **settings: Any
+) -> xr.Dataset:
     """`ms.simulate` at infinite width without its advice about sigma flipping from step to step."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ms.ChatteringWarning)
@@ -27,12 +29,27 @@ def quietly(problem: ms.LateFusionProblem, method: ms.Vanilla | ms.MIMO, **setti
 
 
 def converged(
-    problem: ms.LateFusionProblem, method: ms.Vanilla | ms.MIMO, *, init_scale: float, step_size: float, steps: int = 0, tolerance: float = 1e-6
+    problem: ms.LateFusionProblem,
+    method: ms.Vanilla | ms.MIMO,
+    *,
+    init_scale: float,
+    step_size: float,
+    steps: int = 0,
+    tolerance: float = 1e-6,
 ) -> xr.Dataset | None:
     """A run long enough for f_mm to lose all but `tolerance` of its first excess, found by doubling; None if that takes more than MOST_STEPS."""
-    steps = steps or math.ceil(3 * math.log(1 / init_scale) / (step_size * float(sizes(problem).max())))
+    steps = steps or math.ceil(
+        3 * math.log(1 / init_scale) / (step_size * float(sizes(problem).max()))
+    )
     while steps <= MOST_STEPS:
-        run = quietly(problem, method, steps=steps, step_size=step_size, init_scale=init_scale, record_every=max(steps // ROWS, 1))
+        run = quietly(
+            problem,
+            method,
+            steps=steps,
+            step_size=step_size,
+            init_scale=init_scale,
+            record_every=max(steps // ROWS, 1),
+        )
         if float(run.excess_mm[-1]) < tolerance * float(run.excess_mm[0]):
             return run
         steps *= 2

@@ -12,7 +12,9 @@ from hypothesis.strategies import SearchStrategy
 T = TypeVar("T")
 
 
-def counterexample(strategy: SearchStrategy[T], violates: Callable[[T], bool], draws: int) -> T | None:
+def counterexample(
+    strategy: SearchStrategy[T], violates: Callable[[T], bool], draws: int
+) -> T | None:
     """The smallest drawn case for which `violates` is true, or None after `draws` cases without one. The same every time."""
     quiet = settings(
         max_examples=draws,

@@ -31,7 +31,9 @@ def median_interval(values: npt.ArrayLike, seed: int = 0) -> tuple[float, float,
     return float(np.quantile(array, 0.5, method="lower")), float(low), float(high)
 
 
-def quantile_ratio(top: npt.ArrayLike, bottom: npt.ArrayLike, quantile: float = 0.25, seed: int = 0) -> tuple[float, float, float]:
+def quantile_ratio(
+    top: npt.ArrayLike, bottom: npt.ArrayLike, quantile: float = 0.25, seed: int = 0
+) -> tuple[float, float, float]:
     """Ratio of the same low quantile of two paired samples of times, with its 95% bootstrap interval over pairs.
 
     What disturbs a timing only ever adds to it, so a low quantile is steadier than the median on a busy machine.

@@ -58,7 +58,10 @@ def test_a_counter_example_shows_itself_in_one_line(name: str, rows: dict[str, R
 def test_every_topic_of_the_paper_has_a_claim() -> None:
     topics = {int(module.CLAIM.topic.split()[0]) for module in CLAIMS.values()}
     assert set(range(1, 13)) <= topics
-    assert all(module.CLAIM.says.endswith(".") and module.CLAIM.source and module.CLAIM.assumptions for module in CLAIMS.values())
+    assert all(
+        module.CLAIM.says.endswith(".") and module.CLAIM.source and module.CLAIM.assumptions
+        for module in CLAIMS.values()
+    )
 
 
 @pytest.mark.parametrize("name", CLAIMS)
@@ -79,7 +82,11 @@ class Outline(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
-        self.fetched += [str(values[name]) for name in ("src", "href") if name in values and not str(values[name]).startswith(("data:", "#"))]
+        self.fetched += [
+            str(values[name])
+            for name in ("src", "href")
+            if name in values and not str(values[name]).startswith(("data:", "#"))
+        ]
         if tag == "article":
             self.articles.append(str(values["id"]))
         if tag not in ("meta", "input", "img", "br", "link"):
@@ -91,7 +98,9 @@ class Outline(HTMLParser):
 
 def test_the_ledger_tells_every_claim_in_three_formats(rows: dict[str, Row]) -> None:
     every = [row_of(name, rows) for name in CLAIMS]
-    json_path, markdown, page = ledger.write(every, Path(__file__).parent.parent / "build" / "ledger", "pytest paper_checks")
+    json_path, markdown, page = ledger.write(
+        every, Path(__file__).parent.parent / "build" / "ledger", "pytest paper_checks"
+    )
     stored = json.loads(json_path.read_text())
     assert [claim["id"] for claim in stored["claims"]] == list(CLAIMS)
     assert sum(stored["counts"].values()) == len(CLAIMS)
@@ -107,12 +116,17 @@ def test_the_ledger_tells_every_claim_in_three_formats(rows: dict[str, Row]) -> 
 
 def test_text_in_the_page_is_escaped(rows: dict[str, Row]) -> None:
     row = row_of("smoothed-maximum-bounds", rows)
-    page = ledger.to_html([replace(row, claim=replace(row.claim, says="<script>alert(1)</script> & $x"))], "mimo-sim check")
+    page = ledger.to_html(
+        [replace(row, claim=replace(row.claim, says="<script>alert(1)</script> & $x"))],
+        "mimo-sim check",
+    )
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; $x" in page
 
 
-def test_a_changed_verdict_is_told_and_exits_with_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_changed_verdict_is_told_and_exits_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     module = CLAIMS["smoothed-maximum-bounds"]
     monkeypatch.setattr(module, "CLAIM", replace(module.CLAIM, recorded=Verdict.REFUTED))
     monkeypatch.setattr(sys, "argv", ["mimo-sim", "check", "--claim", "smoothed-maximum-bounds"])
@@ -122,7 +136,9 @@ def test_a_changed_verdict_is_told_and_exits_with_1(monkeypatch: pytest.MonkeyPa
     assert "smoothed-maximum-bounds: recorded 'refuted', found 'holds'." in capsys.readouterr().err
 
 
-def test_recorded_verdicts_exit_with_0_and_an_unknown_claim_with_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_recorded_verdicts_exit_with_0_and_an_unknown_claim_with_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name, code in (("smoothed-maximum-bounds", 0), ("no-such-claim", 2)):
         monkeypatch.setattr(sys, "argv", ["mimo-sim", "check", "--claim", name, "--quiet"])
         with pytest.raises(SystemExit) as stopped:
@@ -138,7 +154,9 @@ def test_checks_are_the_same_every_time() -> None:
     assert run_claim(module, 50).evidence.numbers == run_claim(module, 50).evidence.numbers
 
 
-def test_claims_can_be_listed_and_a_slip_is_answered_with_a_guess(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_claims_can_be_listed_and_a_slip_is_answered_with_a_guess(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "argv", ["mimo-sim", "check", "--list"])
     with pytest.raises(SystemExit):
         main()
@@ -147,10 +165,20 @@ def test_claims_can_be_listed_and_a_slip_is_answered_with_a_guess(monkeypatch: p
         paper_checks.discover(["twenty-times-headlin"])
 
 
-def test_a_part_does_not_overwrite_a_whole_ledger(rows: dict[str, Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ledger.write([row_of(name, rows) for name in ("smoothed-maximum-bounds", "twenty-times-headline")], tmp_path, "mimo-sim check")
+def test_a_part_does_not_overwrite_a_whole_ledger(
+    rows: dict[str, Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.write(
+        [row_of(name, rows) for name in ("smoothed-maximum-bounds", "twenty-times-headline")],
+        tmp_path,
+        "mimo-sim check",
+    )
     before = (tmp_path / "ledger.json").read_bytes()
-    monkeypatch.setattr(sys, "argv", ["mimo-sim", "check", "--claim", "twenty-times-headline", "--out", str(tmp_path)])
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["mimo-sim", "check", "--claim", "twenty-times-headline", "--out", str(tmp_path)],
+    )
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 2

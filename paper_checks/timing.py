@@ -37,30 +37,52 @@ class Network(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.encoders = nn.ModuleList(
-                nn.Sequential(nn.Linear(INPUT, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, FEATURES)) for _ in range(2)
+                nn.Sequential(
+                    nn.Linear(INPUT, width),
+                    nn.ReLU(),
+                    nn.Linear(width, width),
+                    nn.ReLU(),
+                    nn.Linear(width, FEATURES),
+                )
+                for _ in range(2)
             )
             self.joint_head = nn.Linear(2 * FEATURES, CLASSES)
             self.uni_heads = nn.ModuleList(nn.Linear(FEATURES, CLASSES) for _ in range(2))
-        self.inputs = [torch.randn(BATCH, INPUT, generator=generator) * scale for scale in (1.0, 0.3)]
+        self.inputs = [
+            torch.randn(BATCH, INPUT, generator=generator) * scale for scale in (1.0, 0.3)
+        ]
         self.labels = torch.randint(CLASSES, (BATCH,), generator=generator)
 
     def forward(self) -> tuple[Tensor, list[Tensor]]:
         """Joint loss and uni-modal losses."""
         features = [encoder(x) for encoder, x in zip(self.encoders, self.inputs, strict=True)]
-        uni = [nn.functional.cross_entropy(head(z), self.labels) for head, z in zip(self.uni_heads, features, strict=True)]
-        return nn.functional.cross_entropy(self.joint_head(torch.cat(features, dim=1)), self.labels), uni
+        uni = [
+            nn.functional.cross_entropy(head(z), self.labels)
+            for head, z in zip(self.uni_heads, features, strict=True)
+        ]
+        return nn.functional.cross_entropy(
+            self.joint_head(torch.cat(features, dim=1)), self.labels
+        ), uni
 
     @property
-    def groups(self) -> tuple[list[list[nn.Parameter]], list[nn.Parameter], list[list[nn.Parameter]]]:
+    def groups(
+        self,
+    ) -> tuple[list[list[nn.Parameter]], list[nn.Parameter], list[list[nn.Parameter]]]:
         """Parameters of each encoder, of the joint head, of each uni-modal head."""
-        return [list(e.parameters()) for e in self.encoders], list(self.joint_head.parameters()), [list(h.parameters()) for h in self.uni_heads]
+        return (
+            [list(e.parameters()) for e in self.encoders],
+            list(self.joint_head.parameters()),
+            [list(h.parameters()) for h in self.uni_heads],
+        )
 
 
 def _flat(gradients: tuple[Tensor, ...]) -> Tensor:
     return torch.cat([g.reshape(-1) for g in gradients])
 
 
-Step = Callable[[Network, Tensor, list[Tensor]], list[Tensor]]  # losses to the flat gradient of each encoder (heads are differentiated along the way)
+Step = Callable[
+    [Network, Tensor, list[Tensor]], list[Tensor]
+]  # losses to the flat gradient of each encoder (heads are differentiated along the way)
 
 
 def vanilla(network: Network, joint: Tensor, uni: list[Tensor]) -> list[Tensor]:
@@ -75,17 +97,24 @@ def mimo(network: Network, joint: Tensor, uni: list[Tensor]) -> list[Tensor]:
     """One backward pass through f_mm + lam g_mu, as `mimo_sim` forms it."""
     encoders, head, heads = network.groups
     objective = ms.objective.mimo_objective(joint, torch.stack(uni), LAM, MU)
-    gradients = torch.autograd.grad(objective, [*encoders[0], *encoders[1], *head, *heads[0], *heads[1]])
+    gradients = torch.autograd.grad(
+        objective, [*encoders[0], *encoders[1], *head, *heads[0], *heads[1]]
+    )
     n = len(encoders[0])
     return [_flat(gradients[:n]), _flat(gradients[n : 2 * n])]
 
 
-def separate(network: Network, joint: Tensor, uni: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+def separate(
+    network: Network, joint: Tensor, uni: list[Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
     """K + 1 backward passes: the gradients of f_mm and of each f_k by each encoder (that of f_k by the others is zero)."""
     encoders, head, heads = network.groups
     n = len(encoders[0])
     whole = torch.autograd.grad(joint, [*encoders[0], *encoders[1], *head], retain_graph=True)
-    own = [_flat(torch.autograd.grad(loss, [*e, *h], retain_graph=True)[:n]) for loss, e, h in zip(uni, encoders, heads, strict=True)]
+    own = [
+        _flat(torch.autograd.grad(loss, [*e, *h], retain_graph=True)[:n])
+        for loss, e, h in zip(uni, encoders, heads, strict=True)
+    ]
     return [_flat(whole[:n]), _flat(whole[n : 2 * n])], own
 
 
@@ -115,7 +144,9 @@ def mgda(network: Network, joint: Tensor, uni: list[Tensor]) -> list[Tensor]:
     """Shortest convex combination of the K + 1 gradients by all encoders."""
     whole, own = separate(network, joint, uni)
     zeros = [torch.zeros_like(g) for g in own]
-    rows = torch.stack([torch.cat(whole), torch.cat([own[0], zeros[1]]), torch.cat([zeros[0], own[1]])])
+    rows = torch.stack(
+        [torch.cat(whole), torch.cat([own[0], zeros[1]]), torch.cat([zeros[0], own[1]])]
+    )
     weights = min_norm((rows @ rows.T).double().numpy())
     combined = torch.as_tensor(weights, dtype=rows.dtype) @ rows
     return [combined[: len(own[0])], combined[len(own[0]) :]]
@@ -142,7 +173,13 @@ def mmpareto(network: Network, joint: Tensor, uni: list[Tensor]) -> list[Tensor]
     return result
 
 
-METHODS: dict[str, Step] = {"vanilla": vanilla, "MIMO": mimo, "MGDA": mgda, "PCGrad": pcgrad, "MMPareto": mmpareto}
+METHODS: dict[str, Step] = {
+    "vanilla": vanilla,
+    "MIMO": mimo,
+    "MGDA": mgda,
+    "PCGrad": pcgrad,
+    "MMPareto": mmpareto,
+}
 
 
 @contextmanager

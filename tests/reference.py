@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 import mimo_sim as ms
-from mimo_sim.objective import Method
+from mimo_sim.solvers import Solver
 
 Parameters = list[list[np.ndarray]]  # per modality [V (m, h), U (m, h), W (h, d)], real or complex
 TINY = 1e-40  # of the complex step: its error is TINY squared, so derivatives are exact up to round-off
 
 
-def every_rule(f_star: float | tuple[float, ...]) -> list[Method]:  # every update of the heads, every estimate of f*
+def every_rule(
+    f_star: float | tuple[float, ...],
+) -> list[Solver]:  # every update of the heads, every estimate of f*
     return [
         ms.Vanilla(),
         ms.Vanilla(heads="plain"),
@@ -48,7 +50,9 @@ class Network:
         features = [x @ w.T for x, (_, _, w) in zip(self.inputs, parameters, strict=True)]
         prediction = sum(z @ v.T for z, (v, _, _) in zip(features, parameters, strict=True))
         alone = [z @ u.T for z, (_, u, _) in zip(features, parameters, strict=True)]
-        return self.half_mean_square(prediction), np.array([self.half_mean_square(each) for each in alone])
+        return self.half_mean_square(prediction), np.array(
+            [self.half_mean_square(each) for each in alone]
+        )
 
     def half_mean_square(self, prediction: Any) -> Any:
         return 0.5 * np.sum((self.y - prediction) ** 2) / len(self.y)
@@ -71,16 +75,24 @@ class Network:
         return gradient
 
     def gradients(self, parameters: Parameters) -> Parameters:
-        return [[self.derivative(self.objective, parameters, k, i) for i in range(3)] for k in range(len(parameters))]
+        return [
+            [self.derivative(self.objective, parameters, k, i) for i in range(3)]
+            for k in range(len(parameters))
+        ]
 
     def step(self, parameters: Parameters, eta: float, decay: float = 0.0) -> Parameters:
         """One step of gradient descent with the head update that `heads` asks for."""
         directions = self.gradients(parameters)
         for k in range(len(parameters)):
             if self.heads == "plain":
-                directions[k][1] = self.derivative(lambda p, k=k: self.losses(p)[1][k], parameters, k, 1)
+                directions[k][1] = self.derivative(
+                    lambda p, k=k: self.losses(p)[1][k], parameters, k, 1
+                )
         frozen = self.heads == "frozen"
         return [
-            [block if frozen and i == 1 else (1 - eta * decay) * block - eta * slope for i, (block, slope) in enumerate(zip(triple, slopes, strict=True))]
+            [
+                block if frozen and i == 1 else (1 - eta * decay) * block - eta * slope
+                for i, (block, slope) in enumerate(zip(triple, slopes, strict=True))
+            ]
             for triple, slopes in zip(parameters, directions, strict=True)
         ]

@@ -22,7 +22,9 @@ TOOL = [sys.executable, "-m", "mimo_sim"]
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"MPLBACKEND": "Agg", "COLUMNS": "200", "NO_COLOR": "1"}
-    return subprocess.run([*TOOL, *arguments], capture_output=True, text=True, cwd=cwd, env=environment, check=False)
+    return subprocess.run(
+        [*TOOL, *arguments], capture_output=True, text=True, cwd=cwd, env=environment, check=False
+    )
 
 
 def run_here(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -50,7 +52,9 @@ def figure1(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_figure1_writes_its_five_files_and_nothing_else(figure1: Path) -> None:
-    assert sorted(path.name for path in figure1.iterdir()) == sorted(f"figure1{suffix}" for suffix in SUFFIXES)
+    assert sorted(path.name for path in figure1.iterdir()) == sorted(
+        f"figure1{suffix}" for suffix in SUFFIXES
+    )
     assert (figure1 / "figure1.png").read_bytes().startswith(b"\x89PNG")
     assert (figure1 / "figure1.pdf").read_bytes().startswith(b"%PDF")
     assert "<svg" in (figure1 / "figure1.svg").read_text()
@@ -58,7 +62,13 @@ def test_figure1_writes_its_five_files_and_nothing_else(figure1: Path) -> None:
 
 def test_figure1_summary_has_the_promised_keys(figure1: Path) -> None:
     summary = json.loads((figure1 / "figure1.json").read_text())
-    measured = {"half_time", "ratio", "final_encoder_norm", "predicted_final_encoder_norm", "final_loss_mm"}
+    measured = {
+        "half_time",
+        "ratio",
+        "final_encoder_norm",
+        "predicted_final_encoder_norm",
+        "final_loss_mm",
+    }
     assert set(summary) == {"seeds", "conditions", "vanilla", "mimo", "package_version", "command"}
     assert set(summary["conditions"]) == {"holds", "first_learned", "most_explaining"}
     assert set(summary["vanilla"]) == measured | {"predicted_ratio"}
@@ -73,24 +83,37 @@ def test_figure1_shows_what_the_paper_says(figure1: Path) -> None:
     assert summary["conditions"] == {"holds": True, "first_learned": 0, "most_explaining": 1}
     vanilla, mimo = summary["vanilla"], summary["mimo"]
     assert vanilla["half_time"][0] < vanilla["half_time"][1]
-    assert vanilla["ratio"] == pytest.approx(vanilla["predicted_ratio"], rel=0.10)  # the limit u0 -> 0; the error falls like 1/ln(1/u0)
+    assert vanilla["ratio"] == pytest.approx(
+        vanilla["predicted_ratio"], rel=0.10
+    )  # the limit u0 -> 0; the error falls like 1/ln(1/u0)
     predicted = data.predicted_half_time.sel(solver="vanilla").values
-    assert vanilla["half_time"] == pytest.approx(predicted, rel=0.05)  # finite u0: order-one terms are left, of 20 e-folds
+    assert vanilla["half_time"] == pytest.approx(
+        predicted, rel=0.05
+    )  # finite u0: order-one terms are left, of 20 e-folds
     assert mimo["ratio"] <= 1.15
     for name, solver in (("vanilla", vanilla), ("mimo", mimo)):
         assert solver["final_loss_mm"] < 1e-6 * float(data.initial_loss_mm.sel(solver=name).max())
-        assert solver["final_encoder_norm"] == pytest.approx(solver["predicted_final_encoder_norm"], rel=0.05)
+        assert solver["final_encoder_norm"] == pytest.approx(
+            solver["predicted_final_encoder_norm"], rel=0.05
+        )
     assert mimo["order_threshold"] < mimo["lam"]
 
 
 def test_the_summary_is_measured_from_the_stored_data(figure1: Path) -> None:
-    summary, data = json.loads((figure1 / "figure1.json").read_text()), ms.load(figure1 / "figure1.nc")
+    summary, data = (
+        json.loads((figure1 / "figure1.json").read_text()),
+        ms.load(figure1 / "figure1.nc"),
+    )
     for name in ("vanilla", "mimo"):
         half = data.half_time.sel(solver=name).median("seed").values
         assert summary[name]["half_time"] == half.tolist()
         assert summary[name]["ratio"] == half.max() / half.min()
-        squared = (data.encoder_norm.sel(solver=name) ** 2).transpose("seed", "step", "modality").values
-        crossing = data.step.values[(squared >= squared[:, -1:] / 2).argmax(axis=1)]  # on the thinned steps
+        squared = (
+            (data.encoder_norm.sel(solver=name) ** 2).transpose("seed", "step", "modality").values
+        )
+        crossing = data.step.values[
+            (squared >= squared[:, -1:] / 2).argmax(axis=1)
+        ]  # on the thinned steps
         spacing = np.diff(data.step.values).max()
         assert np.abs(crossing - data.half_time.sel(solver=name).values).max() <= spacing
 
@@ -100,11 +123,25 @@ def test_the_recorded_command_makes_the_same_bytes(small: Path, tmp_path: Path) 
     assert command[0] == "mimo-sim"
     assert run(*command[1:], cwd=tmp_path).returncode == 0
     for suffix in SUFFIXES:
-        assert (small / f"figure1{suffix}").read_bytes() == (tmp_path / command[3] / f"figure1{suffix}").read_bytes(), suffix
+        assert (small / f"figure1{suffix}").read_bytes() == (
+            tmp_path / command[3] / f"figure1{suffix}"
+        ).read_bytes(), suffix
 
 
 def test_other_parameters_reach_the_runs(tmp_path: Path) -> None:
-    done = run("figure1", "--out", str(tmp_path), "--seeds", "2", "--lam", "1", "--mu", "0.1", "--init-scale", "1e-4")
+    done = run(
+        "figure1",
+        "--out",
+        str(tmp_path),
+        "--seeds",
+        "2",
+        "--lam",
+        "1",
+        "--mu",
+        "0.1",
+        "--init-scale",
+        "1e-4",
+    )
     assert done.returncode == 0
     assert "figure1.json" in done.stdout
     summary = json.loads((tmp_path / "figure1.json").read_text())
@@ -112,27 +149,45 @@ def test_other_parameters_reach_the_runs(tmp_path: Path) -> None:
     assert summary["mimo"]["ratio"] > 1.15  # lam below its threshold leaves the imbalance
 
 
-@pytest.mark.parametrize(("how", "moment"), [pytest.param(signal.SIGKILL, ".png", marks=pytest.mark.slow), (signal.SIGKILL, ".pdf"), (signal.SIGTERM, ".pdf")])
-def test_a_killed_figure1_leaves_no_half_file(tmp_path: Path, how: signal.Signals, moment: str) -> None:
+@pytest.mark.parametrize(
+    ("how", "moment"),
+    [
+        pytest.param(signal.SIGKILL, ".png", marks=pytest.mark.slow),
+        (signal.SIGKILL, ".pdf"),
+        (signal.SIGTERM, ".pdf"),
+    ],
+)
+def test_a_killed_figure1_leaves_no_half_file(
+    tmp_path: Path, how: signal.Signals, moment: str
+) -> None:
     """Kill while a file of this suffix is being written; others follow it, so the run cannot have ended."""
-    with subprocess.Popen([*TOOL, "figure1", "--out", str(tmp_path), "--quiet", "--seeds", "2"], env=os.environ | {"MPLBACKEND": "Agg"}) as process:
+    with subprocess.Popen(
+        [*TOOL, "figure1", "--out", str(tmp_path), "--quiet", "--seeds", "2"],
+        env=os.environ | {"MPLBACKEND": "Agg"},
+    ) as process:
         while process.poll() is None and not list(tmp_path.glob(f".figure1.*{moment}")):
             time.sleep(0.002)
         process.send_signal(how)
     assert process.returncode != 0
     assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
     if how == signal.SIGTERM:
-        assert not list(tmp_path.glob(".figure1.*"))  # a polite kill also takes its temporary files away
+        assert not list(
+            tmp_path.glob(".figure1.*")
+        )  # a polite kill also takes its temporary files away
 
 
 def test_convergence_writes_its_four_files(tmp_path: Path) -> None:
     assert run("convergence", "--out", str(tmp_path), "--quiet").returncode == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"convergence{suffix}" for suffix in SUFFIXES[:-1])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        f"convergence{suffix}" for suffix in SUFFIXES[:-1]
+    )
     data = ms.load(tmp_path / "convergence.nc")
     assert list(data["run"].values) == ["vanilla", "MIMO, λ = 1", "MIMO, λ = 10", "MIMO, λ = 100"]
     assert (data.grad_norm_sq <= data.bound).all()  # Theorem 1
     assert (data.excess_mm.isel(step=-1) < 1e-6 * data.excess_mm.isel(step=0)).all()
-    assert (data.excess_objective.diff("step") <= 1e-12 * data.excess_objective.isel(step=0)).all()  # monotone up to round-off
+    assert (
+        data.excess_objective.diff("step") <= 1e-12 * data.excess_objective.isel(step=0)
+    ).all()  # monotone up to round-off
 
 
 def test_simulate_stores_the_run_it_prints(tmp_path: Path) -> None:
@@ -142,7 +197,15 @@ def test_simulate_stores_the_run_it_prints(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     stored = ms.load(out)
     expected = ms.simulate(
-        ms.generators.scalar_pair(), ms.Vanilla(), steps=3000, step_size=0.01, init_scale=1e-4, seed=3, record_every=7, width=np.inf, weight_decay=0.001
+        ms.generators.scalar_pair(),
+        ms.Vanilla(),
+        steps=3000,
+        step_size=0.01,
+        init_scale=1e-4,
+        seed=3,
+        record_every=7,
+        width=np.inf,
+        weight_decay=0.001,
     )
     assert stored.equals(expected)
     assert f"{ms.half_times(stored).values[1]:,.0f}" in done.stdout
@@ -159,7 +222,11 @@ def test_a_problem_file_and_a_trajectory_file_are_problems(tmp_path: Path) -> No
 
 def test_theory_of_the_figure_1_problem() -> None:
     told = json.loads(run("theory").stdout)
-    assert told["superficial_preference"] == {"holds": True, "first_learned": 0, "most_explaining": 1}
+    assert told["superficial_preference"] == {
+        "holds": True,
+        "first_learned": 0,
+        "most_explaining": 1,
+    }
     assert told["time_ratio"] == pytest.approx(2.25)
     assert told["order_threshold"] == pytest.approx(np.sqrt(2.25**2 - 1))
 
@@ -180,8 +247,14 @@ def test_theory_of_the_figure_1_problem() -> None:
         ("figure1 --colour red", "No such option"),
         ("figure2", "No such command 'figure2'"),
         ("simulate --method mgda", "`--method` must be 'vanilla' or 'mimo'. Got 'mgda'."),
-        ("simulate --problem nowhere", "`--problem` must be one of ('superficial', 'scalar-pair', 'random')"),
-        ("simulate --engine jax", "`engine` must be one of ('gram', 'autograd', 'flow'). Got engine='jax'."),
+        (
+            "simulate --problem nowhere",
+            "`--problem` must be one of ('superficial', 'scalar-pair', 'random')",
+        ),
+        (
+            "simulate --engine jax",
+            "`engine` must be one of ('gram', 'autograd', 'flow'). Got engine='jax'.",
+        ),
         ("simulate --f-star best", "`f_star` must be one of"),
         ("simulate --f-star 1,2,3", "`f_star` must hold one number per modality (2)."),
         ("simulate --heads loose", "`heads` of MIMO must be one of"),
@@ -190,7 +263,11 @@ def test_theory_of_the_figure_1_problem() -> None:
     ],
 )
 def test_bad_input_is_one_sentence_on_stderr_and_exit_code_2(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: str, words: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: str,
+    words: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run_here(monkeypatch, *arguments.split()) == 2
@@ -222,7 +299,13 @@ def test_a_damaged_problem_file_is_named(tmp_path: Path) -> None:
 HEAVY = ("torch", "numba", "seaborn", "matplotlib", "xarray", "scipy", "pandas")
 
 
-@pytest.mark.parametrize("statement", ["import mimo_sim", "import sys; sys.argv = ['mimo-sim', '--help']; from mimo_sim.cli import main; main()"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import mimo_sim",
+        "import sys; sys.argv = ['mimo-sim', '--help']; from mimo_sim.cli import main; main()",
+    ],
+)
 def test_importing_and_asking_for_help_load_nothing_heavy(statement: str) -> None:
     code = f"import atexit, sys; atexit.register(lambda: print('LOADED', [m for m in {HEAVY} if m in sys.modules])); {statement}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -239,7 +322,9 @@ def test_every_option_has_help(command: str) -> None:
 
     group = typer.main.get_command(app)
     parameters = group.commands[command].params  # type: ignore[attr-defined]
-    assert all(getattr(parameter, "help", None) for parameter in parameters if parameter.name != "help")
+    assert all(
+        getattr(parameter, "help", None) for parameter in parameters if parameter.name != "help"
+    )
 
 
 def test_version() -> None:

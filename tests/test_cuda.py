@@ -14,15 +14,14 @@ import numpy as np
 import pytest
 
 import mimo_sim as ms
-from mimo_sim.dynamics import cuda
-from mimo_sim.dynamics.batch import Shape
-from mimo_sim.dynamics.ensemble import simulate_ensemble
+from mimo_sim.dynamics.ensemble.cpu import Shape
+from mimo_sim.dynamics.ensemble import cuda, simulate_ensemble
 
 CODE = """
 import json, sys
 import mimo_sim as ms
-from mimo_sim.dynamics import cuda
-from mimo_sim.dynamics.ensemble import simulate_ensemble
+from mimo_sim.dynamics.ensemble import cuda
+from mimo_sim.dynamics.ensemble.driver import simulate_ensemble
 cuda.LAUNCH, cuda.THREADS = 4, 8  # several launches a leg, few threads that the simulator has to start
 case = json.loads(sys.argv[1])
 problems = [ms.generators.scalar_pair(2.0, 0.3), ms.generators.random_problem((1, 1, 1), seed=1)]
@@ -31,12 +30,26 @@ pairs = [(problem, method) for problem in problems for method in methods]
 runs = simulate_ensemble(*map(list, zip(*pairs)), step_size=[0.05, 0.05, 0.05, 0.05, 0.05, 3.0], seed=range(6), engine=case["engine"], **case["settings"])
 print(json.dumps({name: runs[name].values.tolist() for name in runs.data_vars}))
 """
-SETTINGS = {"steps": 66, "init_scale": 0.3, "weight_decay": [0.0, 0.0, 0.1, 0.0, 0.0, 0.0], "record_every": 40}
+SETTINGS = {
+    "steps": 66,
+    "init_scale": 0.3,
+    "weight_decay": [0.0, 0.0, 0.1, 0.0, 0.0, 0.0],
+    "record_every": 40,
+}
 
 
 def ensemble(engine: str, **environment: str) -> dict[str, Any]:
-    line = [sys.executable, "-W", "error", "-c", CODE, json.dumps({"engine": engine, "settings": SETTINGS})]
-    done = subprocess.run(line, env=os.environ | environment, capture_output=True, text=True, check=False)
+    line = [
+        sys.executable,
+        "-W",
+        "error",
+        "-c",
+        CODE,
+        json.dumps({"engine": engine, "settings": SETTINGS}),
+    ]
+    done = subprocess.run(
+        line, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     return result
@@ -49,7 +62,13 @@ def assert_agree(device: dict[str, Any], host: dict[str, Any]) -> None:
             np.testing.assert_array_equal(device[name], host[name], err_msg=name)
         else:
             kept = slice(5)  # the last values of the diverged run are beyond 1e8
-            np.testing.assert_allclose(np.array(device[name])[kept], np.array(host[name])[kept], rtol=1e-9, atol=1e-12, err_msg=name)
+            np.testing.assert_allclose(
+                np.array(device[name])[kept],
+                np.array(host[name])[kept],
+                rtol=1e-9,
+                atol=1e-12,
+                err_msg=name,
+            )
 
 
 def test_the_simulator_agrees_with_the_cpu() -> None:
@@ -64,7 +83,9 @@ def test_the_device_agrees_with_the_cpu() -> None:
     assert_agree(ensemble("cuda"), ensemble("batch"))
 
 
-@pytest.mark.parametrize("shape", [Shape(2, 1, 1, 1, False), Shape(3, 1, 1, 1, True)], ids=["K=2", "K=3 with decay"])
+@pytest.mark.parametrize(
+    "shape", [Shape(2, 1, 1, 1, False), Shape(3, 1, 1, 1, True)], ids=["K=2", "K=3 with decay"]
+)
 def test_the_kernel_compiles_for_a_device_and_is_all_double_precision(shape: Shape) -> None:
     """As far as LLVM; the rest of the way needs NVIDIA's tools. One column, as more are more of the same and take longer."""
     import math
@@ -98,11 +119,15 @@ def test_without_a_device_or_numba_cuda_it_says_so(monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as patch:
         patch.setattr(numba_cuda, "is_available", lambda: True)
         with pytest.raises(ValueError, match="engine='cuda' serves runs"):
-            simulate_ensemble(ms.generators.random_problem((5, 5), seed=0), ms.Vanilla(), steps=1, engine="cuda")
+            simulate_ensemble(
+                ms.generators.random_problem((5, 5), seed=0), ms.Vanilla(), steps=1, engine="cuda"
+            )
 
 
 def test_numba_cuda_is_not_imported_for_the_cpu() -> None:
-    code = "import sys, mimo_sim.dynamics.ensemble, mimo_sim.dynamics.cuda; print('numba_cuda' in sys.modules, 'numba.cuda' in sys.modules)"
+    code = "import sys, mimo_sim.dynamics.ensemble.driver, mimo_sim.dynamics.ensemble.cuda; print('numba_cuda' in sys.modules, 'numba.cuda' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
-    assert importlib.util.find_spec("numba_cuda") is not None  # the dev environment has it, so the test above means something
+    assert (
+        importlib.util.find_spec("numba_cuda") is not None
+    )  # the dev environment has it, so the test above means something

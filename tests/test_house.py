@@ -15,50 +15,56 @@ from pathlib import Path
 import pytest
 
 import mimo_sim as ms
+from tests import house
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-FLOORS = {
-    "errors": 0,
-    "files": 0,
-    "objective": 0,
-    "problem": 0,
-    "theory": 1,
-    "generators": 1,
-    "testing": 1,
-    "trajectory": 2,
-    "dynamics": 2,
-    "networks": 1,
-    "methods": 2,
-    "datasets": 2,
-    "experiments": 3,
-    "training": 3,
-    "sweeps": 3,
-    "phase": 3,
-    "fusion": 3,
-    "plots": 4,
-    "phase_plots": 4,
-    "fusion_plots": 4,
-    "bench_plots": 4,
-    "commands": 4,
-    "cli": 4,
-    "__main__": 4,
-}
-MODULES = sorted(path for path in (ROOT / "mimo_sim").rglob("*.py") if path.name != "__init__.py" or path.parent.name != "mimo_sim")
+IMPORTS = house.graph()
+MODULES = list(house.modules().values())
 
 
-def room(path: Path) -> str:
-    return path.relative_to(ROOT / "mimo_sim").parts[0].removesuffix(".py")
+def test_nothing_imports_upwards() -> None:
+    assert house.upward(IMPORTS, house.floors()) == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_imports_upwards(path: Path) -> None:
-    floor = FLOORS[room(path)]
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("mimo_sim"):
-            below = node.module.removeprefix("mimo_sim").strip(".").split(".")[0]
-            names = [below] if below else [alias.name for alias in node.names if alias.name in FLOORS]
-            assert all(FLOORS[name] <= floor for name in names), f"{path.name} on floor {floor} imports {names}"
+def test_no_files_and_no_rooms_import_each_other_in_a_circle() -> None:
+    assert house.circle(IMPORTS) == []
+    assert house.circle(house.rooms(IMPORTS)) == []
+
+
+def test_every_room_has_a_floor_and_every_floor_a_room() -> None:
+    assert {house.room(name) for name in IMPORTS} == set(house.floors())
+
+
+def test_no_file_says_too_much() -> None:
+    assert house.long_files() == []
+
+
+def test_the_graph_sees_every_kind_of_import(tmp_path: Path) -> None:
+    package = tmp_path / "mimo_sim"
+    (package / "low").mkdir(parents=True)
+    sources = {
+        "__init__.py": "import mimo_sim.low",
+        "low/__init__.py": "",
+        "low/a.py": "from mimo_sim import high",
+        "low/b.py": "def f():\n    from mimo_sim.high import x",
+        "low/c.py": "if TYPE_CHECKING:\n    import mimo_sim.high",
+        "low/d.py": "ENGINE = 'mimo_sim.high'",
+        "low/e.py": "from ..high import x",
+        "low/f.py": "from . import a",
+        "low/__init__.pyi": "from .f import g as g",
+        "high.py": "from mimo_sim.low import a",
+    }
+    for name, source in sources.items():
+        (package / name).write_text(source)
+    (tmp_path / "CONTRIBUTING.md").write_text("| 0 | `low/` | x |\n| 1 | `high.py` | x |\n")
+    graph = house.graph(tmp_path)
+    assert all(graph[f"mimo_sim.low.{name}"] == {"mimo_sim.high"} for name in "abcde")
+    assert graph["mimo_sim.low.f"] == {"mimo_sim.low.a"}
+    assert graph["mimo_sim.low"] == {"mimo_sim.low.f"}
+    assert len(house.upward(graph, house.floors(tmp_path))) == 5
+    assert set(house.circle(graph)) == {"mimo_sim.high", "mimo_sim.low.a"}
+    assert set(house.circle(house.rooms(graph))) == {"high", "low"}
 
 
 @pytest.mark.parametrize(
@@ -101,13 +107,15 @@ def test_public_names_are_documented(name: str) -> None:
 def test_public_names_resolve_and_unknown_ones_do_not() -> None:
     assert set(ms.__all__) <= set(dir(ms))
     with pytest.raises(AttributeError, match="module 'mimo_sim' has no attribute 'simulat'"):
-        ms.simulat  # noqa: B018
+        ms.simulat  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_the_readme_example_runs_and_says_what_its_comments_say() -> None:
     readme = (ROOT / "README.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
+    )
     assert "2.25" in done.stdout
     assert re.search(r"^2\.01|^2\.02", done.stdout, flags=re.MULTILINE)
     assert re.search(r"^vanilla \[", done.stdout, flags=re.MULTILINE)
@@ -118,26 +126,41 @@ def test_what_the_readme_points_at_exists() -> None:
     readme = (ROOT / "README.md").read_text()
     for target in re.findall(r"\]\(([^)#:]+)\)", readme):
         assert (ROOT / target).exists(), target
-    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    targets = set(
+        re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    )
     for name in re.findall(r"make ([a-z0-9-]+)", readme):
         assert name in targets, name
 
 
 def test_every_dependency_is_pinned_within_its_range() -> None:
-    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    pins = dict(
+        line.split("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    )
     canonical = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins.items()}
-    wanted = [*PROJECT["dependencies"], *(need for extra in PROJECT["optional-dependencies"].values() for need in extra)]
+    wanted = [
+        *PROJECT["dependencies"],
+        *(need for extra in PROJECT["optional-dependencies"].values() for need in extra),
+    ]
     for need in wanted:
         name, _, floor = need.partition(">=")
         if name.startswith("mimo_sim"):
             continue
         version = canonical[re.sub(r"[-_.]+", "-", name).lower()]
-        assert [int(part) for part in version.split(".")[:2]] >= [int(part) for part in floor.split(".")[:2]], need
+        assert [int(part) for part in version.split(".")[:2]] >= [
+            int(part) for part in floor.split(".")[:2]
+        ], need
 
 
 def test_one_version_everywhere() -> None:
     assert f"version: {ms.__version__}" in (ROOT / "CITATION.cff").read_text()
-    assert re.search(rf"^## {re.escape(ms.__version__)} \(", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert re.search(
+        rf"^## {re.escape(ms.__version__)} \(",
+        (ROOT / "CHANGELOG.md").read_text(),
+        flags=re.MULTILINE,
+    )
 
 
 def test_the_readme_counts_the_verdicts_of_the_stored_ledger() -> None:
@@ -155,4 +178,7 @@ def test_the_stored_summary_is_what_the_figures_were_made_from() -> None:
     summary = json.loads((ROOT / "figures" / "figure1.json").read_text())
     data = ms.load(ROOT / "figures" / "figure1.nc")
     assert summary["package_version"] == ms.__version__
-    assert summary["vanilla"]["half_time"] == data.half_time.sel(solver="vanilla").median("seed").values.tolist()
+    assert (
+        summary["vanilla"]["half_time"]
+        == data.half_time.sel(solver="vanilla").median("seed").values.tolist()
+    )

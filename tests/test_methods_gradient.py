@@ -16,21 +16,26 @@ from hypothesis.extra.numpy import arrays
 from torch import Tensor, nn
 
 from mimo_sim import methods
-from mimo_sim.datasets.data import Dataset, Modality, Split
-from mimo_sim.methods.base import Method
+from mimo_sim.datasets._data import Dataset, Modality, Split
+from mimo_sim.methods._base import Method
+from mimo_sim.methods._pareto import block_gramian
+from mimo_sim.methods._shapley import coalitions, shapley
 from mimo_sim.methods.cagrad import cagrad_weights
 from mimo_sim.methods.mgda import MGDA, min_norm_weights
 from mimo_sim.methods.mla import entropy_weights, shrink_projector
 from mimo_sim.methods.mmpareto import mmpareto_weights
 from mimo_sim.methods.opm import drop_rates
-from mimo_sim.methods.pareto import block_gramian
 from mimo_sim.methods.pcgrad import pcgrad_weights
 from mimo_sim.methods.relearning import purity
-from mimo_sim.methods.shapley import coalitions, shapley
 from mimo_sim.methods.smv import SMV, copies
 from mimo_sim.training import Settings, TrainingRun
 
-WEIGHTINGS: dict[str, Any] = {"mgda": min_norm_weights, "pcgrad": pcgrad_weights, "cagrad": cagrad_weights, "mmpareto": mmpareto_weights}
+WEIGHTINGS: dict[str, Any] = {
+    "mgda": min_norm_weights,
+    "pcgrad": pcgrad_weights,
+    "cagrad": cagrad_weights,
+    "mmpareto": mmpareto_weights,
+}
 entries = st.floats(-10, 10).map(lambda value: round(value, 3))  # no squares that underflow
 MINE: list[tuple[str, dict[str, Any]]] = [
     ("mmpareto", {}),
@@ -57,41 +62,66 @@ def gram_of(rows: np.ndarray) -> Tensor:
     return torch.from_numpy(rows @ rows.T)
 
 
-def tiny(modalities: int = 2, shape: tuple[int, ...] = (6,), noise: float = 0.7, classes: int = 3) -> Dataset:
+def tiny(
+    modalities: int = 2, shape: tuple[int, ...] = (6,), noise: float = 0.7, classes: int = 3
+) -> Dataset:
     """Class means plus noise, the first modality clearer than the others."""
     rng = np.random.default_rng(0)
     means = rng.standard_normal((modalities, classes, *shape))
 
     def split(n: int) -> Split:
         target = np.arange(n) % classes
-        views = [mean[target] + noise * (k + 1) * rng.standard_normal((n, *shape)) for k, mean in enumerate(means)]
-        return Split(tuple(torch.from_numpy(x.astype(np.float32)) for x in views), torch.from_numpy(target))
+        views = [
+            mean[target] + noise * (k + 1) * rng.standard_normal((n, *shape))
+            for k, mean in enumerate(means)
+        ]
+        return Split(
+            tuple(torch.from_numpy(x.astype(np.float32)) for x in views), torch.from_numpy(target)
+        )
 
     names = tuple(Modality(f"m{k}", shape) for k in range(modalities))
-    return Dataset("tiny", names, split(48), split(24), split(24), classes=tuple(map(str, range(classes))))
+    return Dataset(
+        "tiny", names, split(48), split(24), split(24), classes=tuple(map(str, range(classes)))
+    )
 
 
 def start(method: Method, dataset: Dataset, **settings: Any) -> Any:
     """A TrainingRun that is set up but has not trained."""
-    run = TrainingRun(method, dataset, Settings(**{"epochs": 3, "batch_size": 16, "width": 8, "probes": False} | settings))
+    run = TrainingRun(
+        method,
+        dataset,
+        Settings(**{"epochs": 3, "batch_size": 16, "width": 8, "probes": False} | settings),
+    )
     run.method.setup(run)
     run.optimizer = run.new_optimizer([run.model, run.method])
     return run
 
 
 def fitted(method: Method, dataset: Dataset, **settings: Any) -> TrainingRun:
-    run = TrainingRun(method, dataset, Settings(**{"epochs": 3, "batch_size": 16, "width": 8, "probes": False} | settings))
+    run = TrainingRun(
+        method,
+        dataset,
+        Settings(**{"epochs": 3, "batch_size": 16, "width": 8, "probes": False} | settings),
+    )
     run.fit()
     return run
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+    return all(
+        torch.equal(a, b)
+        for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    )
 
 
 def explicit_gradients(run: TrainingRun, model: nn.Module, loss: Tensor) -> list[Tensor]:
-    found = torch.autograd.grad(loss, list(model.parameters()), retain_graph=True, allow_unused=True)
-    return [torch.zeros_like(p) if g is None else g for p, g in zip(model.parameters(), found, strict=True)]
+    found = torch.autograd.grad(
+        loss, list(model.parameters()), retain_graph=True, allow_unused=True
+    )
+    return [
+        torch.zeros_like(p) if g is None else g
+        for p, g in zip(model.parameters(), found, strict=True)
+    ]
 
 
 # -- least-norm weights ---------------------------------------------------------------------------------------------------------------
@@ -112,7 +142,9 @@ def test_least_norm_of_two_agrees_with_torchjd(rows: np.ndarray) -> None:
 
     gram = gram_of(rows)
     theirs = MGDAWeighting(epsilon=1e-9, max_iters=3)(gram).numpy() @ rows
-    np.testing.assert_allclose(min_norm_weights(gram).numpy() @ rows, theirs, atol=1e-6 * np.abs(rows).max(initial=1))
+    np.testing.assert_allclose(
+        min_norm_weights(gram).numpy() @ rows, theirs, atol=1e-6 * np.abs(rows).max(initial=1)
+    )
 
 
 def test_least_norm_of_orthogonal_and_opposite_gradients() -> None:
@@ -122,7 +154,15 @@ def test_least_norm_of_orthogonal_and_opposite_gradients() -> None:
     assert np.abs(min_norm_weights(gram_of(opposite)).numpy() @ opposite).max() == 0
 
 
-@pytest.mark.parametrize("rows", [np.ones((3, 2)), np.zeros((3, 2)), np.array([[1.0, 0], [0, 0], [0, 2]]), np.array([[1.0, 0], [1, 0], [-1, 0]])])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        np.ones((3, 2)),
+        np.zeros((3, 2)),
+        np.array([[1.0, 0], [0, 0], [0, 2]]),
+        np.array([[1.0, 0], [1, 0], [-1, 0]]),
+    ],
+)
 def test_least_norm_of_three_dependent_gradients(rows: np.ndarray) -> None:
     v = min_norm_weights(gram_of(rows)).numpy() @ rows
     expected = np.ones(2) if rows.all() else np.zeros(2)
@@ -155,7 +195,9 @@ def project(rows: np.ndarray, order: tuple[tuple[int, ...], ...]) -> np.ndarray:
 
 @given(gradients(3), st.integers(0, 99))
 def test_projection_of_three_is_that_of_some_order(rows: np.ndarray, seed: int) -> None:
-    orders = itertools.product(*([*itertools.permutations([j for j in range(3) if j != i])] for i in range(3)))
+    orders = itertools.product(
+        *([*itertools.permutations([j for j in range(3) if j != i])] for i in range(3))
+    )
     possible = np.array([project(rows, order) for order in orders])
     found = pcgrad_weights(gram_of(rows), torch.Generator().manual_seed(seed)).numpy() @ rows
     assert np.abs(possible - found).max(axis=1).min() <= 1e-6 * np.abs(rows).max(initial=1)
@@ -166,7 +208,9 @@ def test_projection_draws_every_order_and_only_from_its_generator() -> None:
     before = torch.get_rng_state()
     generator = torch.Generator().manual_seed(0)
     seen = {tuple(np.round(pcgrad_weights(gram_of(rows), generator).numpy(), 9)) for _ in range(60)}
-    orders = itertools.product(*([*itertools.permutations([j for j in range(3) if j != i])] for i in range(3)))
+    orders = itertools.product(
+        *([*itertools.permutations([j for j in range(3) if j != i])] for i in range(3))
+    )
     assert len(seen) == len({tuple(np.round(project(rows, order), 9)) for order in orders}) > 1
     assert torch.equal(before, torch.get_rng_state())
 
@@ -182,7 +226,9 @@ def test_conflict_averse_direction_is_optimal(rows: np.ndarray, c: float) -> Non
     assert np.linalg.norm(d - g0) <= radius * (1 + 1e-6) + 1e-9
     w = np.linspace(0, 1, 1001)[:, None]
     mixed = w * rows[0] + (1 - w) * rows[1]
-    dual = (mixed @ g0 + radius * np.linalg.norm(mixed, axis=1)).min()  # strong duality: the best worst-case improvement
+    dual = (
+        mixed @ g0 + radius * np.linalg.norm(mixed, axis=1)
+    ).min()  # strong duality: the best worst-case improvement
     assert (rows @ d).min() >= dual - 1e-6 * size**2
 
 
@@ -191,9 +237,13 @@ def test_conflict_averse_special_cases() -> None:
     assert cagrad_weights(one, 0.5).tolist() == pytest.approx([0.75, 0.75], rel=1e-12)
     assert cagrad_weights(one, 0).tolist() == [0.5, 0.5]
     unequal = np.array([[3.0, 0], [-1, 0]])  # g0 = (1, 0): as near to zero as the ball allows
-    assert cagrad_weights(gram_of(unequal), 0.5).numpy() @ unequal == pytest.approx([0.5, 0], rel=1e-12)
+    assert cagrad_weights(gram_of(unequal), 0.5).numpy() @ unequal == pytest.approx(
+        [0.5, 0], rel=1e-12
+    )
     vanished = np.array([[2.0, 0], [0, 0]])
-    assert cagrad_weights(gram_of(vanished), 0.5).numpy() @ vanished == pytest.approx([1, 0], rel=1e-12)  # the live gradient is kept
+    assert cagrad_weights(gram_of(vanished), 0.5).numpy() @ vanished == pytest.approx(
+        [1, 0], rel=1e-12
+    )  # the live gradient is kept
 
 
 # -- MMPareto -------------------------------------------------------------------------------------------------------------------------
@@ -216,7 +266,16 @@ def test_mmpareto_keeps_direction_and_length(rows: np.ndarray, gamma: float) -> 
 
 @pytest.mark.parametrize("name", WEIGHTINGS)
 @pytest.mark.parametrize(
-    "rows", [((0, 0), (0, 0)), ((1, 2), (0, 0)), ((0, 0), (1, 2)), ((1, 2), (1, 2)), ((1, 2), (-1, -2)), ((1, 2), (-2, -4)), ((1, 0), (-1e-12, 1))]
+    "rows",
+    [
+        ((0, 0), (0, 0)),
+        ((1, 2), (0, 0)),
+        ((0, 0), (1, 2)),
+        ((1, 2), (1, 2)),
+        ((1, 2), (-1, -2)),
+        ((1, 2), (-2, -4)),
+        ((1, 0), (-1e-12, 1)),
+    ],
 )
 def test_degenerate_gradients_give_finite_directions(name: str, rows: Any) -> None:
     weights = WEIGHTINGS[name](gram_of(np.array(rows, float)))
@@ -224,14 +283,21 @@ def test_degenerate_gradients_give_finite_directions(name: str, rows: Any) -> No
     live = [row for row in rows if any(row)]
     if len(live) == 1 and name != "mgda":  # a vanished gradient must not stop the other
         factor = {"mmpareto": 1.5, "pcgrad": 1.0, "cagrad": 0.5}[name]
-        np.testing.assert_allclose(weights.numpy() @ np.array(rows, float), factor * np.array(live[0], float), rtol=1e-9)
+        np.testing.assert_allclose(
+            weights.numpy() @ np.array(rows, float), factor * np.array(live[0], float), rtol=1e-9
+        )
 
 
 @pytest.mark.parametrize("name", WEIGHTINGS)
 def test_weights_come_in_batches(name: str) -> None:
     rows = np.random.default_rng(1).standard_normal((4, 2, 5))
     grams = torch.from_numpy(rows @ rows.transpose(0, 2, 1))
-    torch.testing.assert_close(WEIGHTINGS[name](grams), torch.stack([WEIGHTINGS[name](gram) for gram in grams]), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        WEIGHTINGS[name](grams),
+        torch.stack([WEIGHTINGS[name](gram) for gram in grams]),
+        rtol=1e-12,
+        atol=0,
+    )
 
 
 # -- in a network ---------------------------------------------------------------------------------------------------------------------
@@ -247,7 +313,9 @@ def test_weights_come_in_batches(name: str) -> None:
         ("cagrad", {"rescale": "none"}),
     ],
 )
-def test_a_step_weighs_the_true_gradients(name: str, hyper: dict[str, Any], modalities: int) -> None:
+def test_a_step_weighs_the_true_gradients(
+    name: str, hyper: dict[str, Any], modalities: int
+) -> None:
     run = start(methods.create(name, **hyper), tiny(modalities))
     batch = next(iter(run.batches()))
     state = run.generator.get_state()
@@ -256,7 +324,18 @@ def test_a_step_weighs_the_true_gradients(name: str, hyper: dict[str, Any], moda
     own = [explicit_gradients(run, run.model, loss) for loss in out.head_losses]
     run.method.backward(run, out)
     names = [key for key, _ in run.model.named_parameters()]
-    flat = np.array([np.concatenate([g.numpy().ravel() for key, g in zip(names, parts, strict=True) if key.startswith("encoders")]) for parts in (joint, *own)])
+    flat = np.array(
+        [
+            np.concatenate(
+                [
+                    g.numpy().ravel()
+                    for key, g in zip(names, parts, strict=True)
+                    if key.startswith("encoders")
+                ]
+            )
+            for parts in (joint, *own)
+        ]
+    )
     run.generator.set_state(state)
     for i, (key, parameter) in enumerate(run.model.named_parameters()):
         if key.startswith("fusion"):
@@ -266,12 +345,27 @@ def test_a_step_weighs_the_true_gradients(name: str, hyper: dict[str, Any], moda
         else:
             k = int(key.split(".")[1])
             inside = [j for j, other in enumerate(names) if other.startswith(f"encoders.{k}.")]
-            pair = np.array([np.concatenate([parts[j].numpy().ravel() for j in inside]) for parts in (joint, own[k])], float)
+            pair = np.array(
+                [
+                    np.concatenate([parts[j].numpy().ravel() for j in inside])
+                    for parts in (joint, own[k])
+                ],
+                float,
+            )
             rows = flat.astype(float) if hyper.get("scope") == "global" else pair
             run.generator.set_state(state)
             gram = gram_of(rows)
-            weight = pcgrad_weights(gram, run.generator) if name == "pcgrad" else mmpareto_weights(gram, 1.2) if name == "mmpareto" else WEIGHTINGS[name](gram)
-            expected = weight[0] * joint[i] + weight[1 + k if hyper.get("scope") == "global" else 1] * own[k][i]
+            weight = (
+                pcgrad_weights(gram, run.generator)
+                if name == "pcgrad"
+                else mmpareto_weights(gram, 1.2)
+                if name == "mmpareto"
+                else WEIGHTINGS[name](gram)
+            )
+            expected = (
+                weight[0] * joint[i]
+                + weight[1 + k if hyper.get("scope") == "global" else 1] * own[k][i]
+            )
         torch.testing.assert_close(parameter.grad, expected.float(), rtol=1e-4, atol=1e-7)
 
 
@@ -283,15 +377,22 @@ def test_the_global_gramian_is_that_of_concatenated_gradients() -> None:
     rows[0] = np.concatenate([pair[0] for pair in pairs])
     for k, place in enumerate(np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])):
         rows[k + 1, place] = pairs[k][1]
-    torch.testing.assert_close(block_gramian(torch.stack([gram_of(pair) for pair in pairs])), gram_of(rows))
+    torch.testing.assert_close(
+        block_gramian(torch.stack([gram_of(pair) for pair in pairs])), gram_of(rows)
+    )
 
 
 def test_without_conflict_mmpareto_and_pcgrad_are_linear_scalarization() -> None:
     reference = methods.create("linear_scalarization")
-    runs = [start(method, tiny(noise=0.1)) for method in (reference, methods.create("mmpareto", gamma=1.0), methods.create("pcgrad"))]
+    runs = [
+        start(method, tiny(noise=0.1))
+        for method in (reference, methods.create("mmpareto", gamma=1.0), methods.create("pcgrad"))
+    ]
     for run in runs:
         for block, head in zip(run.model.weight_blocks(), run.model.heads, strict=True):
-            head.weight.data.copy_(block.detach())  # the joint and the uni-modal losses now want the same of the encoders
+            head.weight.data.copy_(
+                block.detach()
+            )  # the joint and the uni-modal losses now want the same of the encoders
         for batch in list(run.batches())[:3]:
             run.method.step(run, batch)
     for run in runs[1:]:
@@ -305,7 +406,9 @@ def test_mgda_normalisation_undoes_a_change_of_scale() -> None:
     losses = torch.tensor([0.5, 2.0], dtype=torch.float64)
     s = torch.tensor([1.0, 7.0], dtype=torch.float64)
     method = MGDA(normalisation="l2")
-    torch.testing.assert_close(method.weights(gram * s[:, None] * s, losses) * s, method.weights(gram, losses))
+    torch.testing.assert_close(
+        method.weights(gram * s[:, None] * s, losses) * s, method.weights(gram, losses)
+    )
     by_loss = MGDA(normalisation="loss").weights(gram, losses)
     assert (by_loss * losses).sum() == pytest.approx(1)
 
@@ -316,7 +419,9 @@ class StopError(Exception):
 
 
 @pytest.mark.parametrize(("name", "hyper"), MINE, ids=IDS)
-def test_same_seed_same_bytes_and_a_stopped_run_continues(name: str, hyper: dict[str, Any], tmp_path: Path) -> None:
+def test_same_seed_same_bytes_and_a_stopped_run_continues(
+    name: str, hyper: dict[str, Any], tmp_path: Path
+) -> None:
     dataset = tiny(3)
     whole = fitted(methods.create(name, **hyper), dataset)
     assert len(whole.table) == 3
@@ -333,7 +438,10 @@ def test_same_seed_same_bytes_and_a_stopped_run_continues(name: str, hyper: dict
     again.fit(tmp_path)
     assert same(whole.model, again.model)
     assert same(whole.method, again.method)
-    tables = [[{key: value for key, value in row.items() if key != "seconds"} for row in run.table] for run in (whole, again)]
+    tables = [
+        [{key: value for key, value in row.items() if key != "seconds"} for row in run.table]
+        for run in (whole, again)
+    ]
     assert repr(tables[0]) == repr(tables[1])
 
 
@@ -351,14 +459,21 @@ def test_same_seed_same_bytes_and_a_stopped_run_continues(name: str, hyper: dict
 )
 def test_switched_off_is_vanilla_bit_for_bit(name: str, hyper: dict[str, Any]) -> None:
     dataset = tiny()
-    assert same(fitted(methods.create("vanilla"), dataset).model, fitted(methods.create(name, **hyper), dataset).model)
+    assert same(
+        fitted(methods.create("vanilla"), dataset).model,
+        fitted(methods.create(name, **hyper), dataset).model,
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "hyper", "words"),
     [
         ("mmpareto", {"gamma": 0.0}, "`gamma` must be finite and > 0"),
-        ("mgda", {"scope": "local"}, "`scope` must be one of .*'encoder', 'global'.* Got scope='local'"),
+        (
+            "mgda",
+            {"scope": "local"},
+            "`scope` must be one of .*'encoder', 'global'.* Got scope='local'",
+        ),
         ("mgda", {"normalisation": "l1"}, "`normalisation` must be one of .*'loss\\+'"),
         ("pcgrad", {"scope": "all"}, "`scope` must be one of"),
         ("cagrad", {"c": 1.0}, r"`c` must be in \[0, 1\). Got c=1.0"),
@@ -375,7 +490,9 @@ def test_switched_off_is_vanilla_bit_for_bit(name: str, hyper: dict[str, Any]) -
         ("relearning", {"every": 0}, "`every` must be >= 1"),
     ],
 )
-def test_hyper_parameters_outside_their_range_are_refused(name: str, hyper: dict[str, Any], words: str) -> None:
+def test_hyper_parameters_outside_their_range_are_refused(
+    name: str, hyper: dict[str, Any], words: str
+) -> None:
     with pytest.raises(ValueError, match=words):
         methods.create(name, **hyper)
 
@@ -383,15 +500,27 @@ def test_hyper_parameters_outside_their_range_are_refused(name: str, hyper: dict
 @pytest.mark.parametrize("name", ["opm", "mla", "smv", "relearning"])
 def test_methods_for_classes_refuse_regression(name: str) -> None:
     given_ = tiny()
-    splits = [Split(s.inputs, torch.randn(len(s), 2)) for s in (given_.train, given_.validation, given_.test)]
+    splits = [
+        Split(s.inputs, torch.randn(len(s), 2))
+        for s in (given_.train, given_.validation, given_.test)
+    ]
     with pytest.raises(ValueError, match=name):
-        start(methods.create(name), Dataset("line", given_.modalities, splits[0], splits[1], splits[2], task="regression"))
+        start(
+            methods.create(name),
+            Dataset("line", given_.modalities, splits[0], splits[1], splits[2], task="regression"),
+        )
 
 
 def test_gradient_methods_work_on_regression() -> None:
     given_ = tiny()
-    splits = [Split(s.inputs, nn.functional.one_hot(s.target, 3).float()) for s in (given_.train, given_.validation, given_.test)]
-    run = fitted(methods.create("mmpareto"), Dataset("line", given_.modalities, splits[0], splits[1], splits[2], task="regression"))
+    splits = [
+        Split(s.inputs, nn.functional.one_hot(s.target, 3).float())
+        for s in (given_.train, given_.validation, given_.test)
+    ]
+    run = fitted(
+        methods.create("mmpareto"),
+        Dataset("line", given_.modalities, splits[0], splits[1], splits[2], task="regression"),
+    )
     assert run.table[-1]["train_loss"] < run.table[0]["train_loss"]
 
 
@@ -400,8 +529,15 @@ def test_drop_rates() -> None:
     assert drop_rates(torch.tensor([0.4, 0.4]), 0.5, 0.5).tolist() == [0, 0]
     rates = drop_rates(torch.tensor([20.0, 10.0]), 0.4, 0.5)
     assert rates.tolist() == pytest.approx([0.4 * (1 + 0.5 * np.tanh(1)), 0])
-    assert drop_rates(torch.tensor([1.0, 0.0]), 0.9, 5.0).tolist() == [1, 0]  # clipped, no division by zero
-    assert (drop_rates(torch.tensor([0.9, 0.5, 0.1]), 0.5, 0.5) > 0).tolist() == [True, False, False]
+    assert drop_rates(torch.tensor([1.0, 0.0]), 0.9, 5.0).tolist() == [
+        1,
+        0,
+    ]  # clipped, no division by zero
+    assert (drop_rates(torch.tensor([0.9, 0.5, 0.1]), 0.5, 0.5) > 0).tolist() == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_dropped_features_are_zero_and_kept_ones_rescaled() -> None:
@@ -421,10 +557,14 @@ def test_dropped_features_are_zero_and_kept_ones_rescaled() -> None:
         scale = 1 / (1 - float(rates.mean()))
         assert all(torch.isclose(r, torch.tensor(scale)).logical_or(r == 0).all() for r in ratio)
         assert weight is not None
-        assert weight.tolist() == [float(any(h[i].any() for h in changed)) for i in range(len(weight))]
+        assert weight.tolist() == [
+            float(any(h[i].any() for h in changed)) for i in range(len(weight))
+        ]
         total += torch.stack([r.mean() for r in ratio]) / 400
     expected = (1 - rates) / (1 - rates.mean())
-    torch.testing.assert_close(total, expected, rtol=0.1, atol=0)  # 6400 draws: five standard errors are under 7 %
+    torch.testing.assert_close(
+        total, expected, rtol=0.1, atol=0
+    )  # 6400 draws: five standard errors are under 7 %
 
 
 def test_opm_sends_no_gradient_through_its_scores_and_skips_batches() -> None:
@@ -436,13 +576,17 @@ def test_opm_sends_no_gradient_through_its_scores_and_skips_batches() -> None:
         changed, _ = run.method.features(run, features, batch)
         torch.autograd.backward(torch.stack([h.sum() for h in changed]).sum())
         kinds.add(all(torch.equal(h, old) for h, old in zip(changed, features, strict=True)))
-        assert all(len(h.grad.unique()) <= 2 for h in features if h.grad is not None)  # zero or one over (1 - mean rate), nothing else
+        assert all(
+            len(h.grad.unique()) <= 2 for h in features if h.grad is not None
+        )  # zero or one over (1 - mean rate), nothing else
     assert kinds == {True, False}
 
 
 # -- MLA ------------------------------------------------------------------------------------------------------------------------------
 @given(arrays(float, 4, elements=entries), arrays(float, 4, elements=entries), st.floats(1e-3, 1))
-def test_projector_shrinks_along_what_it_has_seen(first: np.ndarray, second: np.ndarray, alpha: float) -> None:
+def test_projector_shrinks_along_what_it_has_seen(
+    first: np.ndarray, second: np.ndarray, alpha: float
+) -> None:
     P = shrink_projector(torch.eye(4, dtype=torch.float64), torch.from_numpy(first), alpha)
     r = torch.from_numpy(second)
     new = shrink_projector(P, r, alpha)
@@ -483,7 +627,10 @@ def test_mla_without_projection_is_plain_alternation() -> None:
 @pytest.mark.parametrize("projection", ["batch", "run"])
 def test_mla_keeps_later_modalities_off_what_earlier_ones_use(projection: Any) -> None:
     settings: dict[str, Any] = {"momentum": 0.0, "weight_decay": 0.0, "lr": 0.1}
-    run, plain = (start(methods.create("mla", projection=kind), tiny(2), **settings) for kind in (projection, "off"))
+    run, plain = (
+        start(methods.create("mla", projection=kind), tiny(2), **settings)
+        for kind in (projection, "off")
+    )
     first = copy.deepcopy(plain.model)
     for one in (run, plain):
         one.method.batch_of_epoch = 9 * one.batches_per_epoch  # alpha = 1e-10: a clean projection
@@ -512,8 +659,12 @@ def test_shapley_values_share_out_everything(values: np.ndarray) -> None:
     phi = shapley(torch.from_numpy(values)).numpy()
     np.testing.assert_allclose(phi.sum(1), values[:, -1] - values[:, 0], atol=1e-9)
     columns = {kept: i for i, kept in enumerate(coalitions(3))}
-    swapped = values[:, [columns[tuple(sorted({0: 1, 1: 0, 2: 2}[k] for k in kept))] for kept in columns]]
-    np.testing.assert_allclose(shapley(torch.from_numpy(swapped)).numpy(), phi[:, [1, 0, 2]], atol=1e-9)
+    swapped = values[
+        :, [columns[tuple(sorted({0: 1, 1: 0, 2: 2}[k] for k in kept))] for kept in columns]
+    ]
+    np.testing.assert_allclose(
+        shapley(torch.from_numpy(swapped)).numpy(), phi[:, [1, 0, 2]], atol=1e-9
+    )
 
 
 def test_shapley_values_of_two_and_three() -> None:
@@ -538,7 +689,10 @@ def test_smv_repeats_what_a_modality_fails_on(level: Any) -> None:
     state = copy.deepcopy(run.model.state_dict())
     plan = run.method.samples(run)
     assert [m.training for m in run.model.encoders] == [False, True, True]
-    assert all(torch.equal(a, b) for a, b in zip(state.values(), run.model.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(state.values(), run.model.state_dict().values(), strict=True)
+    )
     assert plan is not None
     assert plan.keep is not None
     n = len(run.train)
@@ -557,7 +711,9 @@ def test_smv_repeats_what_a_modality_fails_on(level: Any) -> None:
     if level == "sample":
         expected = copies(phi)
         for k in range(3):
-            assert torch.equal(torch.bincount(plan.index[n:][plan.keep[n:, k]], minlength=n), expected[:, k])
+            assert torch.equal(
+                torch.bincount(plan.index[n:][plan.keep[n:, k]], minlength=n), expected[:, k]
+            )
     else:
         gap = phi.mean(0).max() - phi.mean(0).min()
         expected = torch.zeros(3, dtype=torch.long)
@@ -598,14 +754,21 @@ def test_relearning_blends_towards_the_start(lam: float) -> None:
         trained = copy.deepcopy(run.model.state_dict())
         run.method.end_epoch(run)
         if epoch < 2:
-            assert all(torch.equal(a, b) for a, b in zip(trained.values(), run.model.state_dict().values(), strict=True))
+            assert all(
+                torch.equal(a, b)
+                for a, b in zip(trained.values(), run.model.state_dict().values(), strict=True)
+            )
     alpha = run.method.report()["reinitialised"]
     assert max(alpha) > 0
     for key, value in run.model.state_dict().items():
         if key.startswith("encoders") and key in dict(run.model.named_parameters()):
             k = int(key.split(".")[1])
-            torch.testing.assert_close(value, alpha[k] * initial[key] + (1 - alpha[k]) * trained[key], rtol=1e-5, atol=1e-7)
+            torch.testing.assert_close(
+                value, alpha[k] * initial[key] + (1 - alpha[k]) * trained[key], rtol=1e-5, atol=1e-7
+            )
             if lam > 1 and alpha[k]:
                 assert torch.equal(value, initial[key])
         else:
-            assert torch.equal(value, trained[key])  # fusion layer, heads and batch-norm statistics stay
+            assert torch.equal(
+                value, trained[key]
+            )  # fusion layer, heads and batch-norm statistics stay

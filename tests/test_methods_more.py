@@ -32,7 +32,9 @@ ALL: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("name", "hyper"), ALL)
-def test_same_seed_same_bytes_and_a_stopped_run_continues(name: str, hyper: dict[str, Any], tmp_path: Path) -> None:
+def test_same_seed_same_bytes_and_a_stopped_run_continues(
+    name: str, hyper: dict[str, Any], tmp_path: Path
+) -> None:
     dataset = tiny(3)
     whole = fitted(methods.create(name, **hyper), dataset)
     assert not same(whole.model, fitted(methods.create("vanilla"), dataset).model)
@@ -51,10 +53,21 @@ def test_same_seed_same_bytes_and_a_stopped_run_continues(name: str, hyper: dict
     assert same(whole.method, again.method)
 
 
-@pytest.mark.parametrize(("name", "hyper"), [("umt", {"lam": 0.0}), ("pmr", {"alpha": 0.0}), ("pmr", {"window": (5, 6)}), ("inforeg", {"threshold": math.inf})])
+@pytest.mark.parametrize(
+    ("name", "hyper"),
+    [
+        ("umt", {"lam": 0.0}),
+        ("pmr", {"alpha": 0.0}),
+        ("pmr", {"window": (5, 6)}),
+        ("inforeg", {"threshold": math.inf}),
+    ],
+)
 def test_switched_off_is_vanilla_bit_for_bit(name: str, hyper: dict[str, Any]) -> None:
     dataset = tiny()
-    assert same(fitted(methods.create("vanilla"), dataset).model, fitted(methods.create(name, **hyper), dataset).model)
+    assert same(
+        fitted(methods.create("vanilla"), dataset).model,
+        fitted(methods.create(name, **hyper), dataset).model,
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,7 +85,9 @@ def test_switched_off_is_vanilla_bit_for_bit(name: str, hyper: dict[str, Any]) -
         ("reconboost", {"own_epochs": 0}, "`own_epochs` must be >= 1"),
     ],
 )
-def test_hyper_parameters_outside_their_range_are_refused(name: str, hyper: dict[str, Any], words: str) -> None:
+def test_hyper_parameters_outside_their_range_are_refused(
+    name: str, hyper: dict[str, Any], words: str
+) -> None:
     with pytest.raises(ValueError, match=words):
         methods.create(name, **hyper)
 
@@ -83,7 +98,10 @@ def test_teachers_are_uni_modal_networks_that_stay_as_they_are() -> None:
     run = start(methods.create("umt", epochs=2), dataset, epochs=2)
     before = copy.deepcopy(run.model.state_dict())
     run.method.begin_epoch(run)
-    assert all(torch.equal(a, b) for a, b in zip(before.values(), run.model.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(before.values(), run.model.state_dict().values(), strict=True)
+    )
     teachers = copy.deepcopy(run.method.teachers)
     assert not same(teachers, run.model.encoders)
     for batch in run.batches():
@@ -95,7 +113,9 @@ def test_teachers_are_uni_modal_networks_that_stay_as_they_are() -> None:
 def test_a_teacher_knows_nothing_of_other_modalities() -> None:
     dataset = tiny()
     run, other = (start(methods.create("umt", epochs=1), dataset) for _ in range(2))
-    other.train = type(other.train)((other.train.inputs[0], torch.zeros_like(other.train.inputs[1])), other.train.target)
+    other.train = type(other.train)(
+        (other.train.inputs[0], torch.zeros_like(other.train.inputs[1])), other.train.target
+    )
     for one in (run, other):
         one.method.begin_epoch(one)
     assert same(run.method.teachers[0], other.method.teachers[0])
@@ -114,7 +134,9 @@ def test_a_student_equal_to_its_teacher_has_no_distillation_loss() -> None:
 def test_help_goes_to_the_slower_modality() -> None:
     assert help_weights(torch.tensor([4.0, 2.0]), 0.7, "step").tolist() == pytest.approx([0, 0.7])
     assert help_weights(torch.tensor([2.0, 2.0]), 0.7, "step").tolist() == [0, 0]
-    assert help_weights(torch.tensor([3.0, 2.0, 1.0]), 1.0, "clip").tolist() == pytest.approx([0, 0.5, 1])
+    assert help_weights(torch.tensor([3.0, 2.0, 1.0]), 1.0, "clip").tolist() == pytest.approx(
+        [0, 0.5, 1]
+    )
 
 
 def test_prototypes_are_class_means_and_missing_classes_keep_theirs() -> None:
@@ -157,7 +179,9 @@ def test_confidence_gain() -> None:
     smaller = torch.tensor([[1.0, 0], [4, 0], [0, 3]])
     gain = confidence_gain(larger, smaller, torch.tensor([0, 0, 1]))
     sure = torch.sigmoid(torch.tensor([2.0, 4.0]))
-    assert gain.tolist() == pytest.approx([0, float(sure[1] - sure[0]), 0])  # lower; higher; higher, but only the smaller set is right
+    assert gain.tolist() == pytest.approx(
+        [0, float(sure[1] - sure[0]), 0]
+    )  # lower; higher; higher, but only the smaller set is right
 
 
 def test_cml_trains_on_a_chain_of_subsets() -> None:
@@ -168,7 +192,9 @@ def test_cml_trains_on_a_chain_of_subsets() -> None:
     state = run.generator.get_state()
     objective = run.method.objective(run, out)
     run.generator.set_state(state)
-    kept = torch.rand(2, len(alone[0]), generator=run.generator).argmax(0)  # the modality with the later place stays
+    kept = torch.rand(2, len(alone[0]), generator=run.generator).argmax(
+        0
+    )  # the modality with the later place stays
     assert 0 < kept.sum() < len(kept)
     left = alone[kept, torch.arange(len(kept))]
     expected = (out.loss + run.loss_function(left, out.batch.target)) / 2
@@ -177,7 +203,10 @@ def test_cml_trains_on_a_chain_of_subsets() -> None:
 
 def test_cml_of_one_modality_is_vanilla() -> None:
     dataset = tiny(1)
-    assert same(fitted(methods.create("vanilla"), dataset).model, fitted(methods.create("cml"), dataset).model)
+    assert same(
+        fitted(methods.create("vanilla"), dataset).model,
+        fitted(methods.create("cml"), dataset).model,
+    )
 
 
 # -- InfoReg --------------------------------------------------------------------------------------------------------------------------
@@ -209,10 +238,17 @@ def test_the_pull_is_exact_and_spares_the_weakest() -> None:
         alpha = torch.exp(0.5 * torch.tanh(scores.max() - scores.min()))
         for k, encoder in enumerate(run.model.encoders):
             names = [name for name, _ in run.model.encoders.named_parameters()]
-            for (name, p), p0 in zip(encoder.named_parameters(), begin[k].parameters(), strict=True):
-                expected = plain[names.index(f"{k}.{name}")] + (0 if k == weak else alpha) * (p - p0).detach()
+            for (name, p), p0 in zip(
+                encoder.named_parameters(), begin[k].parameters(), strict=True
+            ):
+                expected = (
+                    plain[names.index(f"{k}.{name}")]
+                    + (0 if k == weak else alpha) * (p - p0).detach()
+                )
                 torch.testing.assert_close(p.grad, expected)
-                assert number or torch.equal(p.grad, plain[names.index(f"{k}.{name}")])  # the first step is vanilla's
+                assert number or torch.equal(
+                    p.grad, plain[names.index(f"{k}.{name}")]
+                )  # the first step is vanilla's
         run.optimizer.step()
 
 
@@ -238,7 +274,10 @@ def test_distillation_teaches_the_weak_side_only() -> None:
 def test_mbsd_is_symmetric_and_without_distillation_a_sum_of_losses() -> None:
     run = start(methods.create("mbsd", lam=0.0), tiny(3))
     out = run.method.forward_pass(run, next(iter(run.batches())))
-    total = out.loss + sum((run.loss_function(a, out.batch.target) for a in run.model.sliced(out.features)), torch.zeros(()))
+    total = out.loss + sum(
+        (run.loss_function(a, out.batch.target) for a in run.model.sliced(out.features)),
+        torch.zeros(()),
+    )
     torch.testing.assert_close(run.method.objective(run, out), total)
     a, b = torch.randn(2, 8, 3, generator=torch.Generator().manual_seed(0))
     target = torch.arange(8) % 3
@@ -247,15 +286,24 @@ def test_mbsd_is_symmetric_and_without_distillation_a_sum_of_losses() -> None:
 
 # -- ReconBoost -----------------------------------------------------------------------------------------------------------------------
 def test_boosting_weights() -> None:
-    logits, target = torch.randn(8, 3, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 3
+    logits, target = (
+        torch.randn(8, 3, generator=torch.Generator().manual_seed(0)),
+        torch.arange(8) % 3,
+    )
     plain = torch.nn.functional.cross_entropy(logits, target)
-    torch.testing.assert_close(boosting_loss(logits, logits.flip(0), target, 5.0, 0.0), 5 / 3 * plain)
+    torch.testing.assert_close(
+        boosting_loss(logits, logits.flip(0), target, 5.0, 0.0), 5 / 3 * plain
+    )
     sure = 1e3 * torch.nn.functional.one_hot(target, 3).float()  # the others are right: q(y) = 1
     torch.testing.assert_close(boosting_loss(logits, sure, target, 5.0, 1.0), 4 / 3 * plain)
 
 
 def test_an_own_phase_trains_one_encoder_and_the_shared_head() -> None:
-    run = start(methods.create("reconboost", alpha=0.0, w2=0.0, joint_epochs=0), tiny(3, (1, 8, 8)), weight_decay=0.0)  # encoders with batch norm
+    run = start(
+        methods.create("reconboost", alpha=0.0, w2=0.0, joint_epochs=0),
+        tiny(3, (1, 8, 8)),
+        weight_decay=0.0,
+    )  # encoders with batch norm
     reference = copy.deepcopy(run.model)
     optimizer = run.new_optimizer([reference])
     run.epoch = 1  # the second stage: modality 1
@@ -263,9 +311,17 @@ def test_an_own_phase_trains_one_encoder_and_the_shared_head() -> None:
     for batch in list(run.batches())[:2]:
         run.method.step(run, batch)
         optimizer.zero_grad()
-        (5 / 3 * run.loss_function(reference.heads[0](reference.encoders[1](batch.inputs[1])), batch.target)).backward()
+        (
+            5
+            / 3
+            * run.loss_function(
+                reference.heads[0](reference.encoders[1](batch.inputs[1])), batch.target
+            )
+        ).backward()
         optimizer.step()
-    for (name, a), b in zip(run.model.state_dict().items(), reference.state_dict().values(), strict=True):
+    for (name, a), b in zip(
+        run.model.state_dict().items(), reference.state_dict().values(), strict=True
+    ):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7, msg=name)
         if not name.startswith(("encoders.1", "heads.0")):
             assert torch.equal(a, b), name
@@ -274,7 +330,10 @@ def test_an_own_phase_trains_one_encoder_and_the_shared_head() -> None:
 
 
 def test_alignment_pulls_towards_the_modality_before_and_begins_with_the_second_stage() -> None:
-    runs = [start(methods.create("reconboost", alpha=alpha, w1=1.0, w2=1.0), tiny(2)) for alpha in (0.0, 100.0)]
+    runs = [
+        start(methods.create("reconboost", alpha=alpha, w1=1.0, w2=1.0), tiny(2))
+        for alpha in (0.0, 100.0)
+    ]
     batch = next(iter(runs[0].batches()))
     for epoch, alike in ((0, True), (2, False)):
         for run in runs:
@@ -294,7 +353,14 @@ def test_a_joint_phase_trains_everything_on_the_ensemble() -> None:
     out = run.method.step(run, batch)
     torch.testing.assert_close(out.logits, 0.5 * sum(before.heads[0](h) for h in out.features))
     assert float(run.method.rho.detach()) != 0.5
-    assert not any(same(a, b) for a, b in zip([*run.model.encoders, run.model.heads[0]], [*before.encoders, before.heads[0]], strict=True))
+    assert not any(
+        same(a, b)
+        for a, b in zip(
+            [*run.model.encoders, run.model.heads[0]],
+            [*before.encoders, before.heads[0]],
+            strict=True,
+        )
+    )
     assert same(run.model.fusion, before.fusion)
 
 
@@ -312,7 +378,11 @@ def test_unknown_hyper_parameters_are_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("source", "error", "words"),
     [
-        ("class Mine(:", ImportError, r"the methods in mimo_sim\.methods\.mine_a0 cannot be imported: SyntaxError"),
+        (
+            "class Mine(:",
+            ImportError,
+            r"the methods in mimo_sim\.methods\.mine_a0 cannot be imported: SyntaxError",
+        ),
         (
             "import nothing_of_this_name",
             ImportError,
@@ -329,19 +399,24 @@ def test_unknown_hyper_parameters_are_refused(name: str) -> None:
             "method 'mine' in .*mine_a3: give alpha a default value",
         ),
         (
-            "from mimo_sim.methods.base import Method\nclass Mine(Method):\n    name = 'mine'\n    def __init__(self, alpha=1.0): super().__init__()",
+            "from mimo_sim.methods._base import Method\nclass Mine(Method):\n    name = 'mine'\n    def __init__(self, alpha=1.0): super().__init__()",
             TypeError,
             r"method 'mine' in .*mine_a4 must hand all hyper-parameters to super\(\).__init__. Missing: alpha",
         ),
         (
-            "from mimo_sim.methods.base import Method\nclass Mine(Method):\n    name = 'mine'\n    def __init__(self, alpha=1.0): pass",
+            "from mimo_sim.methods._base import Method\nclass Mine(Method):\n    name = 'mine'\n    def __init__(self, alpha=1.0): pass",
             TypeError,
             r"method 'mine' in .*mine_a5 must call super\(\).__init__",
         ),
     ],
 )
 def test_faults_of_a_new_file_are_named(
-    source: str, error: type[Exception], words: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: str,
+    error: type[Exception],
+    words: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     number = request.node.callspec.indices["source"]
     (tmp_path / f"mine_a{number}.py").write_text(source)

@@ -27,7 +27,11 @@ class ThisInterpreter(AsyncKernelManager):
         return KernelSpecManager(kernel_dirs=[])
 
 
-LONG = ("02_claims", "03_real_data", "04_phase_diagrams")  # half a minute to a minute each; the claims of 02 are also checked one by one
+LONG = (
+    "02_claims",
+    "03_real_data",
+    "04_phase_diagrams",
+)  # half a minute to a minute each; the claims of 02 are also checked one by one
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -57,20 +61,43 @@ def test_stored_without_outputs_and_valid(path: Path) -> None:
 @each_notebook
 def test_starts_with_parameters_and_ends_with_assertions(path: Path) -> None:
     cells = code_cells(path)
-    assert "parameters" in cells[0].metadata.get("tags", []), "the first code cell must be tagged `parameters`"
-    assert all(isinstance(node, ast.Assign) for node in ast.parse(cells[0].source).body), "the parameters cell only assigns"
-    assert any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cells[-1].source))), "the last code cell must assert what the notebook shows"
+    assert "parameters" in cells[0].metadata.get("tags", []), (
+        "the first code cell must be tagged `parameters`"
+    )
+    assert all(isinstance(node, ast.Assign) for node in ast.parse(cells[0].source).body), (
+        "the parameters cell only assigns"
+    )
+    assert any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cells[-1].source))), (
+        "the last code cell must assert what the notebook shows"
+    )
 
 
 @pytest.mark.notebook
-@pytest.mark.parametrize("path", [pytest.param(p, id=p.stem, marks=pytest.mark.slow if p.stem in LONG else ()) for p in NOTEBOOKS])
-def test_runs_in_a_clean_kernel(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(p, id=p.stem, marks=pytest.mark.slow if p.stem in LONG else ())
+        for p in NOTEBOOKS
+    ],
+)
+def test_runs_in_a_clean_kernel(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))  # nobody's start-up files
-    monkeypatch.setenv("MIMO_SIM_CACHE", str(tmp_path / "cache"))  # nor data sets: without $MIMO_SIM_DATA, AV-MNIST's pictures are skipped
+    monkeypatch.setenv(
+        "MIMO_SIM_CACHE", str(tmp_path / "cache")
+    )  # nor data sets: without $MIMO_SIM_DATA, AV-MNIST's pictures are skipped
     monkeypatch.delenv("MPLBACKEND", raising=False)  # the kernel's own, inline
     notebook = read(path)
     where = {"metadata": {"path": str(FOLDER)}}
-    client = NotebookClient(notebook, kernel_manager_class=ThisInterpreter, kernel_name="python3", timeout=TIMEOUT, allow_errors=False, resources=where)
+    client = NotebookClient(
+        notebook,
+        kernel_manager_class=ThisInterpreter,
+        kernel_name="python3",
+        timeout=TIMEOUT,
+        allow_errors=False,
+        resources=where,
+    )
     spec = client.create_kernel_manager().kernel_spec
     assert spec is not None
     assert spec.argv[0] == sys.executable
@@ -78,5 +105,10 @@ def test_runs_in_a_clean_kernel(path: Path, tmp_path: Path, monkeypatch: pytest.
 
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    complaints = [output.text for cell in cells for output in cell.outputs if output.output_type == "stream" and output.name == "stderr"]
+    complaints = [
+        output.text
+        for cell in cells
+        for output in cell.outputs
+        if output.output_type == "stream" and output.name == "stderr"
+    ]
     assert not complaints, "a notebook shows no warnings"

@@ -14,10 +14,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import mimo_sim as ms
-from mimo_sim.objective import check_positive, initial_f_star, mimo_objective, running_minimum, sigma_weights, smoothed_maximum
+from mimo_sim._checks import check_positive
+from mimo_sim.objective import mimo_objective, running_minimum, sigma_weights, smoothed_maximum
+from mimo_sim.solvers import initial_f_star
 from mimo_sim.testing import eighths
 
-GAPS = hnp.arrays(np.float64, hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=5), elements=eighths(-80, 80))
+GAPS = hnp.arrays(
+    np.float64,
+    hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=5),
+    elements=eighths(-80, 80),
+)
 MU = eighths(1, 80)
 
 
@@ -36,7 +42,10 @@ def test_sigma_is_a_distribution_that_favours_the_largest_gap(gaps: np.ndarray, 
     assert sigma.shape == gaps.shape
     assert (sigma >= 0).all()
     np.testing.assert_allclose(sigma.sum(-1), 1, rtol=1e-14)
-    assert (np.take_along_axis(sigma, gaps.argmax(-1, keepdims=True), -1) == sigma.max(-1, keepdims=True)).all()
+    assert (
+        np.take_along_axis(sigma, gaps.argmax(-1, keepdims=True), -1)
+        == sigma.max(-1, keepdims=True)
+    ).all()
 
 
 @pytest.mark.parametrize("ratio", [1.0, 500.0, 709.0, 710.0, 1e4, 1e6, 1e300])
@@ -47,9 +56,14 @@ def test_no_overflow(ratio: float, sign: float) -> None:
     gaps = np.array([sign * ratio * mu, 0.0])
     smooth, sigma = smoothed_maximum(gaps, mu), sigma_weights(gaps, mu)
     expected = max(gaps) + mu * math.log1p(math.exp(-ratio))
-    np.testing.assert_allclose(smooth, expected, rtol=1e-14, atol=1e-17)  # the logarithm of 1 + exp(-ratio) keeps what exceeds 1e-16 of mu
     np.testing.assert_allclose(
-        sigma, np.array([1.0, math.exp(-ratio)])[:: int(sign)] / (1 + math.exp(-ratio)), rtol=1e-11, atol=1e-300
+        smooth, expected, rtol=1e-14, atol=1e-17
+    )  # the logarithm of 1 + exp(-ratio) keeps what exceeds 1e-16 of mu
+    np.testing.assert_allclose(
+        sigma,
+        np.array([1.0, math.exp(-ratio)])[:: int(sign)] / (1 + math.exp(-ratio)),
+        rtol=1e-11,
+        atol=1e-300,
     )  # ratios round; below 1e-300 denormal
     tensor = torch.tensor(gaps, requires_grad=True)
     smoothed_maximum(tensor, mu).backward()
@@ -68,7 +82,10 @@ def test_sigma_is_the_gradient_by_autograd(gaps: np.ndarray, mu: float) -> None:
 @given(hnp.arrays(np.float64, st.integers(1, 5), elements=eighths(-16, 16)), eighths(2, 16))
 def test_sigma_is_the_gradient_by_central_differences(gaps: np.ndarray, mu: float) -> None:
     h = 1e-4 * mu
-    slopes = [(smoothed_maximum(gaps + h * e, mu) - smoothed_maximum(gaps - h * e, mu)) / (2 * h) for e in np.eye(len(gaps))]
+    slopes = [
+        (smoothed_maximum(gaps + h * e, mu) - smoothed_maximum(gaps - h * e, mu)) / (2 * h)
+        for e in np.eye(len(gaps))
+    ]
     # third derivative at most 1 / mu^2, so the error is below (h / mu)^2 / 6 = 2e-9; round-off below 4e-16 / h = 2e-11
     np.testing.assert_allclose(slopes, sigma_weights(gaps, mu), rtol=0, atol=1e-8)
 
@@ -76,7 +93,9 @@ def test_sigma_is_the_gradient_by_central_differences(gaps: np.ndarray, mu: floa
 @given(GAPS, MU)
 def test_numpy_and_torch_agree(gaps: np.ndarray, mu: float) -> None:
     for function in (smoothed_maximum, sigma_weights):
-        np.testing.assert_allclose(function(torch.tensor(gaps), mu).numpy(), function(gaps, mu), rtol=1e-13, atol=1e-15)
+        np.testing.assert_allclose(
+            function(torch.tensor(gaps), mu).numpy(), function(gaps, mu), rtol=1e-13, atol=1e-15
+        )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -86,9 +105,15 @@ def test_what_comes_in_goes_out(dtype: str) -> None:
     assert running_minimum(array, array).dtype == array.dtype
     for function in (smoothed_maximum, sigma_weights):
         assert function(array, 0.1).dtype == array.dtype
-    for result in (smoothed_maximum(tensor, 0.1), sigma_weights(tensor, 0.1), running_minimum(tensor, tensor)):
+    for result in (
+        smoothed_maximum(tensor, 0.1),
+        sigma_weights(tensor, 0.1),
+        running_minimum(tensor, tensor),
+    ):
         assert (result.dtype, result.device) == (tensor.dtype, tensor.device)
-    on_meta = torch.zeros(3, 2, device="meta")  # a device without data: nothing may be moved to the CPU
+    on_meta = torch.zeros(
+        3, 2, device="meta"
+    )  # a device without data: nothing may be moved to the CPU
     assert sigma_weights(on_meta, 0.1).device.type == "meta"
     assert mimo_objective(torch.zeros(3, device="meta"), on_meta, 1.0, 0.1).shape == (3,)
 
@@ -105,7 +130,9 @@ def test_cuda_stays_on_cuda() -> None:
 
 
 def test_lists_are_taken_as_arrays() -> None:
-    assert float(smoothed_maximum([0.3, 0.3], 0.1)) == pytest.approx(0.3 + 0.1 * math.log(2), rel=1e-15)
+    assert float(smoothed_maximum([0.3, 0.3], 0.1)) == pytest.approx(
+        0.3 + 0.1 * math.log(2), rel=1e-15
+    )
     assert sigma_weights([1, 1, 1], 0.1).tolist() == pytest.approx([1 / 3] * 3, rel=1e-15)
 
 
@@ -116,12 +143,23 @@ def test_batches_are_rows(gaps: np.ndarray, mu: float) -> None:
 
 
 @given(GAPS, MU, eighths(-800, 800))
-def test_a_common_shift_moves_the_value_and_not_the_weights(gaps: np.ndarray, mu: float, shift: float) -> None:
-    assert (sigma_weights(gaps + shift, mu) == sigma_weights(gaps, mu)).all()  # sums and differences of eighths are exact
-    np.testing.assert_allclose(smoothed_maximum(gaps + shift, mu), smoothed_maximum(gaps, mu) + shift, rtol=1e-13, atol=1e-13)
+def test_a_common_shift_moves_the_value_and_not_the_weights(
+    gaps: np.ndarray, mu: float, shift: float
+) -> None:
+    assert (
+        sigma_weights(gaps + shift, mu) == sigma_weights(gaps, mu)
+    ).all()  # sums and differences of eighths are exact
+    np.testing.assert_allclose(
+        smoothed_maximum(gaps + shift, mu),
+        smoothed_maximum(gaps, mu) + shift,
+        rtol=1e-13,
+        atol=1e-13,
+    )
 
 
-@given(hnp.arrays(np.float64, st.integers(2, 5), elements=eighths(-16, 16)), eighths(2, 16), st.data())
+@given(
+    hnp.arrays(np.float64, st.integers(2, 5), elements=eighths(-16, 16)), eighths(2, 16), st.data()
+)
 def test_monotone_in_every_gap(gaps: np.ndarray, mu: float, data: st.DataObject) -> None:
     k = data.draw(st.integers(0, len(gaps) - 1))
     larger = gaps.copy()
@@ -134,14 +172,21 @@ def test_monotone_in_every_gap(gaps: np.ndarray, mu: float, data: st.DataObject)
 @given(st.integers(1, 7), eighths(-80, 80), MU)
 def test_equal_gaps_share_equally(count: int, gap: float, mu: float) -> None:
     np.testing.assert_allclose(sigma_weights(np.full(count, gap), mu), 1 / count, rtol=1e-15)
-    np.testing.assert_allclose(smoothed_maximum(np.full(count, gap), mu), gap + mu * math.log(count), rtol=1e-14, atol=1e-14)
+    np.testing.assert_allclose(
+        smoothed_maximum(np.full(count, gap), mu),
+        gap + mu * math.log(count),
+        rtol=1e-14,
+        atol=1e-14,
+    )
 
 
 @given(GAPS)
 def test_large_mu_is_the_mean_and_small_mu_the_maximum(gaps: np.ndarray) -> None:
     count, spread = gaps.shape[-1], np.ptp(gaps, axis=-1).max()
     mean = smoothed_maximum(gaps, 1e6) - 1e6 * math.log(count)
-    np.testing.assert_allclose(mean, gaps.mean(-1), rtol=0, atol=spread**2 / 1e6 + 1e-8)  # second cumulant over mu; round-off of 1e6
+    np.testing.assert_allclose(
+        mean, gaps.mean(-1), rtol=0, atol=spread**2 / 1e6 + 1e-8
+    )  # second cumulant over mu; round-off of 1e6
     np.testing.assert_allclose(smoothed_maximum(gaps, 1e-12), gaps.max(-1), rtol=0, atol=1e-11)
 
 
@@ -156,7 +201,9 @@ def test_one_backward_pass_is_the_whole_step() -> None:
     theta = torch.tensor([0.3, -0.7], dtype=torch.float64, requires_grad=True)
     losses = torch.stack([(theta**2).sum(), (theta - 1).pow(4).sum()])
     loss_mm = theta.prod()
-    (whole,) = torch.autograd.grad(mimo_objective(loss_mm, losses, 3.0, 0.5), theta, retain_graph=True)
+    (whole,) = torch.autograd.grad(
+        mimo_objective(loss_mm, losses, 3.0, 0.5), theta, retain_graph=True
+    )
     sigma = sigma_weights(losses.detach(), 0.5)
     (pieces,) = torch.autograd.grad(loss_mm + 3.0 * (sigma * losses).sum(), theta)
     np.testing.assert_allclose(whole.numpy(), pieces.numpy(), rtol=1e-13)
@@ -167,7 +214,10 @@ def test_running_minimum_is_the_smallest_seen_so_far(losses: list[np.ndarray]) -
     estimate: Any = np.full(3, np.inf)
     tensor: Any = torch.full((3,), torch.inf, dtype=torch.float64)
     for t, each in enumerate(losses):
-        estimate, tensor = running_minimum(estimate, each), running_minimum(tensor, torch.tensor(each))
+        estimate, tensor = (
+            running_minimum(estimate, each),
+            running_minimum(tensor, torch.tensor(each)),
+        )
         assert estimate.tolist() == tensor.tolist() == np.min(losses[: t + 1], axis=0).tolist()
 
 
@@ -188,12 +238,24 @@ def test_running_minimum_is_the_smallest_seen_so_far(losses: list[np.ndarray]) -
         ({"mu": math.nan}, ValueError, r"`mu` must be finite and > 0"),
         ({"mu": math.inf}, ValueError, r"`mu` must be finite and > 0"),
         ({"mu": [0.1]}, TypeError, r"`mu` must be a number"),
-        ({"heads": "frozen"}, ValueError, r"`heads` of MIMO must be one of .*gradient.*plain.*Got heads='frozen'"),
+        (
+            {"heads": "frozen"},
+            ValueError,
+            r"`heads` of MIMO must be one of .*gradient.*plain.*Got heads='frozen'",
+        ),
         ({"heads": None}, ValueError, r"`heads` of MIMO must be"),
-        ({"f_star": "best"}, ValueError, r"`f_star` must be one of .*running_minimum.*Got f_star='best'"),
+        (
+            {"f_star": "best"},
+            ValueError,
+            r"`f_star` must be one of .*running_minimum.*Got f_star='best'",
+        ),
         ({"f_star": math.nan}, ValueError, r"`f_star` must be finite"),
         ({"f_star": (0.1, math.inf)}, ValueError, r"`f_star` must be finite"),
-        ({"f_star": [[0.1, 0.2]]}, ValueError, r"`f_star` must be finite: a number or one number per modality"),
+        (
+            {"f_star": [[0.1, 0.2]]},
+            ValueError,
+            r"`f_star` must be finite: a number or one number per modality",
+        ),
         ({"f_star": None}, ValueError, r"`f_star` must be finite"),
     ],
 )
@@ -204,7 +266,9 @@ def test_mimo_refuses(arguments: dict[str, Any], error: type[Exception], match: 
 
 @pytest.mark.parametrize("heads", ["gradient", "", None, 1])
 def test_vanilla_refuses(heads: Any) -> None:
-    with pytest.raises(ValueError, match=r"`heads` of Vanilla must be 'frozen' or 'plain'. Got heads="):
+    with pytest.raises(
+        ValueError, match=r"`heads` of Vanilla must be 'frozen' or 'plain'. Got heads="
+    ):
         ms.Vanilla(heads=heads)
 
 

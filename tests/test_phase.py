@@ -20,7 +20,9 @@ from scipy.stats import spearmanr
 
 import mimo_sim as ms
 import tests.test_figures as figure_checks
-from mimo_sim import cli, phase, phase_plots, theory
+from mimo_sim import cli, theory
+from mimo_sim.plots import phase as phase_plots
+from mimo_sim.studies import phase
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 RATIO = st.floats(0.1, 10)
@@ -37,7 +39,9 @@ def test_ratio_pair_has_the_prescribed_ratios(c: float, e: float, rho: float) ->
     np.testing.assert_allclose(report.correlation[0] / report.correlation[1], c, rtol=1e-12)
     np.testing.assert_allclose(report.explained[1] / report.explained[0], e, rtol=1e-12)
     moment = problem.input_moment
-    np.testing.assert_allclose(moment[0, 1] / math.sqrt(moment[0, 0] * moment[1, 1]), rho, atol=1e-12)
+    np.testing.assert_allclose(
+        moment[0, 1] / math.sqrt(moment[0, 0] * moment[1, 1]), rho, atol=1e-12
+    )
     np.testing.assert_allclose([problem.y_second_moment, problem.joint_optimum], [2, 0], atol=1e-12)
     if not any(math.isclose(ratio, 1, rel_tol=1e-9) for ratio in (c, e)):
         assert report.holds == ((c > 1) == (e > 1))
@@ -47,11 +51,17 @@ def test_ratio_pair_has_the_prescribed_ratios(c: float, e: float, rho: float) ->
 def test_the_time_ratio_of_a_ratio_pair_is_its_closed_form(c: float, e: float, rho: float) -> None:
     left = 1 - rho / math.sqrt(e)
     if abs(left) > 1e-6:  # else B has nothing left to learn
-        np.testing.assert_allclose(theory.time_ratio(phase.ratio_pair(c, e, rho)), 1 + (c - math.copysign(1, left)) / abs(left), rtol=1e-6)
+        np.testing.assert_allclose(
+            theory.time_ratio(phase.ratio_pair(c, e, rho)),
+            1 + (c - math.copysign(1, left)) / abs(left),
+            rtol=1e-6,
+        )
 
 
 def test_the_plateau_is_hidden_when_the_first_modality_rests_below_half_of_its_end() -> None:
-    assert phase.plateau_hidden(ms.generators.scalar_pair(1.5, -0.9))  # rests at 1 - 0.9 / 1.5 = 0.4
+    assert phase.plateau_hidden(
+        ms.generators.scalar_pair(1.5, -0.9)
+    )  # rests at 1 - 0.9 / 1.5 = 0.4
     assert not phase.plateau_hidden(ms.generators.scalar_pair(1.5, -0.7))  # 0.53
 
 
@@ -62,7 +72,16 @@ def test_settling_times_of_known_curves() -> None:
     times = np.tile(np.linspace(0, 10, 41), (6, 1))
     decay = np.exp(-times[0])
     bump = np.where(times[0] == 5.0, 0.5, decay)  # back up at one record
-    curves = np.array([decay, bump, np.ones(41), np.full(41, 0.05), np.where(times[0] > 3, np.nan, decay), np.linspace(1, 0, 41)])
+    curves = np.array(
+        [
+            decay,
+            bump,
+            np.ones(41),
+            np.full(41, 0.05),
+            np.where(times[0] > 3, np.nan, decay),
+            np.linspace(1, 0, 41),
+        ]
+    )
     found = phase.settling_times(curves, times, 0.1)
     assert found[0] == pytest.approx(math.log(10), rel=1e-12)  # log-linear is exact
     assert 5.0 < found[1] < 5.25
@@ -72,7 +91,9 @@ def test_settling_times_of_known_curves() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=30))
-def test_area_threshold_and_accuracy_against_their_definitions(cases: list[tuple[int, bool]]) -> None:
+def test_area_threshold_and_accuracy_against_their_definitions(
+    cases: list[tuple[int, bool]],
+) -> None:
     scored, helps = np.array([float(s) for s, _ in cases]), np.array([h for _, h in cases])
     pairs = [(s > t) + 0.5 * (s == t) for s, t in itertools.product(scored[helps], scored[~helps])]
     area = float(phase.area_under_curve(scored, helps))
@@ -80,32 +101,58 @@ def test_area_threshold_and_accuracy_against_their_definitions(cases: list[tuple
     if pairs:
 
         def accuracy(threshold: float) -> float:
-            return float(np.mean([np.mean(scored[helps] > threshold), np.mean(scored[~helps] <= threshold)]))
+            return float(
+                np.mean([np.mean(scored[helps] > threshold), np.mean(scored[~helps] <= threshold)])
+            )
 
         threshold = phase.best_threshold(scored, helps)
-        assert phase.balanced_accuracy(scored > threshold, helps) == pytest.approx(accuracy(threshold))
+        assert phase.balanced_accuracy(scored > threshold, helps) == pytest.approx(
+            accuracy(threshold)
+        )
         if len(set(scored)) > 1:
-            assert accuracy(threshold) == pytest.approx(max(accuracy(s + 0.5) for s in sorted(set(scored))[:-1]))
+            assert accuracy(threshold) == pytest.approx(
+                max(accuracy(s + 0.5) for s in sorted(set(scored))[:-1])
+            )
 
 
 def test_rank_correlation_is_spearmans() -> None:
     first, second = np.random.default_rng(0).integers(0, 9, (2, 5, 40)).astype(float)
-    np.testing.assert_allclose(phase.rank_correlation(first, second), [spearmanr(a, b).statistic for a, b in zip(first, second, strict=True)], rtol=1e-12)
+    np.testing.assert_allclose(
+        phase.rank_correlation(first, second),
+        [spearmanr(a, b).statistic for a, b in zip(first, second, strict=True)],
+        rtol=1e-12,
+    )
 
 
 def test_scores_are_judged_on_problems_that_chose_nothing() -> None:
     gain = np.tile([0.5, 2.0], 40)
-    raw = {"honest": gain, "turned": np.where(np.arange(80) < 40, gain, 1 / gain), "backwards": 1 / gain}
+    raw = {
+        "honest": gain,
+        "turned": np.where(np.arange(80) < 40, gain, 1 / gain),
+        "backwards": 1 / gain,
+    }
     data = xr.Dataset(
-        {**dict.fromkeys(phase.OUTCOMES, ("problem", gain)), "scores": (("problem", "score"), np.array(list(raw.values())).T)},
+        {
+            **dict.fromkeys(phase.OUTCOMES, ("problem", gain)),
+            "scores": (("problem", "score"), np.array(list(raw.values())).T),
+        },
         {"score": list(raw)},
         {"lam": 1.0, "relative_mu": 0.1, "init_scale": 1e-3},
     )
     found = phase.score_summary(data, resamples=20)["learning_gain"]
-    assert (found["chosen_on"], found["judged_on"], found["helps"], found["costs"]) == (40, 40, 0.5, 0.5)
+    assert (found["chosen_on"], found["judged_on"], found["helps"], found["costs"]) == (
+        40,
+        40,
+        0.5,
+        0.5,
+    )
     area = {name: one["auc"]["value"] for name, one in found["scores"].items()}
     assert area == {"honest": 1.0, "turned": 0.0, "backwards": 1.0}
-    assert {name: one["direction"] for name, one in found["scores"].items()} == {"honest": 1, "turned": 1, "backwards": -1}
+    assert {name: one["direction"] for name, one in found["scores"].items()} == {
+        "honest": 1,
+        "turned": 1,
+        "backwards": -1,
+    }
     assert found["scores"]["backwards"]["threshold"] == pytest.approx(1.25)
 
 
@@ -121,15 +168,27 @@ def test_a_race_repeats_single_runs() -> None:
     assert eta <= min(theory.default_step_size(problem, method) for method in (ms.Vanilla(), MIMO))
     budget = phase.BUDGET * math.log(1e4) / theory.superficial_preference(problem).correlation.max()
     for solver, method in (("vanilla", ms.Vanilla(heads="plain")), ("mimo", MIMO)):
-        single, mine = ms.simulate(problem, method, step_size=eta, steps=steps, init_scale=1e-4), runs.sel(solver=solver, problem=0)
+        single, mine = (
+            ms.simulate(problem, method, step_size=eta, steps=steps, init_scale=1e-4),
+            runs.sel(solver=solver, problem=0),
+        )
         np.testing.assert_allclose(mine.half_time, ms.half_times(single) * eta, rtol=1e-12)
         for level in phase.LEVELS:
-            above = single.time.values[single.excess_mm.values > level * single.excess_mm.values[0]].max()
-            assert mine.settling_time.sel(level=level).item() == pytest.approx(above, abs=2 * eta * steps / phase.ROWS)
+            above = single.time.values[
+                single.excess_mm.values > level * single.excess_mm.values[0]
+            ].max()
+            assert mine.settling_time.sel(level=level).item() == pytest.approx(
+                above, abs=2 * eta * steps / phase.ROWS
+            )
         worst = single.excess_uni.max("modality")
-        for comparison, end in (("equal step size", budget), ("matched", budget / (1 + method.lam))):
+        for comparison, end in (
+            ("equal step size", budget),
+            ("matched", budget / (1 + method.lam)),
+        ):
             expected = np.interp(end, single.time, worst / worst[0])
-            assert mine.worst_gap.sel(comparison=comparison).item() == pytest.approx(expected, abs=0.02)  # records are 1/1024 of the run apart
+            assert mine.worst_gap.sel(comparison=comparison).item() == pytest.approx(
+                expected, abs=0.02
+            )  # records are 1/1024 of the run apart
 
 
 def test_a_vanishing_penalty_gains_nothing() -> None:
@@ -139,7 +198,9 @@ def test_a_vanishing_penalty_gains_nothing() -> None:
 
 
 def test_a_problem_that_needs_too_many_steps_stays_unknown() -> None:
-    runs = phase.race([phase.ratio_pair(2.0, 1.5, 0.2), phase.ratio_pair(5.0, 0.3, 0.5)], MIMO, max_steps=8192)
+    runs = phase.race(
+        [phase.ratio_pair(2.0, 1.5, 0.2), phase.ratio_pair(5.0, 0.3, 0.5)], MIMO, max_steps=8192
+    )
     assert (runs.steps <= 8192).values.tolist() == [True, False]
     assert np.isfinite(runs.half_time.isel(problem=0)).all()
     assert np.isnan(phase.gains(runs).learning_gain.values[1])
@@ -175,12 +236,29 @@ def score_data() -> xr.Dataset:
     return phase.score(20, relative_mu=0.3)
 
 
-def test_every_point_of_a_map_is_the_race_at_its_labels(ratio_data: xr.Dataset, correlation_data: xr.Dataset, penalty_data: xr.Dataset) -> None:
+def test_every_point_of_a_map_is_the_race_at_its_labels(
+    ratio_data: xr.Dataset, correlation_data: xr.Dataset, penalty_data: xr.Dataset
+) -> None:
     default = penalty_data.attrs["problem"]
     for data, at, problem, method in (
-        (ratio_data, {"explained_ratio": 2.0, "correlation_ratio": 4.0}, phase.ratio_pair(4.0, 2.0, 0.5), ms.MIMO(10.0, 0.1)),
-        (correlation_data, {"correlation_ratio": 4.0, "rho": -0.6}, phase.ratio_pair(4.0, 16 / 9, -0.6), ms.MIMO(10.0, 0.1)),
-        (penalty_data, {"heads": "plain", "mu": 0.5, "lam": 0.5}, ms.LateFusionProblem.from_json(default), ms.MIMO(0.5, 0.5, heads="plain")),
+        (
+            ratio_data,
+            {"explained_ratio": 2.0, "correlation_ratio": 4.0},
+            phase.ratio_pair(4.0, 2.0, 0.5),
+            ms.MIMO(10.0, 0.1),
+        ),
+        (
+            correlation_data,
+            {"correlation_ratio": 4.0, "rho": -0.6},
+            phase.ratio_pair(4.0, 16 / 9, -0.6),
+            ms.MIMO(10.0, 0.1),
+        ),
+        (
+            penalty_data,
+            {"heads": "plain", "mu": 0.5, "lam": 0.5},
+            ms.LateFusionProblem.from_json(default),
+            ms.MIMO(0.5, 0.5, heads="plain"),
+        ),
     ):
         runs, point = phase.race([problem], method).isel(problem=0), data.sel(at)
         for name in ("half_time", "settling_time", "worst_gap", "steps", "penalty"):
@@ -194,13 +272,18 @@ def test_the_closed_form_of_the_gain_finds_where_mimo_helps(ratio_data: xr.Datas
     assert found["matched"]["both learned"]["costs"] > 0
     assert found["equal step size"]["both learned"]["helps"] == 1
     assert found["predicted_gain"]["right_side_where_not_neutral"] == 1
-    assert found["predicted_gain"]["median_relative_error"] < 1 / math.log(1 / ratio_data.attrs["init_scale"])  # its order
+    assert found["predicted_gain"]["median_relative_error"] < 1 / math.log(
+        1 / ratio_data.attrs["init_scale"]
+    )  # its order
 
 
 def test_the_order_threshold_separates_who_is_learned_first(penalty_data: xr.Dataset) -> None:
     limit = math.sqrt(2.25**2 - 1)  # for mu -> 0, above it otherwise
     assert limit < penalty_data.order_threshold.sel(heads="gradient", mu=0.05).item() < 1.01 * limit
-    assert phase.penalty_summary(penalty_data)["order_as_predicted"] == {"gradient": 1.0, "plain": 1.0}
+    assert phase.penalty_summary(penalty_data)["order_as_predicted"] == {
+        "gradient": 1.0,
+        "plain": 1.0,
+    }
     order = penalty_data.half_time.sel(solver="mimo", heads="gradient", mu=0.05)
     assert (order.sel(modality="A") < order.sel(modality="B")).values.tolist() == [True, False]
 
@@ -211,16 +294,33 @@ def test_the_order_threshold_separates_who_is_learned_first(penalty_data: xr.Dat
 def test_zls_repeats_single_runs_and_meets_theory(zls_data: xr.Dataset) -> None:
     point = zls_data.sel(sigma_ratio=3.0, rho=0.45)
     problem = ms.generators.scalar_pair(3.0, 0.45)
-    end = 1.3 * theory.learning_times(problem, 1e-9).max() + 3 / np.linalg.eigvalsh(problem.input_moment)[0]
-    single = ms.simulate(problem, ms.Vanilla(), step_size=end / 20_000, steps=20_000, init_scale=1e-9, seed=1, record_maps=True)
+    end = (
+        1.3 * theory.learning_times(problem, 1e-9).max()
+        + 3 / np.linalg.eigvalsh(problem.input_moment)[0]
+    )
+    single = ms.simulate(
+        problem,
+        ms.Vanilla(),
+        step_size=end / 20_000,
+        steps=20_000,
+        init_scale=1e-9,
+        seed=1,
+        record_maps=True,
+    )
     half = ms.half_times(single).values
     assert point.time_ratio.sel(seed=1).item() == half[1] / half[0]
     alone = single.joint_map.sel(step=int(half.mean())).values[0, 0]
     assert point.misattribution.sel(seed=1).item() == pytest.approx(alone - 1, abs=1e-6)
 
-    assert zls_data.hidden.values.tolist() == [[False] * 4, [True, False, False, False], [False] * 4]
+    assert zls_data.hidden.values.tolist() == [
+        [False] * 4,
+        [True, False, False, False],
+        [False] * 4,
+    ]
     summary = phase.zls_summary(zls_data)
-    assert summary["largest_error_finite_u0"] < 1 / math.log(1e9)  # the order of what the prediction leaves out
+    assert summary["largest_error_finite_u0"] < 1 / math.log(
+        1e9
+    )  # the order of what the prediction leaves out
     assert summary["largest_error_misattribution"] < 1e-3
     assert np.isnan(zls_data.misattribution.sel(sigma_ratio=1.0)).all()
 
@@ -233,7 +333,14 @@ def test_random_problems_wait_as_predicted(scatter_data: xr.Dataset) -> None:
 
 
 def test_scores_before_training(score_data: xr.Dataset) -> None:
-    assert score_data.sizes == {"problem": 20, "solver": 2, "modality": 2, "level": 2, "comparison": 2, "score": 7}
+    assert score_data.sizes == {
+        "problem": 20,
+        "solver": 2,
+        "modality": 2,
+        "level": 2,
+        "comparison": 2,
+        "score": 7,
+    }
     problem = phase.ratio_pair(3.0, 2.0, 0.5)
     found = phase.scores(problem, 10.0, 1e-6)
     assert found["predicted gain"] == phase.predicted_gain(problem, 10.0)
@@ -241,7 +348,13 @@ def test_scores_before_training(score_data: xr.Dataset) -> None:
     assert found["order threshold"] == pytest.approx(math.sqrt(8))
     known = np.isfinite(score_data.learning_gain.values)
     assert known.sum() >= 15
-    assert phase.rank_correlation(score_data.scores.sel(score="predicted gain").values[known], score_data.learning_gain.values[known]) > 0.5
+    assert (
+        phase.rank_correlation(
+            score_data.scores.sel(score="predicted gain").values[known],
+            score_data.learning_gain.values[known],
+        )
+        > 0.5
+    )
 
 
 REFUSED: list[tuple[Callable[[], Any], str]] = [
@@ -252,16 +365,34 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: phase.zls((0.5,)), "`sigma_ratios` must be >= 1"),
     (lambda: phase.scatter(2), "`problems` must be >= 3"),
     (lambda: phase.score(5), "`problems` must be >= 20"),
-    (lambda: phase.race([phase.ratio_pair()] * 2, [MIMO]), "`methods` must be one MIMO or one per problem"),
-    (lambda: phase.race([phase.ratio_pair()], ms.Vanilla()), "`methods` must be one MIMO.* Got Vanilla"),  # type: ignore[arg-type]
+    (
+        lambda: phase.race([phase.ratio_pair()] * 2, [MIMO]),
+        "`methods` must be one MIMO or one per problem",
+    ),
+    (
+        lambda: phase.race([phase.ratio_pair()], ms.Vanilla()),  # type: ignore[arg-type]
+        "`methods` must be one MIMO.* Got Vanilla",
+    ),
     (lambda: phase.race([], MIMO), "`problems` must be one or more problems of two modalities"),
-    (lambda: phase.race([ms.generators.random_problem((1, 1, 1), seed=0)], MIMO), "`problems` must be .* of two modalities with scalar targets"),
-    (lambda: phase.race([ms.generators.random_problem((1, 1), seed=0, output_dim=2)], MIMO), "with scalar targets"),
-    (lambda: phase.race([phase.ratio_pair()], MIMO, stretch=math.nan), "`stretch` must be finite and > 1"),
+    (
+        lambda: phase.race([ms.generators.random_problem((1, 1, 1), seed=0)], MIMO),
+        "`problems` must be .* of two modalities with scalar targets",
+    ),
+    (
+        lambda: phase.race([ms.generators.random_problem((1, 1), seed=0, output_dim=2)], MIMO),
+        "with scalar targets",
+    ),
+    (
+        lambda: phase.race([phase.ratio_pair()], MIMO, stretch=math.nan),
+        "`stretch` must be finite and > 1",
+    ),
     (lambda: phase.ratio_map((), (1.0,)), "`correlation_ratios` must have at least one value"),
     (lambda: phase.zls(()), "`sigma_ratios` must be >= 1"),
     (lambda: phase.zls((math.nan,)), "`sigma_ratios` must be >= 1"),
-    (lambda: phase.race([phase.ratio_pair()], MIMO, init_scale=1.0), r"`init_scale` must lie in \(0, 1\)"),
+    (
+        lambda: phase.race([phase.ratio_pair()], MIMO, init_scale=1.0),
+        r"`init_scale` must lie in \(0, 1\)",
+    ),
 ]
 
 
@@ -299,18 +430,49 @@ def run_here(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return int(stopped.value.code or 0)
 
 
-def test_the_command_writes_whole_files_that_its_summary_describes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_here(monkeypatch, "zls", "--out", str(tmp_path), "--seeds", "1", "--steps", "5000", "--init-scale", "1e-4") == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"phase_zls.{suffix}" for suffix in ("json", "nc", "pdf", "png", "svg")]
-    summary, data = json.loads((tmp_path / "phase_zls.json").read_text()), ms.load(tmp_path / "phase_zls.nc")
+def test_the_command_writes_whole_files_that_its_summary_describes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        run_here(
+            monkeypatch,
+            "zls",
+            "--out",
+            str(tmp_path),
+            "--seeds",
+            "1",
+            "--steps",
+            "5000",
+            "--init-scale",
+            "1e-4",
+        )
+        == 0
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"phase_zls.{suffix}" for suffix in ("json", "nc", "pdf", "png", "svg")
+    ]
+    summary, data = (
+        json.loads((tmp_path / "phase_zls.json").read_text()),
+        ms.load(tmp_path / "phase_zls.nc"),
+    )
     assert summary.items() >= phase.zls_summary(data).items()
     assert summary["command"].startswith("mimo-sim study zls --out")
     assert "largest error of the predicted time ratio" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("arguments", "words"), [(("phase", "--grid", "1"), "`--grid` must be >= 2"), (("score", "--problems", "3"), "`problems` must be")])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("phase", "--grid", "1"), "`--grid` must be >= 2"),
+        (("score", "--problems", "3"), "`problems` must be"),
+    ],
+)
 def test_the_commands_refuse_in_one_sentence(
-    arguments: tuple[str, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert run_here(monkeypatch, *arguments, "--out", str(tmp_path)) == 2
     assert words in capsys.readouterr().err
@@ -342,7 +504,9 @@ def test_stored_numbers_are_those_of_this_version() -> None:
     again = phase.zls(zls.sigma_ratio.values.tolist(), zls.rho.values.tolist(), seeds=1)
     np.testing.assert_allclose(again.time_ratio, zls.time_ratio, rtol=1e-3)
     stored = ms.load(FIGURES / "phase_map.nc").isel(explained_ratio=[20], correlation_ratio=[12])
-    again = phase.ratio_map(stored.correlation_ratio.values.tolist(), stored.explained_ratio.values.tolist())
+    again = phase.ratio_map(
+        stored.correlation_ratio.values.tolist(), stored.explained_ratio.values.tolist()
+    )
     for name in ("learning_gain", "balance_gain", "predicted_gain"):
         np.testing.assert_allclose(again[name], stored[name], rtol=1e-3)
 

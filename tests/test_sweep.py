@@ -20,14 +20,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mimo_sim as ms
-from mimo_sim.dynamics.ensemble import simulate_ensemble
+from mimo_sim.dynamics.ensemble.driver import simulate_ensemble
 from mimo_sim.errors import GenerationError
 from mimo_sim.generators import random_problem, scalar_pair
 from mimo_sim.sweeps import backends, sweep
 from mimo_sim.sweeps.families import scalar_pairs
 from mimo_sim.sweeps.recipe import compute
 
-GRID: dict[str, Any] = {"lam": [0.5, 5.0], "sigma_ratio": [2.0, 3.0], "rho": [-0.5, 0.0, 0.5]}  # lam first: not the order in which runs are numbered
+GRID: dict[str, Any] = {
+    "lam": [0.5, 5.0],
+    "sigma_ratio": [2.0, 3.0],
+    "rho": [-0.5, 0.0, 0.5],
+}  # lam first: not the order in which runs are numbered
 SETTINGS: dict[str, Any] = {"steps": 60, "step_size": 1e-2, "init_scale": 0.1, "seeds": 2}
 
 
@@ -79,34 +83,76 @@ def test_every_run_is_where_its_labels_say(data: st.DataObject) -> None:
     names = data.draw(st.lists(st.sampled_from(list(AXES)), unique=True, max_size=3))
     axes = {name: data.draw(AXES[name]) for name in names}
     seeds = data.draw(st.lists(st.integers(0, 9), min_size=1, max_size=2, unique=True))
-    result = sweep("scalar-pair", axes, seeds=seeds, steps=3, step_size=0.01, chunk=data.draw(st.integers(1, 9)))
+    result = sweep(
+        "scalar-pair",
+        axes,
+        seeds=seeds,
+        steps=3,
+        step_size=0.01,
+        chunk=data.draw(st.integers(1, 9)),
+    )
     assert result.loss_mm.dims == (*names, "seed")
     assert result.encoder_norm.dims == (*names, "seed", "modality")
     for place in itertools.product(*map(range, result.loss_mm.shape)):
         found = result.isel(dict(zip(result.loss_mm.dims, place, strict=True)))
         point = {name: axes[name][i] for name, i in zip(names, place, strict=False)}
-        assert all(str(found[name].item()) == str(value) or found[name].item() == value for name, value in point.items())
-        problem = scalar_pair(**{name: point[name] for name in ("sigma_ratio", "rho") if name in point})
+        assert all(
+            str(found[name].item()) == str(value) or found[name].item() == value
+            for name, value in point.items()
+        )
+        problem = scalar_pair(
+            **{name: point[name] for name in ("sigma_ratio", "rho") if name in point}
+        )
         method = ms.MIMO(**{name: point[name] for name in ("lam", "heads") if name in point})
-        own: dict[str, Any] = {name: point[name] for name in ("init_scale", "width") if name in point}
-        alone = simulate_ensemble(problem, method, steps=3, step_size=0.01, seed=seeds[place[-1]], **own).isel(run=0)
+        own: dict[str, Any] = {
+            name: point[name] for name in ("init_scale", "width") if name in point
+        }
+        alone = simulate_ensemble(
+            problem, method, steps=3, step_size=0.01, seed=seeds[place[-1]], **own
+        ).isel(run=0)
         for name in ("loss_mm", "objective", "encoder_norm", "gap", "sigma", "status"):
             np.testing.assert_array_equal(found[name].values, alone[name].values, err_msg=name)
 
 
 def test_it_measures_what_simulate_measures() -> None:
-    result = sweep("scalar-pair", {"rho": [0.0, 0.5]}, method="vanilla", steps=3000, step_size=5e-3, init_scale=1e-4, seeds=2)
+    result = sweep(
+        "scalar-pair",
+        {"rho": [0.0, 0.5]},
+        method="vanilla",
+        steps=3000,
+        step_size=5e-3,
+        init_scale=1e-4,
+        seeds=2,
+    )
     for rho, seed in itertools.product((0.0, 0.5), (0, 1)):
-        run = ms.simulate(scalar_pair(rho=rho), ms.Vanilla(), steps=3000, step_size=5e-3, init_scale=1e-4, seed=seed)
-        assert result.half_time.sel(rho=rho, seed=seed).values.tolist() == ms.half_times(run).values.tolist()
+        run = ms.simulate(
+            scalar_pair(rho=rho),
+            ms.Vanilla(),
+            steps=3000,
+            step_size=5e-3,
+            init_scale=1e-4,
+            seed=seed,
+        )
+        assert (
+            result.half_time.sel(rho=rho, seed=seed).values.tolist()
+            == ms.half_times(run).values.tolist()
+        )
 
 
 def test_methods_are_an_axis_and_a_single_value_is_none() -> None:
     axes = {"method": ["vanilla", "mimo", ms.MIMO(lam=1.0)], "rho": 0.25}
-    result = sweep("scalar-pair", axes, method=ms.MIMO(lam=3.0), steps=40, step_size=0.01, init_scale=0.3)
+    result = sweep(
+        "scalar-pair", axes, method=ms.MIMO(lam=3.0), steps=40, step_size=0.01, init_scale=0.3
+    )
     assert result.method.values.tolist() == ["vanilla", "mimo", repr(ms.MIMO(lam=1.0))]
-    methods: list[ms.objective.Method] = [ms.Vanilla(), ms.MIMO(lam=3.0), ms.MIMO(lam=1.0)]  # "mimo" is the one that was given
-    expected = simulate_ensemble(scalar_pair(rho=0.25), methods, steps=40, step_size=0.01, init_scale=0.3)
+    methods: list[ms.solvers.Solver] = [
+        ms.Vanilla(),
+        ms.MIMO(lam=3.0),
+        ms.MIMO(lam=1.0),
+    ]  # "mimo" is the one that was given
+    expected = simulate_ensemble(
+        scalar_pair(rho=0.25), methods, steps=40, step_size=0.01, init_scale=0.3
+    )
     assert result.objective.dims == ("method", "seed")
     np.testing.assert_array_equal(result.objective.values[:, 0], expected.objective.values)
     assert len(set(result.objective.values.ravel())) == 3
@@ -124,7 +170,9 @@ def test_problems_come_from_functions_and_from_themselves() -> None:
     assert sizes["dims"].values.tolist() == ["(1, 1)", "(1, 2)"]
     for size in ((1, 1), (1, 2)):
         alone = simulate_ensemble(random_problem(size), ms.MIMO(), steps=5, step_size=1e-3)
-        np.testing.assert_array_equal(sizes.encoder_norm.sel(dims=str(size)).values, alone.encoder_norm.values)
+        np.testing.assert_array_equal(
+            sizes.encoder_norm.sel(dims=str(size)).values, alone.encoder_norm.values
+        )
 
 
 def test_the_default_step_size_is_each_runs_own() -> None:
@@ -138,19 +186,45 @@ def test_the_default_step_size_is_each_runs_own() -> None:
 NUMBERS = st.floats(-2, 2) | st.integers(-2, 2)
 
 
-@given(st.lists(st.fixed_dictionaries({}, optional={"sigma_ratio": NUMBERS | st.floats(1e-4, 1e4), "rho": NUMBERS, "noise_variance": NUMBERS}), max_size=5))
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "sigma_ratio": NUMBERS | st.floats(1e-4, 1e4),
+                "rho": NUMBERS,
+                "noise_variance": NUMBERS,
+            },
+        ),
+        max_size=5,
+    )
+)
 def test_many_scalar_pairs_are_the_same_bit_by_bit(points: list[dict[str, float]]) -> None:
     for point, problem in zip(points, scalar_pairs(points), strict=True):
         if problem is None:  # left to scalar_pair, which refuses it or takes more care
-            assert not 1e-3 <= point.get("sigma_ratio", 2.0) <= 1e3 or not abs(point.get("rho", 0.5)) < 0.999 or point.get("noise_variance", 0.0) < 0
+            assert (
+                not 1e-3 <= point.get("sigma_ratio", 2.0) <= 1e3
+                or not abs(point.get("rho", 0.5)) < 0.999
+                or point.get("noise_variance", 0.0) < 0
+            )
             continue
         expected = scalar_pair(**point)
-        assert (problem, problem.names, problem.joint_optimum) == (expected, expected.names, expected.joint_optimum)
-        for found, wanted in zip((problem.joint_map, *problem.unimodal_maps), (expected.joint_map, *expected.unimodal_maps), strict=True):
+        assert (problem, problem.names, problem.joint_optimum) == (
+            expected,
+            expected.names,
+            expected.joint_optimum,
+        )
+        for found, wanted in zip(
+            (problem.joint_map, *problem.unimodal_maps),
+            (expected.joint_map, *expected.unimodal_maps),
+            strict=True,
+        ):
             assert found.tolist() == wanted.tolist()
             assert not found.flags.writeable
         assert problem.unimodal_optima.tolist() == expected.unimodal_optima.tolist()
-        assert {name: str(vars(expected)[name]) for name in vars(problem)} == {name: str(value) for name, value in vars(problem).items()}
+        assert {name: str(vars(expected)[name]) for name in vars(problem)} == {
+            name: str(value) for name, value in vars(problem).items()
+        }
         with pytest.raises(AttributeError, match="immutable"):
             problem.dims = (1, 2)
 
@@ -159,7 +233,12 @@ def test_many_scalar_pairs_are_the_same_bit_by_bit(points: list[dict[str, float]
 
 
 def drawn(samples: int = 300, **more: Any) -> xr.Dataset:
-    axes = {"rho": (-0.5, 0.5), "lam": ("log", 1e-2, 1e2), "width": ("int", 3, 5), "method": ["vanilla", "mimo"]} | more
+    axes = {
+        "rho": (-0.5, 0.5),
+        "lam": ("log", 1e-2, 1e2),
+        "width": ("int", 3, 5),
+        "method": ["vanilla", "mimo"],
+    } | more
     return sweep("scalar-pair", axes, samples=samples, steps=1, step_size=1e-3)
 
 
@@ -171,15 +250,25 @@ def test_draws_follow_their_laws_and_pair_the_other_axes() -> None:
         assert low <= values.min() < values.max() <= high
         assert abs(float(values.mean()) - (low + high) / 2) < error * (high - low) / np.sqrt(12)
         assert float(values.std()) == pytest.approx((high - low) / np.sqrt(12), rel=error)
-    assert np.unique(data.width).tolist() == [3, 4, 5]  # not below 3: fewer columns would be compiled for
+    assert np.unique(data.width).tolist() == [
+        3,
+        4,
+        5,
+    ]  # not below 3: fewer columns would be compiled for
     assert abs(np.corrcoef(data.rho, np.log(data.lam))[0, 1]) < error
 
 
 def test_draws_depend_on_name_law_and_seed_alone() -> None:
     data, longer, wider = drawn(5), drawn(8), drawn(5, sigma_ratio=(1.0, 2.0))
     for name in ("rho", "lam", "width"):
-        assert data[name].values.tolist() == longer[name].values[:5].tolist() == wider[name].values.tolist()
-    other = sweep("scalar-pair", {"rho": (-0.5, 0.5)}, samples=5, design_seed=1, steps=1, step_size=1e-3)
+        assert (
+            data[name].values.tolist()
+            == longer[name].values[:5].tolist()
+            == wider[name].values.tolist()
+        )
+    other = sweep(
+        "scalar-pair", {"rho": (-0.5, 0.5)}, samples=5, design_seed=1, steps=1, step_size=1e-3
+    )
     assert not set(other.rho.values) & set(data.rho.values)
 
 
@@ -187,16 +276,22 @@ def test_draws_depend_on_name_law_and_seed_alone() -> None:
 
 
 @pytest.mark.parametrize(("chunk", "workers"), [(1, 1), (5, 2), (7, 1), (24, 2), (100, None)])
-def test_chunks_and_threads_leave_no_trace(reference: xr.Dataset, chunk: int, workers: int | None) -> None:
+def test_chunks_and_threads_leave_no_trace(
+    reference: xr.Dataset, chunk: int, workers: int | None
+) -> None:
     assert sweep("scalar-pair", GRID, **SETTINGS, chunk=chunk, workers=workers).identical(reference)
 
 
 def test_processes_give_the_same(reference: xr.Dataset) -> None:
-    assert sweep("scalar-pair", GRID, **SETTINGS, chunk=5, backend="processes", workers=2).identical(reference)
+    assert sweep(
+        "scalar-pair", GRID, **SETTINGS, chunk=5, backend="processes", workers=2
+    ).identical(reference)
 
 
 @pytest.mark.slow
-def test_a_cluster_that_loses_a_worker_gives_the_same(reference: xr.Dataset, tmp_path: Path) -> None:
+def test_a_cluster_that_loses_a_worker_gives_the_same(
+    reference: xr.Dataset, tmp_path: Path
+) -> None:
     distributed = pytest.importorskip("distributed")
     out, killed = tmp_path / "sweep.nc", []
 
@@ -208,11 +303,21 @@ def test_a_cluster_that_loses_a_worker_gives_the_same(reference: xr.Dataset, tmp
         killed.append(len(list(folder.glob("[0-9]*.chunk"))))
 
     axes, options = GRID | {"rho": np.linspace(-0.8, 0.8, 9)}, SETTINGS | {"steps": 5_000}
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs="CRITICAL") as cluster:
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs="CRITICAL"
+    ) as cluster:
         victim = cluster.workers[0].pid
         killer = threading.Thread(target=kill, args=(victim,))
         killer.start()
-        found = sweep("scalar-pair", axes, **options, out=out, chunk=2, backend="dask", cluster=cluster.scheduler_address)
+        found = sweep(
+            "scalar-pair",
+            axes,
+            **options,
+            out=out,
+            chunk=2,
+            backend="dask",
+            cluster=cluster.scheduler_address,
+        )
         killer.join()
         assert victim not in [worker.pid for worker in cluster.workers.values()]
     assert 0 < killed[0] < 36  # midway
@@ -223,7 +328,16 @@ def test_a_cluster_that_loses_a_worker_gives_the_same(reference: xr.Dataset, tmp
 def test_a_lost_process_is_an_error_that_says_how_to_go_on(tmp_path: Path) -> None:
     axes = {"rho": [0.0, 0.1, 0.2], "parent": os.getpid()}
     with pytest.raises(ChildProcessError, match="ended unexpectedly") as raised:
-        sweep(_suicidal, axes, steps=2, step_size=1e-3, backend="processes", workers=2, chunk=1, out=tmp_path / "sweep.nc")
+        sweep(
+            _suicidal,
+            axes,
+            steps=2,
+            step_size=1e-3,
+            backend="processes",
+            workers=2,
+            chunk=1,
+            out=tmp_path / "sweep.nc",
+        )
     assert "of 3 chunks are kept in" in raised.value.__notes__[0]
 
 
@@ -245,10 +359,14 @@ def interrupted(after: int, error: BaseException, **arguments: Any) -> BaseExcep
     return stopped.value
 
 
-def test_an_interrupted_sweep_computes_only_what_is_missing(reference: xr.Dataset, tmp_path: Path, computed: list[int]) -> None:
+def test_an_interrupted_sweep_computes_only_what_is_missing(
+    reference: xr.Dataset, tmp_path: Path, computed: list[int]
+) -> None:
     out = tmp_path / "deep" / "sweep.nc"
     stopped = interrupted(2, KeyboardInterrupt(), out=out, chunk=5)
-    assert stopped.__notes__ == [f"2 of 5 chunks are kept in {out}.chunks; the same call continues from there."]
+    assert stopped.__notes__ == [
+        f"2 of 5 chunks are kept in {out}.chunks; the same call continues from there."
+    ]
     assert not out.exists()
     result = sweep("scalar-pair", GRID, **SETTINGS, out=out, chunk=5)
     assert computed == [2, 3, 4]
@@ -281,15 +399,21 @@ def _flipped(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [_emptied, _cut, _flipped])
-def test_a_damaged_chunk_is_computed_again(reference: xr.Dataset, tmp_path: Path, computed: list[int], damage: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_chunk_is_computed_again(
+    reference: xr.Dataset, tmp_path: Path, computed: list[int], damage: Callable[[bytes], bytes]
+) -> None:
     interrupted(3, KeyboardInterrupt(), out=tmp_path / "sweep.nc", chunk=6)
     chunk = tmp_path / "sweep.nc.chunks" / "1.chunk"
     chunk.write_bytes(damage(chunk.read_bytes()))
-    assert sweep("scalar-pair", GRID, **SETTINGS, out=tmp_path / "sweep.nc", chunk=6).identical(reference)
+    assert sweep("scalar-pair", GRID, **SETTINGS, out=tmp_path / "sweep.nc", chunk=6).identical(
+        reference
+    )
     assert computed == [1, 3]
 
 
-def test_a_sweep_killed_before_its_first_chunk_starts_again(reference: xr.Dataset, tmp_path: Path) -> None:
+def test_a_sweep_killed_before_its_first_chunk_starts_again(
+    reference: xr.Dataset, tmp_path: Path
+) -> None:
     folder = tmp_path / "sweep.nc.chunks"
     folder.mkdir()
     (folder / ".design.1.part.json").write_text('{"pro')
@@ -319,10 +443,16 @@ CHANGES: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("name", ["finished", "unfinished"])
 @pytest.mark.parametrize(("different", "changes"), CHANGES)
-def test_another_sweep_in_the_same_place_is_refused(different: str, changes: dict[str, Any], name: str, stored: Path) -> None:
+def test_another_sweep_in_the_same_place_is_refused(
+    different: str, changes: dict[str, Any], name: str, stored: Path
+) -> None:
     before = {path: path.read_bytes() for path in stored.rglob("*") if path.is_file()}
-    arguments: dict[str, Any] = {"problem": "scalar-pair", "axes": GRID, "chunk": 8} | SETTINGS | changes
-    with pytest.raises(ValueError, match=rf"holds another sweep \(different: {different}\).*overwrite"):
+    arguments: dict[str, Any] = (
+        {"problem": "scalar-pair", "axes": GRID, "chunk": 8} | SETTINGS | changes
+    )
+    with pytest.raises(
+        ValueError, match=rf"holds another sweep \(different: {different}\).*overwrite"
+    ):
         sweep(**arguments, out=stored / f"{name}.nc")
     assert {path: path.read_bytes() for path in stored.rglob("*") if path.is_file()} == before
 
@@ -330,7 +460,9 @@ def test_another_sweep_in_the_same_place_is_refused(different: str, changes: dic
 @pytest.mark.parametrize("name", ["finished", "unfinished"])
 def test_overwriting_is_possible_when_asked_for(name: str, stored: Path, tmp_path: Path) -> None:
     shutil.copytree(stored, tmp_path, dirs_exist_ok=True)
-    result = sweep("scalar-pair", {"rho": [0.0, 0.1]}, **SETTINGS, out=tmp_path / f"{name}.nc", overwrite=True)
+    result = sweep(
+        "scalar-pair", {"rho": [0.0, 0.1]}, **SETTINGS, out=tmp_path / f"{name}.nc", overwrite=True
+    )
     assert ms.load(tmp_path / f"{name}.nc").identical(result)
     assert not (tmp_path / f"{name}.nc.chunks").exists()
 
@@ -344,7 +476,14 @@ def test_a_function_that_now_says_something_else_is_noticed(tmp_path: Path) -> N
         sweep(family(3.0), {"rho": [0.0]}, **SETTINGS, out=tmp_path / "sweep.nc")
 
 
-@pytest.mark.parametrize(("name", "overwrite"), [("sweep.nc", False), ("sweep.nc.chunks/thesis.tex", False), ("sweep.nc.chunks/thesis.tex", True)])
+@pytest.mark.parametrize(
+    ("name", "overwrite"),
+    [
+        ("sweep.nc", False),
+        ("sweep.nc.chunks/thesis.tex", False),
+        ("sweep.nc.chunks/thesis.tex", True),
+    ],
+)
 def test_files_of_others_are_not_touched(name: str, overwrite: bool, tmp_path: Path) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("mine")
@@ -353,7 +492,9 @@ def test_files_of_others_are_not_touched(name: str, overwrite: bool, tmp_path: P
     assert (tmp_path / name).read_text() == "mine"
 
 
-def test_the_progress_bar_says_how_fast(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_progress_bar_says_how_fast(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "150")
     sweep("scalar-pair", GRID, **SETTINGS, chunk=6, progress=True)
@@ -395,14 +536,20 @@ def _superficial(seed: int) -> bool:
 
 REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"problem": "spiral"}, r"`problem` must be one of .*scalar-pair.* Got problem='spiral'"),
-    ({"axes": {"tau": [1.0]}}, r"Axis 'tau' is not a parameter of this problem.*Known here: sigma_ratio, rho, noise_variance, lam"),
+    (
+        {"axes": {"tau": [1.0]}},
+        r"Axis 'tau' is not a parameter of this problem.*Known here: sigma_ratio, rho, noise_variance, lam",
+    ),
     ({"axes": {"lam": [1.0]}, "method": "vanilla"}, "Axis 'lam' is not a parameter"),
     ({"axes": {"seed": [1]}}, "Axis 'seed' is not a parameter"),
     ({"axes": ["rho"]}, "`axes` must be a mapping"),
     ({"axes": {"rho": []}}, "Axis `rho` must have at least one value"),
     ({"axes": {"rho": [0.1, 0.1]}}, "values of axis `rho` must differ"),
     ({"axes": {"rho": [0.1, 2.0]}}, r"no problem at rho=2\.0\. `rho` must lie in"),
-    ({"axes": {"sigma_ratio": -1.0}}, r"no problem at sigma_ratio=-1\.0\. `sigma_ratio` must be finite"),
+    (
+        {"axes": {"sigma_ratio": -1.0}},
+        r"no problem at sigma_ratio=-1\.0\. `sigma_ratio` must be finite",
+    ),
     ({"axes": {"lam": [1.0, -1.0]}}, r"`lam` must be finite and >= 0\. Got lam=-1"),
     ({"axes": {"mu": [0.0]}}, "`mu` must be finite and > 0"),
     ({"axes": {"heads": ["gradient", "bald"]}}, "`heads` of MIMO must be one of"),
@@ -434,9 +581,17 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("wrong", "words"), REFUSALS)
-def test_refusals_come_before_any_work(wrong: dict[str, Any], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, computed: list[int]) -> None:
+def test_refusals_come_before_any_work(
+    wrong: dict[str, Any],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    computed: list[int],
+) -> None:
     monkeypatch.chdir(tmp_path)
-    arguments = {"problem": "scalar-pair", "axes": {"rho": [0.0]}, "out": "sweep.nc"} | SETTINGS | wrong
+    arguments = (
+        {"problem": "scalar-pair", "axes": {"rho": [0.0]}, "out": "sweep.nc"} | SETTINGS | wrong
+    )
     with pytest.raises((ValueError, TypeError), match=words):
         sweep(**arguments)
     assert computed == []

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from mimo_sim import methods
-from mimo_sim.training import Settings, timing
+from mimo_sim.benchmark import timing
+from mimo_sim.training import Settings
 from tests.test_cli import run_here
 
 
@@ -25,7 +26,9 @@ def test_vanilla_is_added_and_every_round_is_counted(timings: list[timing.Timing
     assert [one.method for one in timings] == ["vanilla", "mimo", "mmpareto", "mla", "smv"]
     for one in timings:
         assert len(one.seconds["step"]) == 3
-        assert len(one.seconds["gradient"]) == (0 if one.method == "mla" else 3)  # mla takes a step of its own
+        assert len(one.seconds["gradient"]) == (
+            0 if one.method == "mla" else 3
+        )  # mla takes a step of its own
         assert min(one.seconds["step"]) > 0
 
 
@@ -33,7 +36,9 @@ def test_parts_add_up_to_the_step(timings: list[timing.Timing]) -> None:
     for one in timings:
         if one.method != "mla":
             for i, whole in enumerate(one.seconds["step"]):
-                assert sum(one.seconds[part][i] for part in ("forward", "gradient", "optimizer")) == pytest.approx(whole, rel=1e-9)
+                assert sum(
+                    one.seconds[part][i] for part in ("forward", "gradient", "optimizer")
+                ) == pytest.approx(whole, rel=1e-9)
 
 
 def test_ratios_are_formed_within_rounds() -> None:
@@ -45,23 +50,60 @@ def test_ratios_are_formed_within_rounds() -> None:
 
 
 def test_a_timed_step_is_the_methods_step() -> None:
-    watch = timing._Stopwatch(methods.create("mmpareto"), timing.random_data("lenet", 8), Settings(epochs=1, batch_size=8, encoder="lenet"), "wall")
-    other = timing._Stopwatch(methods.create("mmpareto"), timing.random_data("lenet", 8), Settings(epochs=1, batch_size=8, encoder="lenet"), "wall")
+    watch = timing._Stopwatch(
+        methods.create("mmpareto"),
+        timing.random_data("lenet", 8),
+        Settings(epochs=1, batch_size=8, encoder="lenet"),
+        "wall",
+    )
+    other = timing._Stopwatch(
+        methods.create("mmpareto"),
+        timing.random_data("lenet", 8),
+        Settings(epochs=1, batch_size=8, encoder="lenet"),
+        "wall",
+    )
     del other.run.method.forward_pass  # without the marks
     for _ in range(2):
         watch.step(counts=True)
         other.run.method.step(other.run, other.batch)
-    assert all(torch.equal(a, b) for a, b in zip(watch.run.model.parameters(), other.run.model.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(watch.run.model.parameters(), other.run.model.parameters(), strict=True)
+    )
 
 
-@pytest.mark.parametrize(("words", "given"), [("`network`", {"network": "vgg"}), ("`clock`", {"clock": "sun"}), ("`rounds` must be >= 1", {"rounds": 0})])
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        ("`network`", {"network": "vgg"}),
+        ("`clock`", {"clock": "sun"}),
+        ("`rounds` must be >= 1", {"rounds": 0}),
+    ],
+)
 def test_bad_input_is_refused(words: str, given: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=words):
         timing.measure([], **given)  # type: ignore[arg-type]
 
 
-def test_the_command_writes_table_and_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["bench", "timing", "--method", "mimo", "--rounds", "2", "--warm-up", "0", "--batch-size", "8", "--accelerator", "cpu", "--clock", "processor"]
+def test_the_command_writes_table_and_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [
+        "bench",
+        "timing",
+        "--method",
+        "mimo",
+        "--rounds",
+        "2",
+        "--warm-up",
+        "0",
+        "--batch-size",
+        "8",
+        "--accelerator",
+        "cpu",
+        "--clock",
+        "processor",
+    ]
     assert run_here(monkeypatch, *command, "--out", str(tmp_path)) == 0
     numbers = json.loads((tmp_path / "timing-lenet.json").read_text())
     assert [row["method"] for row in numbers["methods"]] == ["vanilla", "mimo"]
@@ -77,7 +119,9 @@ def test_the_command_writes_table_and_numbers(tmp_path: Path, monkeypatch: pytes
     assert {path.name for path in tmp_path.iterdir()} == {"timing-lenet.json", "timing-lenet.md"}
 
 
-def test_the_command_refuses_bad_options(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_refuses_bad_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run_here(monkeypatch, "bench", "timing", "--threads", "0") == 2
     assert "`--threads` must be >= 1. Got 0." in capsys.readouterr().err
 
@@ -85,6 +129,12 @@ def test_the_command_refuses_bad_options(monkeypatch: pytest.MonkeyPatch, capsys
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_events_time_the_large_network() -> None:
-    found, device = timing.measure([methods.create("mimo"), methods.create("mmpareto")], "resnet18", rounds=2, warm_up=1, batch_size=4)
+    found, device = timing.measure(
+        [methods.create("mimo"), methods.create("mmpareto")],
+        "resnet18",
+        rounds=2,
+        warm_up=1,
+        batch_size=4,
+    )
     assert device.type == "cuda"
     assert all(min(one.seconds["gradient"]) > 0 for one in found)

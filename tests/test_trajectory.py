@@ -13,12 +13,14 @@ import pytest
 import xarray as xr
 
 import mimo_sim as ms
-from mimo_sim.objective import Method
+from mimo_sim.solvers import Solver
 
 pytestmark = pytest.mark.usefixtures("dynamic_sizes")
 
 PROBLEM = ms.generators.superficial_preference()
-NAMED = ms.LateFusionProblem(PROBLEM.sigma, PROBLEM.sigma_yx, PROBLEM.y_second_moment, names=("audio", "video"))
+NAMED = ms.LateFusionProblem(
+    PROBLEM.sigma, PROBLEM.sigma_yx, PROBLEM.y_second_moment, names=("audio", "video")
+)
 CONTRACT = {
     "loss_mm": ("step",),
     "loss_uni": ("step", "modality"),
@@ -38,7 +40,11 @@ def norms(*columns: Any, steps: Any = None) -> xr.Dataset:
     """A dataset with these squared encoder norms, one column per modality."""
     squared = np.array(columns, dtype=float).T
     steps = np.arange(len(squared)) if steps is None else np.asarray(steps)
-    coords = {"step": steps, "time": ("step", 0.1 * steps), "modality": [f"m{k + 1}" for k in range(squared.shape[1])]}
+    coords = {
+        "step": steps,
+        "time": ("step", 0.1 * steps),
+        "modality": [f"m{k + 1}" for k in range(squared.shape[1])],
+    }
     return xr.Dataset({"encoder_norm": (("step", "modality"), np.sqrt(squared))}, coords)
 
 
@@ -47,8 +53,18 @@ def norms(*columns: Any, steps: Any = None) -> xr.Dataset:
 
 @pytest.mark.parametrize("engine", ["gram", "autograd", "flow"])
 @pytest.mark.parametrize("method", [ms.Vanilla(), ms.MIMO(lam=2.0, mu=0.25)], ids=repr)
-def test_names_dims_and_attributes(engine: str, method: Method) -> None:
-    run = ms.simulate(NAMED, method, steps=7, record_every=3, step_size=0.01, engine=engine, width=5, init_scale=0.1, seed=2)
+def test_names_dims_and_attributes(engine: str, method: Solver) -> None:
+    run = ms.simulate(
+        NAMED,
+        method,
+        steps=7,
+        record_every=3,
+        step_size=0.01,
+        engine=engine,
+        width=5,
+        init_scale=0.1,
+        seed=2,
+    )
     assert {name: run[name].dims for name in run.data_vars} == CONTRACT
     assert run.sizes == {"step": 4, "modality": 2}
     assert run.step.values.tolist() == [0, 3, 6, 7]
@@ -57,7 +73,15 @@ def test_names_dims_and_attributes(engine: str, method: Method) -> None:
     assert all(run[name].dtype == np.float64 for name in run.data_vars)
     assert all(run[name].attrs["long_name"] for name in run.data_vars)
     assert run.sigma.isnull().all() == (method == ms.Vanilla())
-    for name, value in {"engine": engine, "steps": 7, "record_every": 3, "step_size": 0.01, "width": 5, "init_scale": 0.1, "seed": 2}.items():
+    for name, value in {
+        "engine": engine,
+        "steps": 7,
+        "record_every": 3,
+        "step_size": 0.01,
+        "width": 5,
+        "init_scale": 0.1,
+        "seed": 2,
+    }.items():
         assert run.attrs[name] == value
     assert run.attrs["mimo_sim_version"] == ms.__version__
     assert ms.LateFusionProblem.from_json(run.attrs["problem"]) == NAMED
@@ -75,10 +99,18 @@ def test_default_names_and_recorded_maps() -> None:
 
 
 def test_variables_are_consistent() -> None:
-    run = ms.simulate(NAMED, ms.MIMO(lam=2.0, mu=0.25, f_star=(0.1, 0.2)), steps=50, step_size=0.01, init_scale=0.1)
+    run = ms.simulate(
+        NAMED,
+        ms.MIMO(lam=2.0, mu=0.25, f_star=(0.1, 0.2)),
+        steps=50,
+        step_size=0.01,
+        init_scale=0.1,
+    )
     # differences of numbers of order one
     np.testing.assert_allclose(run.excess_mm, run.loss_mm - NAMED.joint_optimum, rtol=0, atol=1e-14)
-    np.testing.assert_allclose(run.excess_uni, run.loss_uni - NAMED.unimodal_optima, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(
+        run.excess_uni, run.loss_uni - NAMED.unimodal_optima, rtol=0, atol=1e-14
+    )
     np.testing.assert_allclose(run.gap, run.loss_uni - np.array([0.1, 0.2]), rtol=0, atol=1e-14)
     np.testing.assert_allclose(run.sigma.sum("modality"), 1, rtol=1e-14)
     joint = ms.simulate(NAMED, ms.Vanilla(), steps=5, step_size=0.01)
@@ -86,9 +118,17 @@ def test_variables_are_consistent() -> None:
 
 
 def test_running_minimum_never_lies_above_a_loss_seen() -> None:
-    run = ms.simulate(NAMED, ms.MIMO(lam=2.0, mu=0.25, f_star="running_minimum"), steps=300, step_size=0.02, init_scale=0.1)
+    run = ms.simulate(
+        NAMED,
+        ms.MIMO(lam=2.0, mu=0.25, f_star="running_minimum"),
+        steps=300,
+        step_size=0.02,
+        init_scale=0.1,
+    )
     estimate = run.loss_uni - run.gap
-    np.testing.assert_allclose(estimate, np.minimum.accumulate(run.loss_uni.values, axis=0), rtol=0, atol=1e-14)
+    np.testing.assert_allclose(
+        estimate, np.minimum.accumulate(run.loss_uni.values, axis=0), rtol=0, atol=1e-14
+    )
     assert (run.gap >= 0).all()
 
 
@@ -97,21 +137,32 @@ def test_running_minimum_never_lies_above_a_loss_seen() -> None:
 
 @pytest.mark.parametrize(
     "method",
-    [ms.Vanilla(), ms.Vanilla(heads="plain"), ms.MIMO(), ms.MIMO(f_star=0.25), ms.MIMO(f_star=(0.1, 0.2)), ms.MIMO(f_star="zero", heads="plain")],
+    [
+        ms.Vanilla(),
+        ms.Vanilla(heads="plain"),
+        ms.MIMO(),
+        ms.MIMO(f_star=0.25),
+        ms.MIMO(f_star=(0.1, 0.2)),
+        ms.MIMO(f_star="zero", heads="plain"),
+    ],
     ids=repr,
 )
 @pytest.mark.parametrize("width", [4, math.inf])
-def test_files_keep_everything(method: Method, width: float, tmp_path: Path) -> None:
-    run = ms.simulate(NAMED, method, steps=9, record_every=2, step_size=1e-3, width=width, record_maps=True)
+def test_files_keep_everything(method: Solver, width: float, tmp_path: Path) -> None:
+    run = ms.simulate(
+        NAMED, method, steps=9, record_every=2, step_size=1e-3, width=width, record_maps=True
+    )
     path = tmp_path / "new" / "run.nc"
     ms.save(run, path)
     back = ms.load(path)
     xr.testing.assert_identical(back.drop_attrs(), run.drop_attrs())
-    assert {name: run[name].attrs for name in run.variables} == {name: back[name].attrs for name in back.variables}
+    assert {name: run[name].attrs for name in run.variables} == {
+        name: back[name].attrs for name in back.variables
+    }
     assert set(back.attrs) == set(run.attrs)
     assert all(np.array_equal(back.attrs[name], run.attrs[name]) for name in run.attrs)
     assert [each.name for each in path.parent.iterdir()] == ["run.nc"]  # no temporary file is left
-    assert ms.trajectory.arguments(back)["method"] == method
+    assert ms.dynamics.trajectory.arguments(back)["method"] == method
 
 
 def test_arguments_undo_attributes_for_one_modality(tmp_path: Path) -> None:
@@ -197,7 +248,9 @@ def test_an_encoder_that_is_off_was_never_learned() -> None:
         norms(np.ones(100), np.linspace(0, 1, 100)),  # one of two
         norms([1.0]),  # a single row
         norms([1.0, 2.0], steps=[0, 100]),  # only the ends: whether it moved cannot be known
-        norms([1.0, 2.0, 3.0, 4.0, 5.0], steps=[0, 25, 50, 75, 100]),  # recorded too coarsely to have a row in the last tenth, and moving
+        norms(
+            [1.0, 2.0, 3.0, 4.0, 5.0], steps=[0, 25, 50, 75, 100]
+        ),  # recorded too coarsely to have a row in the last tenth, and moving
     ],
 )
 def test_moving_runs_are_reported(run: xr.Dataset) -> None:
@@ -223,7 +276,9 @@ def test_half_times_of_a_run_at_other_resolutions() -> None:
 
 def test_a_file_that_is_no_trajectory_is_named(tmp_path: Path) -> None:
     (tmp_path / "run.nc").write_text("not netCDF")
-    with pytest.raises(ValueError, match=r"`path` must be a netCDF 4 file written by mimo_sim. .*run\.nc"):
+    with pytest.raises(
+        ValueError, match=r"`path` must be a netCDF 4 file written by mimo_sim. .*run\.nc"
+    ):
         ms.load(tmp_path / "run.nc")
 
 

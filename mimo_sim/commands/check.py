@@ -13,11 +13,19 @@ from mimo_sim.commands import Quiet, app, command_line, progress_bar, report
 
 @app.command()
 def check(
-    claim: Annotated[list[str] | None, typer.Option(help="Id of a claim; may be repeated. All claims by default.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for ledger.json, ledger.md and ledger.html; ./ledger when all claims are checked, none with --claim.")
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(help="Id of a claim; may be repeated. All claims by default."),
     ] = None,
-    thorough: Annotated[bool, typer.Option("--thorough", help="Draw ten times more cases.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for ledger.json, ledger.md and ledger.html; ./ledger when all claims are checked, none with --claim."
+        ),
+    ] = None,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Draw ten times more cases.")
+    ] = False,
     listing: Annotated[bool, typer.Option("--list", help="Name the claims and stop.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -34,29 +42,52 @@ def check(
             return
         ids = list(runner.discover(claim or None))
     except ModuleNotFoundError as error:
-        remedy = "reinstall mimo_sim" if str(error.name).startswith("paper_checks") else 'pip install -e ".[testing]" in a clone'
-        raise ValueError(f"`mimo-sim check` needs {error.name}, which is not installed: {remedy}.") from None
+        remedy = (
+            "reinstall mimo_sim"
+            if str(error.name).startswith("paper_checks")
+            else 'pip install -e ".[testing]" in a clone'
+        )
+        raise ValueError(
+            f"`mimo-sim check` needs {error.name}, which is not installed: {remedy}."
+        ) from None
     out = Path("ledger") if out is None and not claim else out
     if out is not None and claim and (out / "ledger.json").is_file():
-        lost = {row["id"] for row in json.loads((out / "ledger.json").read_text())["claims"]} - set(ids)
+        lost = {row["id"] for row in json.loads((out / "ledger.json").read_text())["claims"]} - set(
+            ids
+        )
         if lost:
-            raise ValueError(f"`--out` {out} holds a ledger with {len(lost)} other claims. Choose another folder, or check all claims.")
+            raise ValueError(
+                f"`--out` {out} holds a ledger with {len(lost)} other claims. Choose another folder, or check all claims."
+            )
     with progress_bar(len(ids), "checking", quiet) as advance:
         rows = runner.run_claims(ids, thorough=thorough, on_claim=lambda _: advance())
     command = command_line(
-        "check", *(part for name in claim or () for part in ("--claim", name)), *(["--out", out] if out else []), *(["--thorough"] if thorough else [])
+        "check",
+        *(part for name in claim or () for part in ("--claim", name)),
+        *(["--out", out] if out else []),
+        *(["--thorough"] if thorough else []),
     )
     if not quiet:
-        report([(row.claim.id, str(row.evidence.verdict), f"{row.seconds:.1f}") for row in rows], ("claim", "verdict", "seconds"), "Claims of arXiv:2511.06686")
+        report(
+            [(row.claim.id, str(row.evidence.verdict), f"{row.seconds:.1f}") for row in rows],
+            ("claim", "verdict", "seconds"),
+            "Claims of arXiv:2511.06686",
+        )
         for row in rows if claim else []:
             example = row.evidence.counterexample
-            typer.echo(f"\n{row.claim.id}: {row.claim.says}\n  {row.evidence.words}" + (f"\n  {example.case}\n  $ {example.command}" if example else ""))
+            typer.echo(
+                f"\n{row.claim.id}: {row.claim.says}\n  {row.evidence.words}"
+                + (f"\n  {example.case}\n  $ {example.command}" if example else "")
+            )
     if out is not None:
         paths = ledger.write(rows, out, command)
         if not quiet:
             typer.echo("wrote " + " ".join(map(str, paths)))
     changed = [row for row in rows if not row.as_recorded]
     for row in changed:
-        typer.echo(f"{row.claim.id}: recorded '{row.claim.recorded}', found '{row.evidence.verdict}'. {row.evidence.words}", err=True)
+        typer.echo(
+            f"{row.claim.id}: recorded '{row.claim.recorded}', found '{row.evidence.verdict}'. {row.evidence.words}",
+            err=True,
+        )
     if changed:
         raise typer.Exit(1)

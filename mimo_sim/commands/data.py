@@ -11,8 +11,18 @@ import typer
 from mimo_sim.commands import Quiet, Seed, data, progress_bar, report
 
 Name = Annotated[str, typer.Argument(help="A name of `mimo-sim data list`.")]
-Root = Annotated[Path | None, typer.Option(help="Folder of the raw files; $MIMO_SIM_DATA or a folder in the cache by default.")]
-Option = Annotated[list[str] | None, typer.Option("--option", help="A setting of the data set as name=value, e.g. setting=B; may be repeated.")]
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the raw files; $MIMO_SIM_DATA or a folder in the cache by default."
+    ),
+]
+Option = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", help="A setting of the data set as name=value, e.g. setting=B; may be repeated."
+    ),
+]
 
 
 def settings(options: list[str] | None) -> dict[str, Any]:
@@ -37,13 +47,17 @@ def list_() -> None:
     for name in datasets.available():
         record = datasets.get(name)
         raw = sum(download.size for download in record.downloads)
-        views = ", ".join(f"{view} {'x'.join(map(str, shape))}" for view, shape in record.modalities.items())
+        views = ", ".join(
+            f"{view} {'x'.join(map(str, shape))}" for view, shape in record.modalities.items()
+        )
         typer.echo(f"{name}: {record.about}")
         for label, text in {
             "modalities": views,
             "classes": " ".join(record.classes),
             "settings": "; ".join(f"{key}: {text}" for key, text in record.settings.items()),
-            "raw files": f"{sum(len(download.files) for download in record.downloads)}, {raw / 1e6:.0f} MB to download" if raw else "",
+            "raw files": f"{sum(len(download.files) for download in record.downloads)}, {raw / 1e6:.0f} MB to download"
+            if raw
+            else "",
             "licence": record.licence,
             "home": record.home,
         }.items():
@@ -55,7 +69,7 @@ def list_() -> None:
 def verify(name: Name, root: Root = None, quiet: Quiet = False) -> None:
     """Check that every raw file is there and unharmed. Exit code 0 when so, 1 when not."""
     from mimo_sim import datasets
-    from mimo_sim.datasets import files
+    from mimo_sim.datasets import _files as files
 
     downloads = datasets.get(name).downloads
     folder, _ = files.data_folder(root)
@@ -67,19 +81,28 @@ def verify(name: Name, root: Root = None, quiet: Quiet = False) -> None:
     if len(bad) > 10:
         typer.echo(f"... and {len(bad) - 10} more", err=True)
     if bad:
-        typer.echo(f"{len(bad)} of {total} raw files of {name} are missing or damaged. Mend them with: mimo-sim data prepare {name} --root {folder}", err=True)
+        typer.echo(
+            f"{len(bad)} of {total} raw files of {name} are missing or damaged. Mend them with: mimo-sim data prepare {name} --root {folder}",
+            err=True,
+        )
         raise typer.Exit(1)
     if not quiet:
-        typer.echo(f"{name}: all {total} raw files in {folder} are as expected" if total else f"{name} needs no raw files")
+        typer.echo(
+            f"{name}: all {total} raw files in {folder} are as expected"
+            if total
+            else f"{name} needs no raw files"
+        )
 
 
 @data.command()
-def prepare(name: Name, root: Root = None, options: Option = None, seed: Seed = 0, quiet: Quiet = False) -> None:
+def prepare(
+    name: Name, root: Root = None, options: Option = None, seed: Seed = 0, quiet: Quiet = False
+) -> None:
     """Download what raw files are missing or damaged, then build the data set once, so that later runs find it in the cache."""
     import inspect
 
     from mimo_sim import datasets
-    from mimo_sim.datasets import files
+    from mimo_sim.datasets import _files as files
 
     record = datasets.get(name)
     chosen = settings(options)
@@ -92,7 +115,18 @@ def prepare(name: Name, root: Root = None, options: Option = None, seed: Seed = 
     if quiet:
         return
     if record.downloads:
-        typer.echo(f"{len(written)} raw files downloaded to {folder}" if written else f"all raw files are in {folder}")
+        typer.echo(
+            f"{len(written)} raw files downloaded to {folder}"
+            if written
+            else f"all raw files are in {folder}"
+        )
     parts = {"train": made.train, "validation": made.validation, "test": made.test}
-    rows = [(part, str(len(split)), *(f"{tuple(x.shape[1:])} {str(x.dtype).removeprefix('torch.')}" for x in split.inputs)) for part, split in parts.items()]
+    rows = [
+        (
+            part,
+            str(len(split)),
+            *(f"{tuple(x.shape[1:])} {str(x.dtype).removeprefix('torch.')}" for x in split.inputs),
+        )
+        for part, split in parts.items()
+    ]
     report(rows, ("split", "samples", *(modality.name for modality in made.modalities)), name)

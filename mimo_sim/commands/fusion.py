@@ -27,9 +27,21 @@ def _summary(data: xr.Dataset, command: str) -> dict[str, Any]:
             return [plain(value) for value in values]
         return None if isinstance(values, float) and values != values else values
 
-    fields = {name: {"dims": list(data[name].dims), "values": plain(data[name].values.tolist())} for name in data.data_vars if "point" not in data[name].dims}
-    coords = {name: data[name].values.tolist() for name in data.coords if "point" not in data[name].dims}
-    return {"command": command, "package_version": __version__, **{str(k): v for k, v in data.attrs.items()}, "coords": coords, "data": fields}
+    fields = {
+        name: {"dims": list(data[name].dims), "values": plain(data[name].values.tolist())}
+        for name in data.data_vars
+        if "point" not in data[name].dims
+    }
+    coords = {
+        name: data[name].values.tolist() for name in data.coords if "point" not in data[name].dims
+    }
+    return {
+        "command": command,
+        "package_version": __version__,
+        **{str(k): v for k, v in data.attrs.items()},
+        "coords": coords,
+        "data": fields,
+    }
 
 
 @study.command("fusion")
@@ -43,29 +55,39 @@ def fusion(
     import numpy as np
     import torch
 
-    from mimo_sim import fusion as studies
-    from mimo_sim import fusion_plots, plots
-    from mimo_sim.files import replacing
-    from mimo_sim.objective import check_positive
+    from mimo_sim._checks import check_positive
+    from mimo_sim._files import replacing
+    from mimo_sim.dynamics.engines import layered as studies
+    from mimo_sim.plots import figures as plots
+    from mimo_sim.plots import fusion as fusion_plots
 
     check_positive("mu", mu)
     if seeds < 1:
         raise ValueError(f"`seeds` must be >= 1. Got seeds={seeds}.")
     torch.set_num_threads(1)  # matrices are tiny; threads would only wait for each other
-    penalties, correlations = np.linspace(0, 5, 17).round(3).tolist(), np.linspace(-0.4, 0.4, 9).round(3).tolist()
+    penalties, correlations = (
+        np.linspace(0, 5, 17).round(3).tolist(),
+        np.linspace(-0.4, 0.4, 9).round(3).tolist(),
+    )
     command = command_line("study", "fusion", "--out", out, "--seeds", seeds, "--mu", f"{mu:g}")
     written = []
 
-    def write(name: str, figure: Figure, data: xr.Dataset) -> None:  # as soon as it is there: a killed run keeps what it has finished
+    def write(
+        name: str, figure: Figure, data: xr.Dataset
+    ) -> None:  # as soon as it is there: a killed run keeps what it has finished
         for suffix in (".png", ".json"):
             written.append(out / f"{name}{suffix}")
             with replacing(written[-1]) as temporary:
                 if suffix == ".png":
                     plots.write(figure, temporary)
                 else:
-                    temporary.write_text(json.dumps(_summary(data, command), indent=1, allow_nan=False) + "\n")
+                    temporary.write_text(
+                        json.dumps(_summary(data, command), indent=1, allow_nan=False) + "\n"
+                    )
 
-    with progress_bar(len(penalties) * len(correlations) + 2 + 6 + 5 + 2 + 6, "studies", quiet) as advance:
+    with progress_bar(
+        len(penalties) * len(correlations) + 2 + 6 + 5 + 2 + 6, "studies", quiet
+    ) as advance:
         early = studies.early_study(penalties, correlations, mu=mu, on_run=advance)
         write("fusion_early", fusion_plots.draw_early(early), early)
         depth = studies.depth_study(LAMS, RHOS, seeds=seeds, mu=mu, on_run=advance)
@@ -83,8 +105,14 @@ def fusion(
             f"{float(one.threshold.min()):.3f} - {float(one.threshold.max()):.3f}",
         )
         for start in depth.start.values
-        for level, one in ((level, depth.sel(start=start, depth=level)) for level in depth.depth.values)
+        for level, one in (
+            (level, depth.sel(start=start, depth=level)) for level in depth.depth.values
+        )
         if one.threshold.notnull().any()
     ]
-    report(rows, ("start", "depth", "theory", "measured", "range"), "Penalty that reverses the order in late fusion, median over seeds; theory for u0 -> 0")
+    report(
+        rows,
+        ("start", "depth", "theory", "measured", "range"),
+        "Penalty that reverses the order in late fusion, median over seeds; theory for u0 -> 0",
+    )
     typer.echo("wrote " + " ".join(map(str, written)))

@@ -48,7 +48,9 @@ def _named(option: str, text: str) -> tuple[str, str]:
 
 def _numbers(option: str, text: str, spec: str, form: str) -> list[Any]:
     numbers = [_value(part) for part in spec.split(":")]
-    if len(numbers) != len(form.split(":")) or not all(isinstance(number, int | float) for number in numbers):
+    if len(numbers) != len(form.split(":")) or not all(
+        isinstance(number, int | float) for number in numbers
+    ):
         raise ValueError(f"`{option}` must look like name={form} with numbers. Got {text!r}.")
     return numbers
 
@@ -63,9 +65,16 @@ def _axis(text: str) -> tuple[str, list[Any]]:
     log = spec.startswith("log:")
     low, high, count = _numbers("--axis", text, spec.removeprefix("log:"), "low:high:count")
     if not isinstance(count, int) or count < 1 or (log and not (low > 0 and high > 0)):
-        raise ValueError(f"`--axis` needs a whole count >= 1, and low and high > 0 after 'log:'. Got {text!r}.")
+        raise ValueError(
+            f"`--axis` needs a whole count >= 1, and low and high > 0 after 'log:'. Got {text!r}."
+        )
     values: list[Any] = (np.geomspace if log else np.linspace)(low, high, count).tolist()
-    whole = not log and isinstance(low, int) and isinstance(high, int) and all(value == int(value) for value in values)
+    whole = (
+        not log
+        and isinstance(low, int)
+        and isinstance(high, int)
+        and all(value == int(value) for value in values)
+    )
     return name, [int(value) for value in values] if whole else values
 
 
@@ -82,24 +91,52 @@ def _single(text: str) -> tuple[str, Any]:
     name, spec = _named("--set", text)
     value = _value(spec)
     if isinstance(value, tuple) or "," in spec or ":" in spec:
-        raise ValueError(f"`--set` takes one number or word. Got {text!r}; more than one number is a value for --axis.")
+        raise ValueError(
+            f"`--set` takes one number or word. Got {text!r}; more than one number is a value for --axis."
+        )
     return name, value
 
 
 @app.command()
 def sweep(
-    out: Annotated[Path, typer.Option(help="File (.nc) to write. If it or its chunks are there already, the sweep continues.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="File (.nc) to write. If it or its chunks are there already, the sweep continues."
+        ),
+    ],
     axis: Annotated[
         list[str] | None,
-        typer.Option(help="A dimension: rho=0,0.5,0.9 or rho=-0.8:0.8:9 or lam=log:0.1:100:7. May be repeated.", metavar="NAME=VALUES"),
+        typer.Option(
+            help="A dimension: rho=0,0.5,0.9 or rho=-0.8:0.8:9 or lam=log:0.1:100:7. May be repeated.",
+            metavar="NAME=VALUES",
+        ),
     ] = None,
     random: Annotated[
-        list[str] | None, typer.Option(help="A distribution: rho=-0.8:0.8, lam=log:0.1:100 or problem_seed=int:0:9999. Needs --samples.", metavar="NAME=LAW")
+        list[str] | None,
+        typer.Option(
+            help="A distribution: rho=-0.8:0.8, lam=log:0.1:100 or problem_seed=int:0:9999. Needs --samples.",
+            metavar="NAME=LAW",
+        ),
     ] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="A parameter of the problem, for all runs: noise_variance=0.1.", metavar="NAME=VALUE")] = None,
-    samples: Annotated[int | None, typer.Option(help="Number of draws of the distributions, >= 1.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="A parameter of the problem, for all runs: noise_variance=0.1.",
+            metavar="NAME=VALUE",
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="Number of draws of the distributions, >= 1.")
+    ] = None,
     design_seed: Annotated[int, typer.Option(help="Seed of the draws, >= 0.")] = 0,
-    problem: Annotated[str, typer.Option(help="superficial, scalar-pair, random, or a problem (.json) or trajectory (.nc) file.")] = "scalar-pair",
+    problem: Annotated[
+        str,
+        typer.Option(
+            help="superficial, scalar-pair, random, or a problem (.json) or trajectory (.nc) file."
+        ),
+    ] = "scalar-pair",
     seeds: Annotated[int, typer.Option(help="Number of initialisations, >= 1.")] = 1,
     method: Method_ = "mimo",
     lam: Lam = 10.0,
@@ -111,14 +148,44 @@ def sweep(
     init_scale: InitScale = 1e-3,
     width: Width = 100,
     weight_decay: WeightDecay = 0.0,
-    tolerance: Annotated[float | None, typer.Option(help="Stop a run early when it has converged to this; by default none does.")] = None,
-    on_error: Annotated[str, typer.Option(help="Where the problem does not exist (rho=1): raise, or nan to leave the run out.")] = "raise",
-    backend: Annotated[str, typer.Option(help="threads, processes, or dask (with --cluster).")] = "threads",
-    workers: Annotated[int | None, typer.Option("--workers", "--threads", help="Number of threads or processes; all cores by default.")] = None,
-    cluster: Annotated[str | None, typer.Option(help="dask: tcp://HOST:PORT of a scheduler, or local, local:2 to start one here.")] = None,
-    chunk: Annotated[int | None, typer.Option(help="Runs per chunk, by default a few seconds' work; does not change the results.")] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Stop a run early when it has converged to this; by default none does."),
+    ] = None,
+    on_error: Annotated[
+        str,
+        typer.Option(
+            help="Where the problem does not exist (rho=1): raise, or nan to leave the run out."
+        ),
+    ] = "raise",
+    backend: Annotated[
+        str, typer.Option(help="threads, processes, or dask (with --cluster).")
+    ] = "threads",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", "--threads", help="Number of threads or processes; all cores by default."
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="dask: tcp://HOST:PORT of a scheduler, or local, local:2 to start one here."
+        ),
+    ] = None,
+    chunk: Annotated[
+        int | None,
+        typer.Option(
+            help="Runs per chunk, by default a few seconds' work; does not change the results."
+        ),
+    ] = None,
     engine: Annotated[str, typer.Option(help="batch (CPU) or cuda.")] = "batch",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another sweep at --out, or compute a finished one again.")] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace another sweep at --out, or compute a finished one again."
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train at every point of a grid or at random points, times seeds, and write one labelled file.
@@ -134,7 +201,11 @@ def sweep(
     from mimo_sim.sweeps import sweep as run_sweep
 
     axes: dict[str, Any] = {}
-    for name, values in [*map(_axis, axis or []), *map(_law, random or []), *map(_single, set_ or [])]:
+    for name, values in [
+        *map(_axis, axis or []),
+        *map(_law, random or []),
+        *map(_single, set_ or []),
+    ]:
         if name in axes:
             raise ValueError(f"Every parameter may be given once. Got {name!r} twice.")
         axes[name] = values
@@ -174,6 +245,18 @@ def sweep(
 
 def _summary(data: Any, seconds: float) -> str:
     """Sizes, outcomes and time in one line."""
-    counts = {word: int((data.status == code).sum()) for code, word in ((0, "used all steps"), (1, "converged"), (2, "diverged"), (-1, "without a problem"))}
+    counts = {
+        word: int((data.status == code).sum())
+        for code, word in (
+            (0, "used all steps"),
+            (1, "converged"),
+            (2, "diverged"),
+            (-1, "without a problem"),
+        )
+    }
     sizes = " x ".join(f"{dim} {data.sizes[dim]}" for dim in data.status.dims)
-    return f"{data.status.size:,} runs ({sizes}): " + ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) + f"; {seconds:.1f} s"
+    return (
+        f"{data.status.size:,} runs ({sizes}): "
+        + ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
+        + f"; {seconds:.1f} s"
+    )

@@ -13,15 +13,24 @@ from mimo_sim.commands import Out, Quiet, bench, command_line, progress_bar, rep
 
 @bench.command()
 def timing(
-    method: Annotated[list[str] | None, typer.Option(help="Method, repeatable; by default all.")] = None,
-    network: Annotated[str, typer.Option(help="lenet (AV-MNIST shapes) or resnet18 (CREMA-D shapes).")] = "lenet",
+    method: Annotated[
+        list[str] | None, typer.Option(help="Method, repeatable; by default all.")
+    ] = None,
+    network: Annotated[
+        str, typer.Option(help="lenet (AV-MNIST shapes) or resnet18 (CREMA-D shapes).")
+    ] = "lenet",
     rounds: Annotated[int, typer.Option(help="Rounds that count, >= 1.")] = 50,
     warm_up: Annotated[int, typer.Option(help="Rounds before them, >= 0.")] = 5,
     batch_size: Annotated[int, typer.Option(help="Samples per step.")] = 64,
-    clock: Annotated[str, typer.Option(help="wall, or processor (CPU time of this process, for shared machines).")] = "wall",
+    clock: Annotated[
+        str,
+        typer.Option(help="wall, or processor (CPU time of this process, for shared machines)."),
+    ] = "wall",
     accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
-    threads: Annotated[int | None, typer.Option(help="CPU threads; by default torch's choice.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads; by default torch's choice.")
+    ] = None,
     out: Out = Path("results"),
     quiet: Quiet = False,
 ) -> None:
@@ -29,9 +38,9 @@ def timing(
     import torch
 
     from mimo_sim import methods
-    from mimo_sim.files import replacing
+    from mimo_sim._files import replacing
+    from mimo_sim.benchmark import timing as timings
     from mimo_sim.training import records
-    from mimo_sim.training import timing as timings
 
     if threads is not None:
         if threads < 1:
@@ -51,9 +60,16 @@ def timing(
             on_round=advance,
         )
     baseline = next(one for one in found if one.method == "vanilla")
-    about = records.environment(device) | {"command": command_line(*sys.argv[1:]), "threads": torch.get_num_threads()}
+    about = records.environment(device) | {
+        "command": command_line(*sys.argv[1:]),
+        "threads": torch.get_num_threads(),
+    }
     shapes = {name: [batch_size, *shape] for name, shape in timings.SHAPES[network].items()}
-    measured = "time between CUDA events" if device.type == "cuda" else {"wall": "elapsed time", "processor": "processor time"}[clock]
+    measured = (
+        "time between CUDA events"
+        if device.type == "cuda"
+        else {"wall": "elapsed time", "processor": "processor time"}[clock]
+    )
     inputs = ", ".join(f"{name} " + "x".join(map(str, shape)) for name, shape in shapes.items())
     caption = f"One step on random tensors ({inputs}), encoders {network}, {device.type}, {precision}, {measured}. {timings.CAPTION}"
     content = {
@@ -78,5 +94,9 @@ def timing(
     with replacing(out / f"timing-{network}.md") as temporary:
         temporary.write_text(timings.markdown(found, caption))
     if not quiet:
-        report(timings.rows(found), timings.HEADER, f"Step of {batch_size} samples, {network} on {device.type}, {measured}")
+        report(
+            timings.rows(found),
+            timings.HEADER,
+            f"Step of {batch_size} samples, {network} on {device.type}, {measured}",
+        )
         typer.echo(f"wrote {out / f'timing-{network}.json'} {out / f'timing-{network}.md'}")

@@ -41,20 +41,38 @@ def figure1(
     seeds: Annotated[int, typer.Option(help="Number of initialisations, >= 1.")] = 20,
     lam: Lam = 10.0,
     mu: Mu = 0.01,
-    init_scale: Annotated[float, typer.Option(help="Initial scale u0 in (0, 1); predictions hold as it tends to 0.")] = 1e-9,
+    init_scale: Annotated[
+        float, typer.Option(help="Initial scale u0 in (0, 1); predictions hold as it tends to 0.")
+    ] = 1e-9,
     width: Width = 100,
     step_size: StepSize = None,
     quiet: Quiet = False,
 ) -> None:
     """Reproduce Figure 1 of arXiv:2511.06686: figure1.png, .pdf, .svg, the data figure1.nc and the summary figure1.json."""
-    from mimo_sim import experiments, plots
+    from mimo_sim.plots import figures as plots
+    from mimo_sim.studies import experiments
 
-    options = {"--out": out, "--seeds": seeds, "--lam": f"{lam:g}", "--mu": f"{mu:g}", "--init-scale": f"{init_scale:g}", "--width": f"{width:g}"}
+    options = {
+        "--out": out,
+        "--seeds": seeds,
+        "--lam": f"{lam:g}",
+        "--mu": f"{mu:g}",
+        "--init-scale": f"{init_scale:g}",
+        "--width": f"{width:g}",
+    }
     if step_size is not None:
         options["--step-size"] = f"{step_size:g}"
     command = command_line("figure1", *(part for pair in options.items() for part in pair))
     with progress_bar(2 * max(seeds, 0), "training", quiet) as advance:
-        data = experiments.figure1(lam=lam, mu=mu, seeds=seeds, init_scale=init_scale, width=whole_width(width), step_size=step_size, on_run=advance)
+        data = experiments.figure1(
+            lam=lam,
+            mu=mu,
+            seeds=seeds,
+            init_scale=init_scale,
+            width=whole_width(width),
+            step_size=step_size,
+            on_run=advance,
+        )
     summary = experiments.figure1_summary(data, command)
     paths = write_all(out, "figure1", plots.draw_figure1(data), data, summary)
     if quiet:
@@ -64,17 +82,33 @@ def figure1(
         one = summary[name]
         theory = f"{one['predicted_ratio']:.3f}" if name == "vanilla" else ""
         half = " / ".join(f"{value:,.0f}" if value else "never" for value in one["half_time"])
-        norms, laws = (" / ".join(f"{value:.3f}" for value in one[key]) for key in ("final_encoder_norm", "predicted_final_encoder_norm"))
-        rows.append((name, half, f"{one['ratio'] or float('nan'):.3f}", theory, norms, laws, f"{one['final_loss_mm']:.0e}"))
+        norms, laws = (
+            " / ".join(f"{value:.3f}" for value in one[key])
+            for key in ("final_encoder_norm", "predicted_final_encoder_norm")
+        )
+        rows.append(
+            (
+                name,
+                half,
+                f"{one['ratio'] or float('nan'):.3f}",
+                theory,
+                norms,
+                laws,
+                f"{one['final_loss_mm']:.0e}",
+            )
+        )
     title = f"Half-times in steps and encoder norms, medians over {seeds} initialisations; theory for u0 -> 0"
     report(rows, ("", "half-times", "ratio", "theory", "|W_k|", "law", "f_mm"), title)
     typer.echo("wrote " + " ".join(map(str, paths)))
 
 
 @app.command()
-def convergence(out: Out = Path("figures"), mu: Mu = 0.01, seed: Seed = 0, quiet: Quiet = False) -> None:
+def convergence(
+    out: Out = Path("figures"), mu: Mu = 0.01, seed: Seed = 0, quiet: Quiet = False
+) -> None:
     """Objective, losses, gaps and gradient against steps for vanilla and MIMO with lam = 1, 10, 100: convergence.png, .pdf, .svg and .nc."""
-    from mimo_sim import experiments, plots
+    from mimo_sim.plots import figures as plots
+    from mimo_sim.studies import experiments
 
     with progress_bar(4, "training", quiet) as advance:
         data = experiments.convergence(mu=mu, seed=seed, on_run=advance)
@@ -97,7 +131,9 @@ def simulate(
     init_scale: InitScale = 1e-3,
     seed: Seed = 0,
     record_every: Annotated[int, typer.Option(help="Record every so many steps, >= 1.")] = 10,
-    engine: Annotated[str, typer.Option(help="gram (exact), autograd (torch reference) or flow (gradient flow).")] = "gram",
+    engine: Annotated[
+        str, typer.Option(help="gram (exact), autograd (torch reference) or flow (gradient flow).")
+    ] = "gram",
     weight_decay: WeightDecay = 0.0,
     out: Annotated[Path | None, typer.Option(help="Trajectory file (.nc).")] = None,
     quiet: Quiet = False,
@@ -127,8 +163,14 @@ def simulate(
     half, last = ms.half_times(run), run.isel(step=-1)
     rows = []
     for k, name in enumerate(run.modality.values):
-        uni = ("", "") if run.attrs["heads"] == "frozen" else (f"{float(last.loss_uni[k]):.6g}", f"{float(last.excess_uni[k]):.3g}")
-        rows.append((str(name), f"{float(half[k]):,.0f}", f"{float(last.encoder_norm[k]):.6g}", *uni))
+        uni = (
+            ("", "")
+            if run.attrs["heads"] == "frozen"
+            else (f"{float(last.loss_uni[k]):.6g}", f"{float(last.excess_uni[k]):.3g}")
+        )
+        rows.append(
+            (str(name), f"{float(half[k]):,.0f}", f"{float(last.encoder_norm[k]):.6g}", *uni)
+        )
     loss = f"f_mm {float(run.loss_mm[0]):.6g} -> {float(last.loss_mm):.6g} in {steps:,} steps of {run.attrs['step_size']:.4g}"
     report(rows, ("modality", "half-time (steps)", "|W_k|", "f_k", "f_k - f_k*"), loss)
     if out is not None:
@@ -137,11 +179,18 @@ def simulate(
 
 @app.command()
 def theory(
-    problem: ProblemName = "superficial", method: Method_ = "mimo", lam: Lam = 10.0, mu: Mu = 0.01, f_star: FStar = "exact", heads: Heads = None
+    problem: ProblemName = "superficial",
+    method: Method_ = "mimo",
+    lam: Lam = 10.0,
+    mu: Mu = 0.01,
+    f_star: FStar = "exact",
+    heads: Heads = None,
 ) -> None:
     """Print as JSON what the closed forms say of a problem: conditions, time ratio, order threshold, final norms, default step size."""
     from mimo_sim import theory as closed_forms
 
-    summary = closed_forms.summary(load_problem(problem), make_method(method, lam, mu, f_star, heads))
+    summary = closed_forms.summary(
+        load_problem(problem), make_method(method, lam, mu, f_star, heads)
+    )
     finite = {name: "inf" if value == float("inf") else value for name, value in summary.items()}
     typer.echo(json.dumps(finite, indent=2, allow_nan=False))

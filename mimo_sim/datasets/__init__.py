@@ -16,30 +16,34 @@ import pkgutil
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from mimo_sim.objective import check_count
+from mimo_sim._checks import check_count
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mimo_sim.datasets.data import Dataset
-    from mimo_sim.datasets.record import Record
+    from mimo_sim.datasets._data import Dataset
+    from mimo_sim.datasets._record import Record
 
 __all__ = ["available", "get", "load"]
 
 
 @cache
 def _registry() -> dict[str, Record]:
-    from mimo_sim.datasets.record import Record
+    from mimo_sim.datasets._record import Record
 
     found: dict[str, Record] = {}
     for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
         try:
             record = getattr(importlib.import_module(f"{__name__}.{module}"), "RECORD", None)
         except Exception as error:  # somebody's new file: whatever is wrong with it, say where
-            raise ImportError(f"the data set in {__name__}.{module} cannot be imported: {type(error).__name__}: {error}") from error
+            raise ImportError(
+                f"the data set in {__name__}.{module} cannot be imported: {type(error).__name__}: {error}"
+            ) from error
         if isinstance(record, Record):
             if record.name in found:
-                raise ImportError(f"two data sets are called {record.name!r}, one of them in {__name__}.{module}")
+                raise ImportError(
+                    f"two data sets are called {record.name!r}, one of them in {__name__}.{module}"
+                )
             found[record.name] = record
     return found
 
@@ -88,5 +92,7 @@ def load(name: str, root: str | Path | None = None, seed: int = 0, **settings: A
     allowed = tuple(inspect.signature(record.build).parameters)[2:]
     unknown = [key for key in settings if key not in allowed]
     if unknown:
-        raise TypeError(f"data set {name!r} takes {allowed or 'no settings'}. Got {', '.join(unknown)}.")
+        raise TypeError(
+            f"data set {name!r} takes {allowed or 'no settings'}. Got {', '.join(unknown)}."
+        )
     return record.build(root, check_count("seed", seed, 0), **settings)

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from mimo_sim.datasets import files
-from mimo_sim.datasets.record import Record
-from mimo_sim.files import replacing
-from mimo_sim.objective import check_count
+from mimo_sim._checks import check_count
+from mimo_sim._files import replacing
+from mimo_sim.datasets import _files as files
+from mimo_sim.datasets._record import Record
 
 if TYPE_CHECKING:
-    from mimo_sim.datasets.data import Dataset
+    from mimo_sim.datasets._data import Dataset
 
 FloatArray = npt.NDArray[np.floating[Any]]
 Bytes = npt.NDArray[np.uint8]
@@ -39,7 +39,11 @@ RATE = 8000  # samples per second, and the longest clip: one second
 WINDOW, BINS, STEPS = 224, 112, 112  # samples in a window (28 ms), frequencies kept, windows
 FLOOR = 80.0  # dB below the clip's maximum that is called 0
 MEAN, STD = 0.68, 0.13  # of the spectrograms in [0, 1]
-TAKES: dict[SplitName, range] = {"train": range(10, 50), "validation": range(5, 10), "test": range(5)}  # recordings by take: no clip in two splits
+TAKES: dict[SplitName, range] = {
+    "train": range(10, 50),
+    "validation": range(5, 10),
+    "test": range(5),
+}  # recordings by take: no clip in two splits
 NOISES = ("white", "pink", "brown", "babble")
 CHUNK = 128  # samples made at a time; bounds the memory, does not change the result
 
@@ -52,22 +56,50 @@ class Setting:
     snr: float
 
 
-SETTINGS = {"A": Setting(4, -14.0), "B": Setting(5, -6.0), "C": Setting(None, -6.0), "D": Setting(10, -6.0)}
+SETTINGS = {
+    "A": Setting(4, -14.0),
+    "B": Setting(5, -6.0),
+    "C": Setting(None, -6.0),
+    "D": Setting(10, -6.0),
+}
 
 _MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist"
 MNIST = (
-    files.Download(f"{_MIRROR}/train-images-idx3-ubyte.gz", {"mnist/train-images-idx3-ubyte.gz": "md5:6bbc9ace898e44ae57da46a324031adb"}, 9_912_422),
-    files.Download(f"{_MIRROR}/train-labels-idx1-ubyte.gz", {"mnist/train-labels-idx1-ubyte.gz": "md5:a25bea736e30d166cdddb491f175f624"}, 28_881),
-    files.Download(f"{_MIRROR}/t10k-images-idx3-ubyte.gz", {"mnist/t10k-images-idx3-ubyte.gz": "md5:2646ac647ad5339dbf082846283269ea"}, 1_648_877),
-    files.Download(f"{_MIRROR}/t10k-labels-idx1-ubyte.gz", {"mnist/t10k-labels-idx1-ubyte.gz": "md5:27ae3e4e09519cfbb04c329615203637"}, 4_542),
+    files.Download(
+        f"{_MIRROR}/train-images-idx3-ubyte.gz",
+        {"mnist/train-images-idx3-ubyte.gz": "md5:6bbc9ace898e44ae57da46a324031adb"},
+        9_912_422,
+    ),
+    files.Download(
+        f"{_MIRROR}/train-labels-idx1-ubyte.gz",
+        {"mnist/train-labels-idx1-ubyte.gz": "md5:a25bea736e30d166cdddb491f175f624"},
+        28_881,
+    ),
+    files.Download(
+        f"{_MIRROR}/t10k-images-idx3-ubyte.gz",
+        {"mnist/t10k-images-idx3-ubyte.gz": "md5:2646ac647ad5339dbf082846283269ea"},
+        1_648_877,
+    ),
+    files.Download(
+        f"{_MIRROR}/t10k-labels-idx1-ubyte.gz",
+        {"mnist/t10k-labels-idx1-ubyte.gz": "md5:27ae3e4e09519cfbb04c329615203637"},
+        4_542,
+    ),
 )
 FSDD_COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
 
 
 def _fsdd() -> files.Download:
     lines = (resources.files(__package__) / "fsdd.sha256").read_text().splitlines()
-    sums = {f"fsdd/recordings/{name}": f"sha256:{digest}" for digest, name in (line.split() for line in lines)}
-    return files.Download(f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{FSDD_COMMIT}.tar.gz", sums, 16_000_000)
+    sums = {
+        f"fsdd/recordings/{name}": f"sha256:{digest}"
+        for digest, name in (line.split() for line in lines)
+    }
+    return files.Download(
+        f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{FSDD_COMMIT}.tar.gz",
+        sums,
+        16_000_000,
+    )
 
 
 DOWNLOADS = (*MNIST, _fsdd())
@@ -80,12 +112,16 @@ def _idx(content: bytes, path: str) -> Bytes:
     """An idx file of unsigned bytes as an array."""
     header = np.frombuffer(content[:4], np.uint8)
     if len(header) < 4 or tuple(header[:3]) != (0, 0, 8):
-        raise ValueError(f"{path} must be an idx file of unsigned bytes (it starts 00 00 08). Got a file that starts {content[:3].hex(' ')}.")
+        raise ValueError(
+            f"{path} must be an idx file of unsigned bytes (it starts 00 00 08). Got a file that starts {content[:3].hex(' ')}."
+        )
     axes = int(header[3])
     shape = np.frombuffer(content[4 : 4 + 4 * axes], ">u4").astype(int)
     values = np.frombuffer(content[4 + 4 * axes :], np.uint8)
     if values.size != shape.prod():
-        raise ValueError(f"{path} must hold {shape.prod()} values for its shape {tuple(map(int, shape))}. Got {values.size}.")
+        raise ValueError(
+            f"{path} must hold {shape.prod()} values for its shape {tuple(map(int, shape))}. Got {values.size}."
+        )
     return values.reshape(shape)
 
 
@@ -94,15 +130,21 @@ class Raw:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.sums = {path: expected for download in DOWNLOADS for path, expected in download.files.items()}
+        self.sums = {
+            path: expected for download in DOWNLOADS for path, expected in download.files.items()
+        }
 
     def read(self, path: str) -> bytes:
         """Checked content of a file."""
-        return files.read(self.root, path, self.sums[path], f"mimo-sim data prepare avmnist --root {self.root}")
+        return files.read(
+            self.root, path, self.sums[path], f"mimo-sim data prepare avmnist --root {self.root}"
+        )
 
     def mnist(self, part: str) -> tuple[Bytes, Bytes]:
         """Images (n, 28, 28) and labels (n,) of "train" or "t10k"."""
-        images, labels = (f"mnist/{part}-{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1"))
+        images, labels = (
+            f"mnist/{part}-{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1")
+        )
         return _idx(self.read(images), images), _idx(self.read(labels), labels)
 
     def speech(self, split: SplitName) -> tuple[list[FloatArray], Indices, list[str]]:
@@ -115,9 +157,15 @@ class Raw:
             if int(take) in TAKES[split]:
                 rate, samples = wavfile.read(io.BytesIO(self.read(path)))
                 if rate != RATE or samples.ndim != 1 or len(samples) < WINDOW:
-                    raise ValueError(f"{path} must be mono at {RATE} Hz with at least {WINDOW} samples. Got {rate} Hz, shape {samples.shape}.")
+                    raise ValueError(
+                        f"{path} must be mono at {RATE} Hz with at least {WINDOW} samples. Got {rate} Hz, shape {samples.shape}."
+                    )
                 wave = samples.astype(np.float32)
-                clips.append((wave / np.sqrt(np.mean(np.square(wave, dtype=np.float64)), dtype=np.float32))[:RATE])
+                clips.append(
+                    (wave / np.sqrt(np.mean(np.square(wave, dtype=np.float64)), dtype=np.float32))[
+                        :RATE
+                    ]
+                )
                 digits.append(int(digit))
                 names.append(Path(path).name)
         return clips, np.array(digits), names
@@ -171,15 +219,26 @@ def spectrogram(waves: FloatArray, lengths: Indices) -> Bytes:
 
     hann = signal.get_window("hann", WINDOW).astype(np.float32)
     starts = np.rint(np.linspace(0, lengths - WINDOW, STEPS, axis=1)).astype(int)
-    windows = np.lib.stride_tricks.sliding_window_view(waves, WINDOW, axis=1)[np.arange(len(waves))[:, None], starts]
+    windows = np.lib.stride_tricks.sliding_window_view(waves, WINDOW, axis=1)[
+        np.arange(len(waves))[:, None], starts
+    ]
     amplitude = np.abs(fft.rfft(windows * hann, axis=2)[:, :, 1 : BINS + 1])
     decibel = 20 * np.log10(np.maximum(amplitude, np.finfo(np.float32).tiny))
-    relative = np.maximum(decibel - decibel.max(axis=(1, 2), keepdims=True) + FLOOR, 0) * (255 / FLOOR)
+    relative = np.maximum(decibel - decibel.max(axis=(1, 2), keepdims=True) + FLOOR, 0) * (
+        255 / FLOOR
+    )
     levels: Bytes = np.rint(relative).astype(np.uint8).transpose(0, 2, 1)
     return levels
 
 
-def noisy_waves(clips: list[FloatArray], chosen: Indices, kinds: Indices, babble: Indices, snr: float, rng: np.random.Generator) -> FloatArray:
+def noisy_waves(
+    clips: list[FloatArray],
+    chosen: Indices,
+    kinds: Indices,
+    babble: Indices,
+    snr: float,
+    rng: np.random.Generator,
+) -> FloatArray:
     """The clips at `chosen` (n,) in noise of the given kinds (n,), looped to one second: (n, RATE).
 
     Kinds count along :data:`NOISES`; babble (n, 3) names three looped clips. `snr` is 20 log10 of the ratio of speech to noise RMS over the clip's length.
@@ -191,17 +250,31 @@ def noisy_waves(clips: list[FloatArray], chosen: Indices, kinds: Indices, babble
     white = rng.standard_normal((int(coloured.sum()), RATE), dtype=np.float32)
     noise = np.empty_like(speech)
     noise[coloured] = fft.irfft(fft.rfft(white) * _spectral_shapes()[kinds[coloured]], RATE)
-    noise[~coloured] = np.array([sum(np.resize(clips[i], RATE) for i in three) for three in babble[~coloured]]).reshape(-1, RATE)
+    noise[~coloured] = np.array(
+        [sum(np.resize(clips[i], RATE) for i in three) for three in babble[~coloured]]
+    ).reshape(-1, RATE)
     lengths = [len(clips[i]) for i in chosen]
-    energy = np.array([[x[:n] @ x[:n] for x in pair] for *pair, n in zip(speech, noise, lengths, strict=True)])
-    return np.asarray(speech + noise * (np.sqrt(energy[:, :1] / energy[:, 1:]) * 10 ** (-snr / 20)).astype(np.float32))
+    energy = np.array(
+        [[x[:n] @ x[:n] for x in pair] for *pair, n in zip(speech, noise, lengths, strict=True)]
+    )
+    return np.asarray(
+        speech
+        + noise * (np.sqrt(energy[:, :1] / energy[:, 1:]) * 10 ** (-snr / 20)).astype(np.float32)
+    )
 
 
 def noisy_spectrograms(
-    clips: list[FloatArray], chosen: Indices, snr: float, rng: np.random.Generator, on_chunk: Callable[[int], None] = lambda _: None
+    clips: list[FloatArray],
+    chosen: Indices,
+    snr: float,
+    rng: np.random.Generator,
+    on_chunk: Callable[[int], None] = lambda _: None,
 ) -> Bytes:
     """Spectrograms (n, 112, 112) of the clips at `chosen` (n,), each in noise of a kind drawn with equal chances; babble is of any clips."""
-    kinds, babble = rng.integers(len(NOISES), size=len(chosen)), rng.integers(len(clips), size=(len(chosen), 3))
+    kinds, babble = (
+        rng.integers(len(NOISES), size=len(chosen)),
+        rng.integers(len(clips), size=(len(chosen), 3)),
+    )
     lengths = np.array([len(clip) for clip in clips])
     out = np.empty((len(chosen), BINS, STEPS), np.uint8)
     for start in range(0, len(chosen), CHUNK):
@@ -257,24 +330,44 @@ def build(
         raise ValueError(f"`components` must lie in 1..784. Got components={components}.")
     if not np.isfinite(level):
         raise ValueError(f"`snr` must be a finite number of dB. Got snr={snr}.")
-    sizes: dict[SplitName, int] = {"train": train_size, "validation": validation_size, "test": test_size}
+    sizes: dict[SplitName, int] = {
+        "train": train_size,
+        "validation": validation_size,
+        "test": test_size,
+    }
     for name, size in sizes.items():
         check_count(f"{name}_size", size)
-    about = {"setting": setting, "components": keep, "snr_db": level, "sizes": sizes, "seed": seed, "recipe": VERSION}
+    about = {
+        "setting": setting,
+        "components": keep,
+        "snr_db": level,
+        "sizes": sizes,
+        "seed": seed,
+        "recipe": VERSION,
+    }
     arrays = _cached(about, lambda: _make(root, seed, keep, level, sizes, progress))
     return _tensors(about, arrays)
 
 
-def _make(root: str | Path | None, seed: int, keep: int | None, snr: float, sizes: dict[SplitName, int], progress: bool) -> dict[str, npt.NDArray[Any]]:
+def _make(
+    root: str | Path | None,
+    seed: int,
+    keep: int | None,
+    snr: float,
+    sizes: dict[SplitName, int],
+    progress: bool,
+) -> dict[str, npt.NDArray[Any]]:
     """Every array of the data set, by split and name."""
-    from mimo_sim.dynamics.progress import steps_bar
+    from mimo_sim._progress import steps_bar
 
     folder, fills_itself = files.data_folder(root)
     if fills_itself:
         files.fetch(folder, DOWNLOADS)
     raw = Raw(folder)
     images, labels = raw.mnist("train")
-    fitted = len(images) * 11 // 12  # 55,000 of 60,000: pool of the train split, and what the PCA is fitted on
+    fitted = (
+        len(images) * 11 // 12
+    )  # 55,000 of 60,000: pool of the train split, and what the PCA is fitted on
     pools: dict[SplitName, tuple[Bytes, Bytes]] = {
         "train": (images[:fitted], labels[:fitted]),
         "validation": (images[fitted:], labels[fitted:]),
@@ -282,7 +375,9 @@ def _make(root: str | Path | None, seed: int, keep: int | None, snr: float, size
     }
     for name, size in sizes.items():
         if size > len(pools[name][1]):
-            raise ValueError(f"`{name}_size` must be at most {len(pools[name][1])}. Got {name}_size={size}.")
+            raise ValueError(
+                f"`{name}_size` must be at most {len(pools[name][1])}. Got {name}_size={size}."
+            )
     mean, basis = None, None
     if keep is not None:
         mean, _, basis = principal_components(pools["train"][0])
@@ -295,7 +390,12 @@ def _make(root: str | Path | None, seed: int, keep: int | None, snr: float, size
             by_digit = [np.flatnonzero(spoken == digit) for digit in range(10)]
             target = digits[subset].astype(np.int64)
             counts = np.array([len(pool) for pool in by_digit])
-            chosen = np.array([by_digit[digit][draw] for digit, draw in zip(target, rng.integers(counts[target]), strict=True)])
+            chosen = np.array(
+                [
+                    by_digit[digit][draw]
+                    for digit, draw in zip(target, rng.integers(counts[target]), strict=True)
+                ]
+            )
             picture = pictures[subset]
             if mean is not None and basis is not None:
                 arrays[f"{name}.image"] = reduce_energy(picture, mean, basis[:, :keep])[:, None]
@@ -303,19 +403,29 @@ def _make(root: str | Path | None, seed: int, keep: int | None, snr: float, size
                 arrays[f"{name}.image"] = picture[:, None]
             arrays[f"{name}.audio"] = noisy_spectrograms(clips, chosen, snr, rng, advance)[:, None]
             arrays[f"{name}.target"] = target
-            arrays[f"{name}.source"] = subset + (fitted if name == "validation" else 0)  # row in MNIST's train or test file
+            arrays[f"{name}.source"] = subset + (
+                fitted if name == "validation" else 0
+            )  # row in MNIST's train or test file
             arrays[f"{name}.recording"] = np.array(recordings)[chosen]
     return arrays
 
 
-def _cached(about: dict[str, Any], make: Callable[[], dict[str, npt.NDArray[Any]]]) -> dict[str, npt.NDArray[Any]]:
+def _cached(
+    about: dict[str, Any], make: Callable[[], dict[str, npt.NDArray[Any]]]
+) -> dict[str, npt.NDArray[Any]]:
     """The arrays from the cache, or made and put there. Checksums inside the archive are verified on reading; a damaged archive is made anew."""
     sums = [sorted(download.files.items()) for download in DOWNLOADS]
     described = json.dumps([about, sums], sort_keys=True)
-    path = files.cache_folder() / f"avmnist-{hashlib.sha256(described.encode()).hexdigest()[:16]}.npz"
+    path = (
+        files.cache_folder() / f"avmnist-{hashlib.sha256(described.encode()).hexdigest()[:16]}.npz"
+    )
     try:
         with zipfile.ZipFile(path), np.load(path) as stored:
-            return {f"{split}.{name}": stored[f"{split}.{name}"] for split in get_args(SplitName) for name in STORED}
+            return {
+                f"{split}.{name}": stored[f"{split}.{name}"]
+                for split in get_args(SplitName)
+                for name in STORED
+            }
     except (OSError, zipfile.BadZipFile, ValueError, EOFError, KeyError):
         arrays = make()
         with replacing(path) as temporary:
@@ -326,15 +436,25 @@ def _cached(about: dict[str, Any], make: Callable[[], dict[str, npt.NDArray[Any]
 def _tensors(about: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Dataset:
     import torch
 
-    from mimo_sim.datasets.data import Dataset, Modality, Split
+    from mimo_sim.datasets._data import Dataset, Modality, Split
 
     def split(name: SplitName) -> Split:
         inputs = tuple(torch.from_numpy(arrays[f"{name}.{kind}"]) for kind in ("image", "audio"))
         return Split(inputs, torch.from_numpy(arrays[f"{name}.target"]))
 
-    image = Modality("image", (1, 28, 28), scale=1.0 if about["components"] is not None else 1 / 255)
+    image = Modality(
+        "image", (1, 28, 28), scale=1.0 if about["components"] is not None else 1 / 255
+    )
     audio = Modality("audio", (1, BINS, STEPS), scale=1 / 255, mean=MEAN, std=STD)
-    return Dataset("avmnist", (image, audio), split("train"), split("validation"), split("test"), classes=RECORD.classes, about=about)
+    return Dataset(
+        "avmnist",
+        (image, audio),
+        split("train"),
+        split("validation"),
+        split("test"),
+        classes=RECORD.classes,
+        about=about,
+    )
 
 
 RECORD = Record(
@@ -347,5 +467,8 @@ RECORD = Record(
     home="https://github.com/Jakobovski/free-spoken-digit-dataset",
     downloads=DOWNLOADS,
     group="recording",
-    settings={name: f"{s.components or 'all'} image components, {s.snr:g} dB" for name, s in SETTINGS.items()},
+    settings={
+        name: f"{s.components or 'all'} image components, {s.snr:g} dB"
+        for name, s in SETTINGS.items()
+    },
 )

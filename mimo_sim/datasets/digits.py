@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mimo_sim.datasets.record import Record
-from mimo_sim.objective import check_positive
+from mimo_sim._checks import check_positive
+from mimo_sim.datasets._record import Record
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mimo_sim.datasets.data import Dataset
+    from mimo_sim.datasets._data import Dataset
 
 ROWS = 5  # in each view, so that the views share the two middle rows
 
@@ -39,22 +39,40 @@ def build(root: str | Path | None = None, seed: int = 0, *, noise: float = 0.3) 
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
-    from mimo_sim.datasets.data import Dataset, Modality, Split
+    from mimo_sim.datasets._data import Dataset, Modality, Split
 
     check_positive("noise", noise, allow_zero=True)
     pixels, labels = load_digits(return_X_y=True)
     top, bottom = pixels[:, : 8 * ROWS] / 16, pixels[:, -8 * ROWS :] / 16
     bottom = bottom + noise * np.random.default_rng(seed).standard_normal(bottom.shape)
-    views, target = [torch.from_numpy(view.astype(np.float32)) for view in (top, bottom)], torch.from_numpy(labels.astype(np.int64))
+    views, target = (
+        [torch.from_numpy(view.astype(np.float32)) for view in (top, bottom)],
+        torch.from_numpy(labels.astype(np.int64)),
+    )
 
-    rest, test = train_test_split(np.arange(len(labels)), test_size=1 / 5, stratify=labels, random_state=seed)
-    train, validation = train_test_split(rest, test_size=1 / 4, stratify=labels[rest], random_state=seed)
-    splits = [Split(tuple(view[index] for view in views), target[index]) for index in map(torch.from_numpy, (train, validation, test))]
+    rest, test = train_test_split(
+        np.arange(len(labels)), test_size=1 / 5, stratify=labels, random_state=seed
+    )
+    train, validation = train_test_split(
+        rest, test_size=1 / 4, stratify=labels[rest], random_state=seed
+    )
+    splits = [
+        Split(tuple(view[index] for view in views), target[index])
+        for index in map(torch.from_numpy, (train, validation, test))
+    ]
     modalities = tuple(
         Modality(name, shape, mean=float(view[train].mean()), std=float(view[train].std()))
         for (name, shape), view in zip(RECORD.modalities.items(), views, strict=True)
     )
-    return Dataset("digits", modalities, splits[0], splits[1], splits[2], classes=RECORD.classes, about={"noise": noise, "seed": seed})
+    return Dataset(
+        "digits",
+        modalities,
+        splits[0],
+        splits[1],
+        splits[2],
+        classes=RECORD.classes,
+        about={"noise": noise, "seed": seed},
+    )
 
 
 RECORD = Record(

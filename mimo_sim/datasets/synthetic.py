@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mimo_sim import generators
-from mimo_sim.datasets.record import Record
-from mimo_sim.objective import check_count
+from mimo_sim._checks import check_count
+from mimo_sim.datasets._record import Record
 from mimo_sim.problem import LateFusionProblem
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mimo_sim.datasets.data import Dataset
+    from mimo_sim.datasets._data import Dataset
 
 
 def build(
@@ -43,20 +43,41 @@ def build(
     """
     import torch
 
-    from mimo_sim.datasets.data import Dataset, Modality, Split
+    from mimo_sim.datasets._data import Dataset, Modality, Split
 
     if not isinstance(problem, str | LateFusionProblem):
-        raise TypeError(f"`problem` must be one of {tuple(generators.NAMES)}, a file, or a LateFusionProblem. Got problem={problem!r}.")
+        raise TypeError(
+            f"`problem` must be one of {tuple(generators.NAMES)}, a file, or a LateFusionProblem. Got problem={problem!r}."
+        )
     if isinstance(problem, str):
-        problem = generators.named(problem) if problem in generators.NAMES else LateFusionProblem.load(problem)
+        problem = (
+            generators.named(problem)
+            if problem in generators.NAMES
+            else LateFusionProblem.load(problem)
+        )
     sizes = {"train": train_size, "validation": validation_size, "test": test_size}
     for name, size in sizes.items():
         check_count(f"{name}_size", size)
     inputs, target = problem.sample(sum(sizes.values()), seed)
-    columns = [torch.split(torch.from_numpy(x.astype(np.float32)), list(sizes.values())) for x in (*inputs, target)]
-    train, validation, test = (Split(tuple(parts[:-1]), parts[-1]) for parts in zip(*columns, strict=True))
-    modalities = tuple(Modality(name, (dim,)) for name, dim in zip(problem.names, problem.dims, strict=True))
-    return Dataset("synthetic", modalities, train, validation, test, task="regression", about={"problem": problem.to_json(), "sizes": sizes, "seed": seed})
+    columns = [
+        torch.split(torch.from_numpy(x.astype(np.float32)), list(sizes.values()))
+        for x in (*inputs, target)
+    ]
+    train, validation, test = (
+        Split(tuple(parts[:-1]), parts[-1]) for parts in zip(*columns, strict=True)
+    )
+    modalities = tuple(
+        Modality(name, (dim,)) for name, dim in zip(problem.names, problem.dims, strict=True)
+    )
+    return Dataset(
+        "synthetic",
+        modalities,
+        train,
+        validation,
+        test,
+        task="regression",
+        about={"problem": problem.to_json(), "sizes": sizes, "seed": seed},
+    )
 
 
 RECORD = Record(

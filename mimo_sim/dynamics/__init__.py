@@ -1,5 +1,5 @@
-"""Training runs of the late-fusion toy: one function, interchangeable engines."""
+"""Training runs of the toy: `simulate` one, `simulate_ensemble` thousands, and what their trajectories say."""
 
-from mimo_sim.dynamics.driver import ENGINES, rerun, simulate
+import lazy_loader
 
-__all__ = ["ENGINES", "rerun", "simulate"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,41 +13,63 @@ import numpy as np
 import numpy.typing as npt
 
 from mimo_sim import theory
+from mimo_sim._checks import check_count, check_positive
 from mimo_sim.dynamics.records import MANY_FLIPS, Options, Records
 from mimo_sim.dynamics.start import Weights, checked_weights, random_weights
+from mimo_sim.dynamics.trajectory import build
 from mimo_sim.errors import ChatteringWarning, DivergenceError
-from mimo_sim.objective import MIMO, Method, Vanilla, check_count, check_positive
 from mimo_sim.problem import LateFusionProblem
-from mimo_sim.trajectory import build
+from mimo_sim.solvers import MIMO, Solver, Vanilla
 
 if TYPE_CHECKING:
     import xarray as xr
 
-ENGINES = {"gram": "mimo_sim.dynamics.gram", "autograd": "mimo_sim.dynamics.autograd", "flow": "mimo_sim.dynamics.flow"}
+ENGINES = {
+    "gram": "mimo_sim.dynamics.engines.gram",
+    "autograd": "mimo_sim.dynamics.engines.autograd",
+    "flow": "mimo_sim.dynamics.engines.flow",
+}
 
 
-def checked_settings(problem: object, method: object, steps: int, record_every: int, seed: int, init_scale: float, weight_decay: float) -> tuple[int, int, int]:
+def checked_settings(
+    problem: object,
+    method: object,
+    steps: int,
+    record_every: int,
+    seed: int,
+    init_scale: float,
+    weight_decay: float,
+) -> tuple[int, int, int]:
     """Refuse what neither late nor early fusion can take; `steps`, `record_every` and `seed` as Python integers."""
     if not isinstance(problem, LateFusionProblem):
         raise TypeError(f"`problem` must be a LateFusionProblem. Got {type(problem).__name__}.")
     if not isinstance(method, Vanilla | MIMO):
-        raise TypeError(f"`method` must be mimo_sim.Vanilla() or mimo_sim.MIMO(...). Got {method!r}.")
+        raise TypeError(
+            f"`method` must be mimo_sim.Vanilla() or mimo_sim.MIMO(...). Got {method!r}."
+        )
     check_positive("init_scale", init_scale)
     check_positive("weight_decay", weight_decay, allow_zero=True)
-    return check_count("steps", steps, 1), check_count("record_every", record_every, 1), check_count("seed", seed, 0)
+    return (
+        check_count("steps", steps, 1),
+        check_count("record_every", record_every, 1),
+        check_count("seed", seed, 0),
+    )
 
 
 def finished(
     problem: LateFusionProblem,
-    method: Method,
+    method: Solver,
     settings: dict[str, Any],
     options: Options,
     records: Records,
-    default: Callable[[LateFusionProblem, Method], float],
+    default: Callable[[LateFusionProblem, Solver], float],
     threshold: Callable[[LateFusionProblem, float, float], float] | None = None,
 ) -> xr.Dataset:
     """The labelled run; `default` and `threshold`, where there is one, tell the user what step size is safe and which one makes sigma flip."""
-    trajectory, step_size = build(problem, method, settings, options.steps, records), options.step_size
+    trajectory, step_size = (
+        build(problem, method, settings, options.steps, records),
+        options.step_size,
+    )
     if records.diverged_at is not None:
         raise DivergenceError(
             f"Training diverged at step {records.diverged_at}: the losses are beyond 1e8 times those of the zero network. step_size={step_size:.3g} is too "
@@ -57,7 +79,11 @@ def finished(
             trajectory,
         )
     if records.flips >= MANY_FLIPS:
-        expected = f" (chattering is expected above {threshold(problem, method.lam, method.mu):.3g})" if threshold else ""
+        expected = (
+            f" (chattering is expected above {threshold(problem, method.lam, method.mu):.3g})"
+            if threshold
+            else ""
+        )
         warnings.warn(
             f"sigma flips from step to step ({records.flips} times, first at step {records.first_flip}): step_size={step_size:.3g} is too large for "
             f"mu={method.mu:g}{expected}. Results are sensitive to round-off; lower `step_size` or raise `mu`.",
@@ -75,7 +101,7 @@ def _norm_squared(weights: list[Weights] | None, init_scale: float) -> float:
 
 def simulate(
     problem: LateFusionProblem,
-    method: Method,
+    method: Solver,
     *,
     step_size: float | None = None,
     steps: int = 2000,
@@ -149,7 +175,9 @@ def simulate(
     >>> bool(run.loss_mm[-1] < 1e-6 * run.loss_mm[0])
     True
     """
-    steps, record_every, seed = checked_settings(problem, method, steps, record_every, seed, init_scale, weight_decay)
+    steps, record_every, seed = checked_settings(
+        problem, method, steps, record_every, seed, init_scale, weight_decay
+    )
     if engine not in ENGINES:
         raise ValueError(f"`engine` must be one of {tuple(ENGINES)}. Got engine={engine!r}.")
     weights: list[Weights] | None
@@ -162,11 +190,21 @@ def simulate(
         width = check_count("width", width, 1)
         weights = random_weights(problem, width, init_scale, seed)
     if step_size is None:
-        step_size = theory.default_step_size(problem, method, init_norm_squared=_norm_squared(weights, init_scale))
+        step_size = theory.default_step_size(
+            problem, method, init_norm_squared=_norm_squared(weights, init_scale)
+        )
     check_positive("step_size", step_size)
 
-    options = Options(float(step_size), float(weight_decay), np.append(np.arange(0, steps, record_every), steps), record_maps, progress)
-    records = importlib.import_module(ENGINES[engine]).run(problem, method, weights, init_scale, options)
+    options = Options(
+        float(step_size),
+        float(weight_decay),
+        np.append(np.arange(0, steps, record_every), steps),
+        record_maps,
+        progress,
+    )
+    records = importlib.import_module(ENGINES[engine]).run(
+        problem, method, weights, init_scale, options
+    )
 
     settings = {
         "step_size": float(step_size),
@@ -180,8 +218,18 @@ def simulate(
         "record_maps": int(record_maps),
     }
     if initial is not None and weights is not None:
-        settings["initial"] = json.dumps([[block.tolist() for block in triple] for triple in weights])
-    return finished(problem, method, settings, options, records, theory.default_step_size, theory.chattering_threshold)
+        settings["initial"] = json.dumps(
+            [[block.tolist() for block in triple] for triple in weights]
+        )
+    return finished(
+        problem,
+        method,
+        settings,
+        options,
+        records,
+        theory.default_step_size,
+        theory.chattering_threshold,
+    )
 
 
 def rerun(run: xr.Dataset, **changes: Any) -> xr.Dataset:
@@ -192,12 +240,18 @@ def rerun(run: xr.Dataset, **changes: Any) -> xr.Dataset:
     xarray.Dataset
         Bit-identical to `run` when nothing is changed, on the same machine and versions.
     """
-    from mimo_sim.trajectory import arguments
+    from mimo_sim.dynamics.trajectory import arguments
 
     unknown = changes.keys() - arguments(run).keys() - {"progress"}
     if unknown:
-        raise TypeError(f"rerun changes arguments of simulate (for lam or mu: method=MIMO(...)). Got {', '.join(sorted(unknown))}.")
+        raise TypeError(
+            f"rerun changes arguments of simulate (for lam or mu: method=MIMO(...)). Got {', '.join(sorted(unknown))}."
+        )
     kwargs = arguments(run) | changes
-    if kwargs["initial"] is not None and "initial" not in changes and {"width", "init_scale", "seed"} & changes.keys():
+    if (
+        kwargs["initial"] is not None
+        and "initial" not in changes
+        and {"width", "init_scale", "seed"} & changes.keys()
+    ):
         kwargs["initial"] = None  # a new random start was asked for
     return simulate(kwargs.pop("problem"), kwargs.pop("method"), **kwargs)

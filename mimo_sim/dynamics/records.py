@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mimo_sim.problem import FloatArray, LateFusionProblem
+from mimo_sim._checks import FloatArray
+from mimo_sim.problem import LateFusionProblem
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ class Records:
         )
 
 
-FLIP_SIZE = 0.1  # sigma must swing this far, back and forth in consecutive steps, to count as a flip
+FLIP_SIZE = (
+    0.1  # sigma must swing this far, back and forth in consecutive steps, to count as a flip
+)
 MANY_FLIPS = 3  # a run whose step suits mu has none
 BLOW_UP = 1e8  # losses beyond this multiple of the zero network's count as divergence
 

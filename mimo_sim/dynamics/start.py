@@ -9,19 +9,30 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mimo_sim.problem import FloatArray, LateFusionProblem, _finite
+from mimo_sim._checks import FloatArray, finite_array
+from mimo_sim.problem import LateFusionProblem
 
-Weights: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]  # V_k (m, h), U_k (m, h), W_k (h, d_k)
+Weights: TypeAlias = tuple[
+    FloatArray, FloatArray, FloatArray
+]  # V_k (m, h), U_k (m, h), W_k (h, d_k)
 
 
-def random_weights(problem: LateFusionProblem, width: int, init_scale: float, seed: int) -> list[Weights]:
+def random_weights(
+    problem: LateFusionProblem, width: int, init_scale: float, seed: int
+) -> list[Weights]:
     r"""Gaussian weights of variance ``init_scale**2 / width``, so that :math:`Z_k Z_k^T \to` ``init_scale**2`` I as the width grows."""
     return random_blocks(problem.dims, problem.output_dim, width, init_scale, seed)
 
 
-def random_blocks(dims: Sequence[int], m: int, width: int, init_scale: float, seed: int) -> list[Weights]:
+def random_blocks(
+    dims: Sequence[int], m: int, width: int, init_scale: float, seed: int
+) -> list[Weights]:
     """:func:`random_weights` for given sizes: V_1, U_1, W_1, V_2, ... row by row from one call of the generator, which is fast."""
-    drawn = init_scale / math.sqrt(width) * np.random.default_rng(seed).standard_normal(width * sum(2 * m + d for d in dims))
+    drawn = (
+        init_scale
+        / math.sqrt(width)
+        * np.random.default_rng(seed).standard_normal(width * sum(2 * m + d for d in dims))
+    )
     weights, first = [], 0
     for d in dims:
         v, u, w = np.split(drawn[first : first + width * (2 * m + d)], [m * width, 2 * m * width])
@@ -30,21 +41,32 @@ def random_blocks(dims: Sequence[int], m: int, width: int, init_scale: float, se
     return weights
 
 
-def checked_weights(problem: LateFusionProblem, initial: Sequence[Sequence[npt.ArrayLike]]) -> list[Weights]:
+def checked_weights(
+    problem: LateFusionProblem, initial: Sequence[Sequence[npt.ArrayLike]]
+) -> list[Weights]:
     """`initial` as float64 copies, with every shape checked."""
-    if not isinstance(initial, Sequence) or not all(isinstance(triple, Sequence) for triple in initial):
-        raise TypeError(f"`initial` must be a list over modalities of (V_k, U_k, W_k). Got {initial!r:.80}.")
+    if not isinstance(initial, Sequence) or not all(
+        isinstance(triple, Sequence) for triple in initial
+    ):
+        raise TypeError(
+            f"`initial` must be a list over modalities of (V_k, U_k, W_k). Got {initial!r:.80}."
+        )
     if len(initial) != problem.num_modalities or any(len(triple) != 3 for triple in initial):
         raise ValueError(
             f"`initial` must hold one (V_k, U_k, W_k) per modality ({problem.num_modalities}). Got entries of lengths {[len(t) for t in initial]}."
         )
-    triples = [tuple(_finite(f"initial[{k}][{i}]", a).copy() for i, a in enumerate(triple)) for k, triple in enumerate(initial)]
+    triples = [
+        tuple(finite_array(f"initial[{k}][{i}]", a).copy() for i, a in enumerate(triple))
+        for k, triple in enumerate(initial)
+    ]
     width = triples[0][0].shape[-1] if triples[0][0].ndim == 2 else 0
     for k, (triple, d) in enumerate(zip(triples, problem.dims, strict=True)):
         expected = ((problem.output_dim, width), (problem.output_dim, width), (width, d))
         shapes = tuple(a.shape for a in triple)
         if width < 1 or shapes != expected:
-            raise ValueError(f"`initial[{k}]` must be (V_k, U_k, W_k) of shapes (m, h), (m, h), (h, d_k) = {expected}. Got {shapes}.")
+            raise ValueError(
+                f"`initial[{k}]` must be (V_k, U_k, W_k) of shapes (m, h), (m, h), (h, d_k) = {expected}. Got {shapes}."
+            )
     return [(v, u, w) for v, u, w in triples]
 
 
@@ -53,10 +75,16 @@ def compact(Z: FloatArray) -> FloatArray:
 
     By QR, so nothing is squared and tiny initialisations keep their relative precision.
     """
-    return Z if Z.shape[-1] <= Z.shape[-2] else np.asarray(np.linalg.qr(Z.swapaxes(-1, -2), mode="r")).swapaxes(-1, -2)
+    return (
+        Z
+        if Z.shape[-1] <= Z.shape[-2]
+        else np.asarray(np.linalg.qr(Z.swapaxes(-1, -2), mode="r")).swapaxes(-1, -2)
+    )
 
 
-def compact_factors(problem: LateFusionProblem, weights: Sequence[Weights] | None, init_scale: float) -> list[FloatArray]:
+def compact_factors(
+    problem: LateFusionProblem, weights: Sequence[Weights] | None, init_scale: float
+) -> list[FloatArray]:
     r"""For each modality a factor :math:`\tilde Z_k` (n, min(h, n)), n = 2m + d_k, with :math:`\tilde Z_k\tilde Z_k^T = Z_k Z_k^T`, Z_k = [V_k; U_k; W_k^T].
 
     Without weights: the limit of infinite width.

@@ -1,4 +1,4 @@
-"""Balancing methods for networks, one module each; a new module with a :class:`~mimo_sim.methods.base.Method` in it is found without editing anything.
+"""Balancing methods for networks, one module each; a new module with a :class:`~mimo_sim.methods._base.Method` in it is found without editing anything.
 
 >>> from mimo_sim import methods
 >>> "mimo" in methods.available() and "vanilla" in methods.available()
@@ -16,29 +16,44 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mimo_sim.methods.base import Method
-    from mimo_sim.methods.mimo import MIMO
+    from mimo_sim.methods._base import Method
+    from mimo_sim.methods.mimo import MIMO, MIMOLoss
 
-__all__ = ["MIMO", "available", "create", "get"]
+__all__ = ["MIMO", "MIMOLoss", "available", "create", "get"]
 
 
 @cache
 def _registry() -> dict[str, type[Method]]:
-    from mimo_sim.methods.base import Method
+    from mimo_sim.methods._base import Method
 
     found: dict[str, type[Method]] = {}
     for module in sorted(f"{__name__}.{info.name}" for info in pkgutil.iter_modules(__path__)):
         try:
             members = vars(importlib.import_module(module))
         except Exception as error:  # somebody's new file: whatever is wrong with it, say where
-            raise ImportError(f"the methods in {module} cannot be imported: {type(error).__name__}: {error}") from error
+            raise ImportError(
+                f"the methods in {module} cannot be imported: {type(error).__name__}: {error}"
+            ) from error
         for value in members.values():
-            if inspect.isclass(value) and issubclass(value, Method) and value.name and value.__module__ == module:
-                if value.name in found:
-                    raise ImportError(f"two methods are called {value.name!r}, in {found[value.name].__module__} and {module}: set `name` in the class.")
-                bare = [key for key in value.hyper_names() if inspect.signature(value).parameters[key].default is inspect.Parameter.empty]
+            if (
+                inspect.isclass(value)
+                and issubclass(value, Method)
+                and value.name
+                and value.__module__ == module
+            ):
+                if found.get(value.name, value) is not value:
+                    raise ImportError(
+                        f"two methods are called {value.name!r}, in {found[value.name].__module__} and {module}: set `name` in the class."
+                    )
+                bare = [
+                    key
+                    for key in value.hyper_names()
+                    if inspect.signature(value).parameters[key].default is inspect.Parameter.empty
+                ]
                 if bare:
-                    raise ImportError(f"method {value.name!r} in {module}: give {', '.join(bare)} a default value.")
+                    raise ImportError(
+                        f"method {value.name!r} in {module}: give {', '.join(bare)} a default value."
+                    )
                 found[value.name] = value
     return found
 
@@ -74,11 +89,15 @@ def create(name: str, **hyper: Any) -> Method:
     cls.refuse_unknown(hyper)
     method = cls(**hyper)
     if "hyper" not in vars(method):
-        raise TypeError(f"method {name!r} in {cls.__module__} must call super().__init__ in its constructor.")
+        raise TypeError(
+            f"method {name!r} in {cls.__module__} must call super().__init__ in its constructor."
+        )
     return method
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("MIMO", "MIMOLoss"):
+        return get("mimo")
     for cls in _registry().values() if not name.startswith("_") else ():
         if cls.__name__ == name:
             return cls

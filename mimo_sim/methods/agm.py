@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from mimo_sim.methods.base import Batch, Family, Forward, Method, Run
-from mimo_sim.methods.shapley import shapley
-from mimo_sim.methods.shared import Window, check_window, evaluation_mode, inside, mean_of_others
-from mimo_sim.objective import check_positive
+from mimo_sim._checks import check_positive
+from mimo_sim.methods._base import Batch, Family, Forward, Method, Run
+from mimo_sim.methods._shapley import shapley
+from mimo_sim.methods._shared import Window, check_window, evaluation_mode, inside, mean_of_others
 
 LEAST_PROBABILITY = 1e-8
 
@@ -62,7 +62,9 @@ class AGM(Method):
     kappa_sum: Tensor  # (K,) over the epoch, for the report
     count: Tensor
 
-    def __init__(self, alpha: float = 1.0, window: Window = None, cap: float = 10.0, clip: float = 1.0) -> None:
+    def __init__(
+        self, alpha: float = 1.0, window: Window = None, cap: float = 10.0, clip: float = 1.0
+    ) -> None:
         check_positive("alpha", alpha, allow_zero=True)
         check_positive("cap", cap)
         check_positive("clip", clip)
@@ -71,7 +73,11 @@ class AGM(Method):
 
     def setup(self, run: Run) -> None:
         """Make buffers for Shapley shares, running averages and the report."""
-        self.register_buffer("shares", shapley(torch.eye(2**run.model.num_modalities)).to(run.device), persistent=False)
+        self.register_buffer(
+            "shares",
+            shapley(torch.eye(2**run.model.num_modalities)).to(run.device),
+            persistent=False,
+        )
         for name in ("averages", "kappa_sum"):
             self.register_buffer(name, torch.zeros(run.model.num_modalities, device=run.device))
         for name in ("steps", "count"):
@@ -87,9 +93,23 @@ class AGM(Method):
         model, k = run.model, run.model.num_modalities
         with evaluation_mode(model):
             present = model.features(out.batch.inputs)
-            absent = [h.expand(len(x), -1) for h, x in zip(model.features([torch.zeros_like(x[:1]) for x in out.batch.inputs]), out.batch.inputs, strict=True)]
-        masked = [[present[j] if mask >> j & 1 else absent[j] for j in range(k)] for mask in range(1, 2**k - 1)]
-        coalitions = [torch.zeros_like(out.logits), *(self.fuse(model, features) for features in masked), out.logits]
+            absent = [
+                h.expand(len(x), -1)
+                for h, x in zip(
+                    model.features([torch.zeros_like(x[:1]) for x in out.batch.inputs]),
+                    out.batch.inputs,
+                    strict=True,
+                )
+            ]
+        masked = [
+            [present[j] if mask >> j & 1 else absent[j] for j in range(k)]
+            for mask in range(1, 2**k - 1)
+        ]
+        coalitions = [
+            torch.zeros_like(out.logits),
+            *(self.fuse(model, features) for features in masked),
+            out.logits,
+        ]
         return torch.stack(coalitions, dim=-1) @ self.shares
 
     def forward_pass(self, run: Run, batch: Batch) -> Forward:
@@ -99,7 +119,9 @@ class AGM(Method):
             return out
         phi = self.responses(run, out)
         with torch.no_grad():
-            log_p = F.log_softmax(phi.float(), dim=1).gather(1, batch.target[:, None, None].expand(-1, 1, phi.shape[-1]))[:, 0]
+            log_p = F.log_softmax(phi.float(), dim=1).gather(
+                1, batch.target[:, None, None].expand(-1, 1, phi.shape[-1])
+            )[:, 0]
             scores = run.mean(-log_p.clamp_min(math.log(LEAST_PROBABILITY)).mean(0))
             kappa = modulation(scores, self.averages, self.alpha, self.cap)
             self.steps += 1
@@ -114,9 +136,16 @@ class AGM(Method):
         if self.alpha == 0 or not inside(self.window, run.epoch):
             return
         gradients = [p.grad for p in run.model.parameters() if p.grad is not None]
-        largest = torch.stack([p.grad.abs().amax() for p in run.model.fusion.parameters() if p.grad is not None]).amax()
+        largest = torch.stack(
+            [p.grad.abs().amax() for p in run.model.fusion.parameters() if p.grad is not None]
+        ).amax()
         norm = nn.utils.get_total_norm(gradients)
-        torch._foreach_mul_(gradients, torch.where(largest > self.clip, (self.clip / norm).clamp_max(1.0), torch.ones_like(norm)))
+        torch._foreach_mul_(
+            gradients,
+            torch.where(
+                largest > self.clip, (self.clip / norm).clamp_max(1.0), torch.ones_like(norm)
+            ),
+        )
 
     def report(self) -> dict[str, Any]:
         """Epoch mean of kappa (K,), when it acted."""

@@ -7,8 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mimo_sim.methods.pareto import EPS, GradientWeighting, squared_norm, two_by_two
-from mimo_sim.objective import check_positive
+from mimo_sim._checks import check_positive
+from mimo_sim.methods._pareto import EPS, GradientWeighting, squared_norm, two_by_two
 
 RESCALES = ("none", "c2", "c")
 
@@ -64,7 +64,9 @@ class CAGrad(GradientWeighting):
     """
 
     name: ClassVar[str] = "cagrad"
-    about: ClassVar[str] = "best worst-case improvement near the mean of joint and uni-modal gradients (NeurIPS 2021)"
+    about: ClassVar[str] = (
+        "best worst-case improvement near the mean of joint and uni-modal gradients (NeurIPS 2021)"
+    )
 
     def __init__(self, c: float = 0.5, rescale: str = "c2") -> None:
         check_positive("c", c, allow_zero=True)
@@ -76,6 +78,8 @@ class CAGrad(GradientWeighting):
         self.c = c
         self.divisor = {"none": 1.0, "c2": 1 + c * c, "c": 1 + c}[rescale]
 
-    def weights(self, gram: Tensor, losses: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def weights(
+        self, gram: Tensor, losses: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
         """Weights (..., 2) of u and g."""
         return cagrad_weights(gram, self.c) / self.divisor

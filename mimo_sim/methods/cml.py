@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from mimo_sim.methods.base import Family, Forward, Method, Run
-from mimo_sim.objective import check_positive
+from mimo_sim._checks import check_positive
+from mimo_sim.methods._base import Family, Forward, Method, Run
 
 
 def confidence_gain(larger: Tensor, smaller: Tensor, target: Tensor) -> Tensor:
@@ -50,10 +50,20 @@ class CML(Method):
     def objective(self, run: Run, out: Forward) -> Tensor:
         """Mean loss over the chain of subsets, and the ranking loss."""
         model, target = out.model, out.batch.target
-        parts = torch.stack([F.linear(h, w) for h, w in zip(out.features, model.weight_blocks(), strict=True)])  # (K, B, C)
+        parts = torch.stack(
+            [F.linear(h, w) for h, w in zip(out.features, model.weight_blocks(), strict=True)]
+        )  # (K, B, C)
         draws = torch.rand(len(parts), len(target), generator=run.generator, device=target.device)
         place = draws.argsort(0).argsort(0)  # when each modality of each sample is removed
-        chain = [out.logits, *(((place >= removed)[..., None] * parts).sum(0) + model.fusion.bias for removed in range(1, len(parts)))]
+        chain = [
+            out.logits,
+            *(
+                ((place >= removed)[..., None] * parts).sum(0) + model.fusion.bias
+                for removed in range(1, len(parts))
+            ),
+        ]
         losses = torch.stack([out.loss, *(run.loss_function(z, target) for z in chain[1:])])
-        gains = [confidence_gain(larger, smaller, target).mean() for larger, smaller in pairwise(chain)]
+        gains = [
+            confidence_gain(larger, smaller, target).mean() for larger, smaller in pairwise(chain)
+        ]
         return losses.mean() + self.lam * torch.stack(gains).sum() if gains else out.loss

@@ -8,14 +8,23 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mimo_sim.methods.base import Batch, Family, Forward, Method, Run
-from mimo_sim.methods.shared import Window, check_window, evaluation_losses, inside, practise, rehearsal
-from mimo_sim.objective import check_count, check_positive
+from mimo_sim._checks import check_count, check_positive
+from mimo_sim.methods._base import Batch, Family, Forward, Method, Run
+from mimo_sim.methods._shared import (
+    Window,
+    check_window,
+    evaluation_losses,
+    inside,
+    practise,
+    rehearsal,
+)
 
 LEAST_OVERFITTING = 1e-2  # of O, in units of the loss
 
 
-def blend_weights(train_before: Tensor, train_after: Tensor, held_before: Tensor, held_after: Tensor) -> Tensor:
+def blend_weights(
+    train_before: Tensor, train_after: Tensor, held_before: Tensor, held_after: Tensor
+) -> Tensor:
     """Weights (M,) >= 0 with sum 1, proportional to G / O^2, from mean losses (M,) on training and held-out data before and after some epochs.
 
     G = fall of the held-out loss; O = growth of the difference between held-out and training loss. A branch that got worse has weight zero, |O| is at
@@ -25,7 +34,11 @@ def blend_weights(train_before: Tensor, train_after: Tensor, held_before: Tensor
     overfitting = (held_after - train_after) - (held_before - train_before)
     raw = gain / overfitting.square().clamp_min(LEAST_OVERFITTING**2)
     total = raw.sum()
-    return torch.where(total > 0, raw / total.clamp_min(torch.finfo(raw.dtype).tiny), torch.full_like(raw, 1 / len(raw)))
+    return torch.where(
+        total > 0,
+        raw / total.clamp_min(torch.finfo(raw.dtype).tiny),
+        torch.full_like(raw, 1 / len(raw)),
+    )
 
 
 class GBlending(Method):
@@ -53,8 +66,13 @@ class GBlending(Method):
     blend: Tensor  # (K + 1,)
     extra: Tensor  # epochs of the network spent on estimates
 
-    def __init__(self, super_epoch: int = 10, weights: Sequence[float] | None = None, window: Window = None) -> None:
-        self.super_epoch, self.window = check_count("super_epoch", super_epoch), check_window(window)
+    def __init__(
+        self, super_epoch: int = 10, weights: Sequence[float] | None = None, window: Window = None
+    ) -> None:
+        self.super_epoch, self.window = (
+            check_count("super_epoch", super_epoch),
+            check_window(window),
+        )
         self.given = None if weights is None else tuple(weights)
         for w in self.given or ():
             check_positive("weights", w, allow_zero=True)
@@ -64,14 +82,24 @@ class GBlending(Method):
         """Equal weights until the first estimate."""
         branches = run.model.num_modalities + 1
         if self.given is not None and len(self.given) != branches:
-            raise ValueError(f"`weights` must hold K + 1 = {branches} numbers. Got weights={self.given!r}.")
-        start = torch.full((branches,), 1 / branches) if self.given is None else torch.tensor(self.given)
+            raise ValueError(
+                f"`weights` must hold K + 1 = {branches} numbers. Got weights={self.given!r}."
+            )
+        start = (
+            torch.full((branches,), 1 / branches)
+            if self.given is None
+            else torch.tensor(self.given)
+        )
         self.register_buffer("blend", start.to(run.device))
         self.register_buffer("extra", torch.zeros((), dtype=torch.long, device=run.device))
 
     def begin_epoch(self, run: Run) -> None:
         """Estimate the weights at the start of every super-epoch."""
-        if self.given is None and inside(self.window, run.epoch) and run.epoch % self.super_epoch == 0:
+        if (
+            self.given is None
+            and inside(self.window, run.epoch)
+            and run.epoch % self.super_epoch == 0
+        ):
             self.blend.copy_(run.mean(self.estimate(run)))
 
     def estimate(self, run: Run) -> Tensor:
@@ -79,13 +107,25 @@ class GBlending(Method):
         model, epochs = run.model, min(self.super_epoch, run.num_epochs - run.epoch)
 
         def head_losses(batch: Batch) -> Tensor:
-            return torch.stack([run.loss_function(v, batch.target) for v in model.head_logits(model.features(batch.inputs))])
+            return torch.stack(
+                [
+                    run.loss_function(v, batch.target)
+                    for v in model.head_logits(model.features(batch.inputs))
+                ]
+            )
 
         def joint_loss(batch: Batch) -> Tensor:
             return run.loss_function(model(batch.inputs), batch.target)[None]
 
         def measure() -> Tensor:  # (train and held-out, K + 1)
-            return torch.stack([torch.cat([heads, joint[None]]) for heads, joint in (evaluation_losses(run, split) for split in (run.train, run.validation))])
+            return torch.stack(
+                [
+                    torch.cat([heads, joint[None]])
+                    for heads, joint in (
+                        evaluation_losses(run, split) for split in (run.train, run.validation)
+                    )
+                ]
+            )
 
         before, k = measure(), model.num_modalities
         after = []
@@ -99,7 +139,11 @@ class GBlending(Method):
 
     def objective(self, run: Run, out: Forward) -> Tensor:
         """sum_m w_m loss_m."""
-        return (self.blend[:-1] * out.head_losses).sum() + self.blend[-1] * out.loss if inside(self.window, run.epoch) else out.loss
+        return (
+            (self.blend[:-1] * out.head_losses).sum() + self.blend[-1] * out.loss
+            if inside(self.window, run.epoch)
+            else out.loss
+        )
 
     def report(self) -> dict[str, Any]:
         """Blend weights (K + 1,), and the epochs spent on estimates so far."""

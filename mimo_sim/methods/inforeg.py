@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mimo_sim.methods.base import Family, Forward, Method, Run
-from mimo_sim.objective import check_positive
+from mimo_sim._checks import check_positive
+from mimo_sim.methods._base import Family, Forward, Method, Run
 
 
 def leads(scores: Tensor) -> Tensor:
@@ -67,7 +67,9 @@ class InfoReg(Method):
 
     def setup(self, run: Run) -> None:
         """Make buffers for the traces and the report."""
-        self.register_buffer("traces", torch.full((2, run.model.num_modalities), torch.nan, device=run.device))
+        self.register_buffer(
+            "traces", torch.full((2, run.model.num_modalities), torch.nan, device=run.device)
+        )
         self.register_buffer("trace_sum", torch.zeros(run.model.num_modalities, device=run.device))
         self.register_buffer("count", torch.zeros((), device=run.device))
 
@@ -76,17 +78,27 @@ class InfoReg(Method):
         self.trace_sum.zero_()
         self.count.zero_()
         self.open = window_open(self.traces, self.threshold).tolist()
-        self.start = [[p.detach().clone() for p in e.parameters()] if now else [] for e, now in zip(run.model.encoders, self.open, strict=True)]
+        self.start = [
+            [p.detach().clone() for p in e.parameters()] if now else []
+            for e, now in zip(run.model.encoders, self.open, strict=True)
+        ]
 
     @torch.no_grad()
     def gradients(self, run: Run, out: Forward) -> None:
         """Note the squared gradients, then add the pull."""
-        gradients = [[p.grad for p in encoder.parameters() if p.grad is not None] for encoder in run.model.encoders]
-        self.trace_sum += torch.stack([torch.stack(torch._foreach_norm(group)).square().sum() for group in gradients])
+        gradients = [
+            [p.grad for p in encoder.parameters() if p.grad is not None]
+            for encoder in run.model.encoders
+        ]
+        self.trace_sum += torch.stack(
+            [torch.stack(torch._foreach_norm(group)).square().sum() for group in gradients]
+        )
         self.count += 1
         if not any(self.open):
             return
-        scores = run.mean(-torch.stack([run.loss_function(a, out.batch.target) for a in out.sliced]))
+        scores = run.mean(
+            -torch.stack([run.loss_function(a, out.batch.target) for a in out.sliced])
+        )
         lead = leads(scores)
         pull = torch.where(lead > 0, torch.exp(self.beta * torch.tanh(lead)), 0.0)
         for k, encoder in enumerate(run.model.encoders):

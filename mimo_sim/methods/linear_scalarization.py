@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mimo_sim.methods.base import Family, Forward, Method, Run
-from mimo_sim.objective import check_positive
+from mimo_sim._checks import check_positive
+from mimo_sim.methods._base import Family, Forward, Method, Run
 
 
 class LinearScalarization(Method):
@@ -42,7 +42,9 @@ class LinearScalarization(Method):
     def setup(self, run: Run) -> None:
         """Check that there is one weight per modality."""
         if self.weights.ndim and len(self.weights) != run.model.num_modalities:
-            raise ValueError(f"`weight` must be one number or one per modality ({run.model.num_modalities}). Got weight={self.hyper['weight']!r}.")
+            raise ValueError(
+                f"`weight` must be one number or one per modality ({run.model.num_modalities}). Got weight={self.hyper['weight']!r}."
+            )
 
     def objective(self, run: Run, out: Forward) -> Tensor:
         """L + sum_k w_k l_k."""

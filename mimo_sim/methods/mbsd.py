@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from mimo_sim.methods.base import Family, Forward, Method, Run
-from mimo_sim.objective import check_positive
+from mimo_sim._checks import check_positive
+from mimo_sim.methods._base import Family, Forward, Method, Run
 
 
 def distillation(first: Tensor, second: Tensor, target: Tensor) -> Tensor:
@@ -20,13 +20,17 @@ def distillation(first: Tensor, second: Tensor, target: Tensor) -> Tensor:
     both are wrong.
     """
     with torch.no_grad():
-        chances = torch.stack([z.softmax(1).gather(1, target[:, None])[:, 0] for z in (first, second)])
+        chances = torch.stack(
+            [z.softmax(1).gather(1, target[:, None])[:, 0] for z in (first, second)]
+        )
         right = (first.argmax(1) == target) | (second.argmax(1) == target)
         teach = (chances[0] - chances[1]).abs() * right
         leads = (chances[0] >= chances[1])[:, None]
     strong = torch.where(leads, first, second).detach()
     weak = torch.where(leads, second, first)
-    divergence = F.kl_div(weak.log_softmax(1), strong.log_softmax(1), reduction="none", log_target=True).sum(1)
+    divergence = F.kl_div(
+        weak.log_softmax(1), strong.log_softmax(1), reduction="none", log_target=True
+    ).sum(1)
     return (teach * ((strong - weak).square().mean(1) + divergence)).mean()
 
 

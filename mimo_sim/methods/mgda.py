@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from mimo_sim.methods.pareto import GradientWeighting, Scope, check_scope, squared_norm, two_by_two
+from mimo_sim.methods._pareto import GradientWeighting, Scope, check_scope, squared_norm, two_by_two
 
 Normalisation = Literal["none", "l2", "loss", "loss+"]
 
@@ -33,13 +33,20 @@ def min_norm_weights(gram: Tensor) -> Tensor:
         a, c, e = two_by_two(gram)
         first = torch.where(c >= a, 1.0, torch.where(c >= e, 0.0, (e - c) / (a + e - 2 * c)))
         return torch.stack([first, 1 - first], dim=-1)
-    faces = (torch.arange(1, 2**m, device=gram.device)[:, None] >> torch.arange(m, device=gram.device)) & 1  # (2^m - 1, m)
+    faces = (
+        torch.arange(1, 2**m, device=gram.device)[:, None] >> torch.arange(m, device=gram.device)
+    ) & 1  # (2^m - 1, m)
     scale = gram.diagonal(dim1=-2, dim2=-1).amax(-1)[..., None, None]
     one = torch.eye(m, dtype=gram.dtype, device=gram.device)
     # A trace of the identity keeps faces with dependent gradients solvable; their optimum is also found on a smaller face.
     relative = (gram / torch.where(scale > 0, scale, 1.0) + 1e-12 * one)[..., None, :, :]
     system = torch.where((faces[:, :, None] & faces[:, None, :]).bool(), relative, one)
-    solution = torch.linalg.solve_ex(system, faces.to(gram.dtype).expand(system.shape[:-1])[..., None]).result[..., 0] * faces
+    solution = (
+        torch.linalg.solve_ex(
+            system, faces.to(gram.dtype).expand(system.shape[:-1])[..., None]
+        ).result[..., 0]
+        * faces
+    )
     weights = solution / solution.sum(-1, keepdim=True)
     value = squared_norm(relative, weights).masked_fill((weights < 0).any(-1), torch.inf)
     best = value.argmin(-1)[..., None, None].expand(*gram.shape[:-2], 1, m)
@@ -68,11 +75,15 @@ class MGDA(GradientWeighting):
     def __init__(self, scope: Scope = "encoder", normalisation: Normalisation = "none") -> None:
         check_scope(scope)
         if normalisation not in get_args(Normalisation):
-            raise ValueError(f"`normalisation` must be one of {get_args(Normalisation)}. Got normalisation={normalisation!r}.")
+            raise ValueError(
+                f"`normalisation` must be one of {get_args(Normalisation)}. Got normalisation={normalisation!r}."
+            )
         super().__init__(scope=scope, normalisation=normalisation)
         self.scope, self.normalisation = scope, normalisation
 
-    def weights(self, gram: Tensor, losses: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def weights(
+        self, gram: Tensor, losses: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
         """Weights (..., m) of the gradients as they came."""
         if self.normalisation == "none":
             return min_norm_weights(gram)

@@ -19,14 +19,16 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from mimo_sim.methods.base import Family, Forward, Method, Run
-from mimo_sim.methods.fstar import FStar, Numbers, Sized, make
-from mimo_sim.objective import HeadUpdate, check_positive, mimo_objective, sigma_weights
+from mimo_sim._checks import check_positive
+from mimo_sim.methods._base import Family, Forward, Method, Run
+from mimo_sim.methods._fstar import FStar, Numbers, Sized, make
+from mimo_sim.objective import mimo_objective, sigma_weights
+from mimo_sim.solvers import HeadUpdate
 
 Gap = Literal["absolute", "relative"]
 
 
-class MIMO(Sized, Method):
+class MIMOLoss(Sized, Method):
     r"""MIMO: gradient descent on :math:`L + \lambda\,\mu\log\sum_k e^{(\ell_k - f_k^*)/\mu}`.
 
     Parameters
@@ -37,7 +39,7 @@ class MIMO(Sized, Method):
     mu : float
         Smoothing of the maximum, > 0, in units of the loss. As it grows every sigma_k tends to 1/K: linear scalarization of weight lam / K.
     f_star : {"running_minimum", "epoch_minimum", "extrapolation", "validation", "reference", "zero"}, float, K floats, or FStar
-        Estimate of the best uni-modal losses, :mod:`mimo_sim.methods.fstar`. The default needs no epochs; on the validation data of AV-MNIST
+        Estimate of the best uni-modal losses, :mod:`mimo_sim.methods._fstar`. The default needs no epochs; on the validation data of AV-MNIST
         ``"extrapolation"`` with `normalise` did best (benchmarks/records/table-validation.md).
     heads : {"gradient", "plain"}
         ``"gradient"``: gradient descent on the objective, so a uni-modal head moves by lam * sigma_k times the gradient of its loss. ``"plain"``: every
@@ -92,15 +94,37 @@ class MIMO(Sized, Method):
         check_positive("adaptive_mu", adaptive_mu, allow_zero=True)
         if decay >= 1:
             raise ValueError(f"`decay` must be in [0, 1). Got decay={decay!r}.")
-        for key, value, allowed in (("heads", heads, get_args(HeadUpdate)), ("gap", gap, get_args(Gap))):
+        for key, value, allowed in (
+            ("heads", heads, get_args(HeadUpdate)),
+            ("gap", gap, get_args(Gap)),
+        ):
             if value not in allowed:
                 raise ValueError(f"`{key}` must be one of {allowed}. Got {key}={value!r}.")
         if not isinstance(normalise, bool):  # 1 would be another name of the same run
-            raise ValueError(f"`normalise` must be one of (True, False). Got normalise={normalise!r}.")
+            raise ValueError(
+                f"`normalise` must be one of (True, False). Got normalise={normalise!r}."
+            )
         rule = make(f_star)
         shown = rule.name if isinstance(f_star, FStar) else f_star
-        super().__init__(lam=lam, mu=mu, f_star=shown, heads=heads, decay=decay, gap=gap, adaptive_mu=adaptive_mu, normalise=normalise)
-        self.lam, self.mu, self.heads, self.decay, self.gap, self.adaptive_mu, self.normalise = lam, mu, heads, decay, gap, adaptive_mu, normalise
+        super().__init__(
+            lam=lam,
+            mu=mu,
+            f_star=shown,
+            heads=heads,
+            decay=decay,
+            gap=gap,
+            adaptive_mu=adaptive_mu,
+            normalise=normalise,
+        )
+        self.lam, self.mu, self.heads, self.decay, self.gap, self.adaptive_mu, self.normalise = (
+            lam,
+            mu,
+            heads,
+            decay,
+            gap,
+            adaptive_mu,
+            normalise,
+        )
         self.f_star = rule
         for name in ("smoothed", "first", "weight_sum"):
             self.register_buffer(name, torch.empty(0))
@@ -125,18 +149,32 @@ class MIMO(Sized, Method):
         ValueError, TypeError
             For other shapes, another K than before, what is not a tensor of floating point numbers, or ``heads="plain"`` without :meth:`gate`.
         """
-        if not isinstance(losses_uni, Tensor) and not (losses_uni and all(isinstance(loss, Tensor) for loss in losses_uni)):
-            raise TypeError(f"`losses_uni` must be a tensor (K,) or K tensors (). Got {losses_uni!r}.")
+        if not isinstance(losses_uni, Tensor) and not (
+            losses_uni and all(isinstance(loss, Tensor) for loss in losses_uni)
+        ):
+            raise TypeError(
+                f"`losses_uni` must be a tensor (K,) or K tensors (). Got {losses_uni!r}."
+            )
         if not isinstance(loss_mm, Tensor):
             raise TypeError(f"`loss_mm` must be a tensor (). Got {loss_mm!r}.")
         if not isinstance(losses_uni, Tensor) and any(loss.ndim for loss in losses_uni):
-            raise ValueError(f"`losses_uni` must be a tensor (K,) or K tensors (). Got shapes {[tuple(loss.shape) for loss in losses_uni]}.")
+            raise ValueError(
+                f"`losses_uni` must be a tensor (K,) or K tensors (). Got shapes {[tuple(loss.shape) for loss in losses_uni]}."
+            )
         losses = losses_uni if isinstance(losses_uni, Tensor) else torch.stack(tuple(losses_uni))
-        if loss_mm.ndim or losses.ndim != 1 or len(losses) != (len(self.smoothed) or max(len(losses), 1)):
+        if (
+            loss_mm.ndim
+            or losses.ndim != 1
+            or len(losses) != (len(self.smoothed) or max(len(losses), 1))
+        ):
             known = f" with K={len(self.smoothed)}" if len(self.smoothed) else ""
-            raise ValueError(f"`loss_mm` must be 0-dim and `losses_uni` (K,){known}. Got shapes {tuple(loss_mm.shape)} and {tuple(losses.shape)}.")
+            raise ValueError(
+                f"`loss_mm` must be 0-dim and `losses_uni` (K,){known}. Got shapes {tuple(loss_mm.shape)} and {tuple(losses.shape)}."
+            )
         if not (loss_mm.is_floating_point() and losses.is_floating_point()):
-            raise TypeError(f"`loss_mm` and `losses_uni` must be floating point tensors. Got {loss_mm.dtype} and {losses.dtype}.")
+            raise TypeError(
+                f"`loss_mm` and `losses_uni` must be floating point tensors. Got {loss_mm.dtype} and {losses.dtype}."
+            )
         losses = losses.to(torch.promote_types(losses.dtype, torch.float32))
         if not self.training:
             return self._as_if(loss_mm, losses)
@@ -154,12 +192,16 @@ class MIMO(Sized, Method):
             self.mu_sum += mu
         if self.heads == "plain":
             if self._gate is None:
-                raise ValueError("heads='plain' needs `mimo.gate(features)` as the input of the uni-modal heads, before every call.")
+                raise ValueError(
+                    "heads='plain' needs `mimo.gate(features)` as the input of the uni-modal heads, before every call."
+                )
             self._gate.copy_(weights)
             self._gate, weights = None, torch.ones_like(weights)
         elif not self.lam:
             return loss_mm
-        total = loss_mm / share + torch.dot(weights, torch.where(finite, losses, 0))  # its gradient is the objective's
+        total = loss_mm / share + torch.dot(
+            weights, torch.where(finite, losses, 0)
+        )  # its gradient is the objective's
         return value + (total - total.detach())
 
     def _as_if(self, loss_mm: Tensor, losses: Tensor) -> Tensor:
@@ -189,10 +231,18 @@ class MIMO(Sized, Method):
         before = self.smoothed if len(self.smoothed) else torch.where(finite, losses, torch.inf)
         known = torch.where(finite, losses, before)
         average = torch.lerp(before, known, 1 - self.decay) if self.decay else known
-        smoothed = torch.where(average.isfinite(), average, known)  # one that began with a loss that was not finite begins again
-        gaps = smoothed - self.f_star.observe(known, smoothed)  # may refuse this K: nothing is kept before it
+        smoothed = torch.where(
+            average.isfinite(), average, known
+        )  # one that began with a loss that was not finite begins again
+        gaps = smoothed - self.f_star.observe(
+            known, smoothed
+        )  # may refuse this K: nothing is kept before it
         if not len(self.smoothed):
-            self.first, self.weight_sum, self.mu_sum = before, torch.zeros_like(before), self.mu_sum.to(before)
+            self.first, self.weight_sum, self.mu_sum = (
+                before,
+                torch.zeros_like(before),
+                self.mu_sum.to(before),
+            )
         self.smoothed = smoothed
         if self.gap == "absolute":
             return finite, gaps, None
@@ -230,3 +280,6 @@ class MIMO(Sized, Method):
             "f_star": self.f_star.value.tolist(),
             **self.f_star.report(),
         }
+
+
+MIMO = MIMOLoss

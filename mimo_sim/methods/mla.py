@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from mimo_sim.methods.base import Batch, Family, Forward, Method, Run
+from mimo_sim.methods._base import Batch, Family, Forward, Method, Run
 
 if TYPE_CHECKING:
-    from mimo_sim.networks import LateFusion
+    from mimo_sim.networks.late import LateFusion
 
 Projection = Literal["off", "batch", "run"]
 Fusion = Literal["entropy", "mean"]
@@ -68,7 +68,10 @@ class MLA(Method):
     projector: Tensor  # (d, d)
 
     def __init__(self, projection: Projection = "off", fusion: Fusion = "entropy") -> None:
-        for key, value, allowed in (("projection", projection, get_args(Projection)), ("fusion", fusion, get_args(Fusion))):
+        for key, value, allowed in (
+            ("projection", projection, get_args(Projection)),
+            ("fusion", fusion, get_args(Fusion)),
+        ):
             if value not in allowed:
                 raise ValueError(f"`{key}` must be one of {allowed}. Got {key}={value!r}.")
         super().__init__(projection=projection, fusion=fusion)
@@ -79,8 +82,12 @@ class MLA(Method):
         """Needs one width for all encoders."""
         widths = run.model.widths
         if len(set(widths)) != 1:
-            raise ValueError(f"method 'mla' shares one head, so all encoders must have one width. Got widths {widths}.")
-        self.register_buffer("projector", torch.eye(widths[0] if self.projection != "off" else 0, device=run.device))
+            raise ValueError(
+                f"method 'mla' shares one head, so all encoders must have one width. Got widths {widths}."
+            )
+        self.register_buffer(
+            "projector", torch.eye(widths[0] if self.projection != "off" else 0, device=run.device)
+        )
 
     def begin_epoch(self, run: Run) -> None:
         """Count batches anew."""
@@ -101,20 +108,28 @@ class MLA(Method):
             if self.projection != "off":
                 weight = head.get_parameter("weight")
                 weight.grad = None if weight.grad is None else weight.grad @ self.projector
-                self.projector = shrink_projector(self.projector, run.mean(h.detach().mean(0)), alpha)
+                self.projector = shrink_projector(
+                    self.projector, run.mean(h.detach().mean(0)), alpha
+                )
             run.optimizer.step()
             features.append(h.detach())
             losses.append(loss.detach())
         self.batch_of_epoch += 1
         with torch.no_grad():
-            out = Forward(run.model, batch, features, self.fuse(run.model, features), run.loss_function)
+            out = Forward(
+                run.model, batch, features, self.fuse(run.model, features), run.loss_function
+            )
             out.head_losses = torch.stack(losses)
         return out
 
     def fuse(self, model: LateFusion, features: Sequence[Tensor]) -> Tensor:
         """Weighted sum (B, C) of the shared head's outputs."""
         logits = torch.stack(self.unimodal_outputs(model, features))
-        return logits.mean(0) if self.fusion == "mean" else (entropy_weights(logits)[..., None] * logits).sum(0)
+        return (
+            logits.mean(0)
+            if self.fusion == "mean"
+            else (entropy_weights(logits)[..., None] * logits).sum(0)
+        )
 
     def unimodal_outputs(self, model: LateFusion, features: Sequence[Tensor]) -> list[Tensor]:
         """Outputs (B, C) of the shared head for every modality."""

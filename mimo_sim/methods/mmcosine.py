@@ -9,18 +9,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from mimo_sim.methods.base import Family, Method
-from mimo_sim.objective import check_positive
+from mimo_sim._checks import check_positive
+from mimo_sim.methods._base import Family, Method
 
 if TYPE_CHECKING:
-    from mimo_sim.networks import LateFusion
+    from mimo_sim.networks.late import LateFusion
 
 LEAST_NORM = 1e-6  # of a feature or weight; bounds the gradient at zero
 
 
 def cosine_logits(features: Tensor, weight: Tensor, scale: float) -> Tensor:
     """Scale times the cosines (B, C) between features (B, d) and class weights (C, d)."""
-    return scale * F.linear(F.normalize(features, dim=1, eps=LEAST_NORM), F.normalize(weight, dim=1, eps=LEAST_NORM))
+    return scale * F.linear(
+        F.normalize(features, dim=1, eps=LEAST_NORM), F.normalize(weight, dim=1, eps=LEAST_NORM)
+    )
 
 
 class MMCosine(Method):
@@ -48,7 +50,10 @@ class MMCosine(Method):
 
     def unimodal_outputs(self, model: LateFusion, features: Sequence[Tensor]) -> list[Tensor]:
         """The summands (B, C) of the joint output."""
-        return [cosine_logits(h, w, self.scale) for h, w in zip(features, model.weight_blocks(), strict=True)]
+        return [
+            cosine_logits(h, w, self.scale)
+            for h, w in zip(features, model.weight_blocks(), strict=True)
+        ]
 
     def fuse(self, model: LateFusion, features: Sequence[Tensor]) -> Tensor:
         """Joint output (B, C)."""

@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from mimo_sim._checks import check_positive
+from mimo_sim.methods._pareto import EPS, GradientWeighting, squared_norm, two_by_two
 from mimo_sim.methods.mgda import min_norm_weights
-from mimo_sim.methods.pareto import EPS, GradientWeighting, squared_norm, two_by_two
-from mimo_sim.objective import check_positive
 
 
 def mmpareto_weights(gram: Tensor, gamma: float = 1.5) -> Tensor:
@@ -31,7 +31,11 @@ def mmpareto_weights(gram: Tensor, gamma: float = 1.5) -> Tensor:
     a, c, e = two_by_two(gram)
     weights = 2 * min_norm_weights(gram)
     length = squared_norm(gram, weights)
-    scale = ((a + 2 * c + e).clamp_min(0) / length.clamp_min(torch.finfo(gram.dtype).tiny)).sqrt().clamp_min(1)
+    scale = (
+        ((a + 2 * c + e).clamp_min(0) / length.clamp_min(torch.finfo(gram.dtype).tiny))
+        .sqrt()
+        .clamp_min(1)
+    )
     plain = (c > 0) | (length <= EPS * (a + e))
     return gamma * torch.where(plain[..., None], 1.0, scale[..., None] * weights)
 
@@ -51,13 +55,17 @@ class MMPareto(GradientWeighting):
     """
 
     name: ClassVar[str] = "mmpareto"
-    about: ClassVar[str] = "least-norm direction where gradients conflict, length restored and enhanced (ICML 2024)"
+    about: ClassVar[str] = (
+        "least-norm direction where gradients conflict, length restored and enhanced (ICML 2024)"
+    )
 
     def __init__(self, gamma: float = 1.5) -> None:
         check_positive("gamma", gamma)
         super().__init__(gamma=gamma)
         self.gamma = gamma
 
-    def weights(self, gram: Tensor, losses: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def weights(
+        self, gram: Tensor, losses: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
         """Weights (..., 2) of u and g."""
         return mmpareto_weights(gram, self.gamma)

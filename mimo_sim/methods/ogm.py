@@ -7,9 +7,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mimo_sim.methods.base import Family, Forward, Method, Run
-from mimo_sim.methods.shared import Window, check_window, inside, mean_of_others, true_class_probability
-from mimo_sim.objective import check_positive
+from mimo_sim._checks import check_positive
+from mimo_sim.methods._base import Family, Forward, Method, Run
+from mimo_sim.methods._shared import (
+    Window,
+    check_window,
+    inside,
+    mean_of_others,
+    true_class_probability,
+)
 
 
 def modulation(scores: Tensor, alpha: float) -> Tensor:
@@ -64,7 +70,12 @@ class OGM(Method):
         """Modulate the gradients of the encoders' weights."""
         if self.alpha == 0 or not inside(self.window, run.epoch):
             return
-        kappa = modulation(run.mean(torch.stack([true_class_probability(a, out.batch.target) for a in out.sliced])), self.alpha)
+        kappa = modulation(
+            run.mean(
+                torch.stack([true_class_probability(a, out.batch.target) for a in out.sliced])
+            ),
+            self.alpha,
+        )
         for encoder, coefficient in zip(run.model.encoders, kappa, strict=True):
             for parameter in encoder.parameters():
                 if parameter.grad is not None and parameter.ndim > 1:
@@ -110,5 +121,10 @@ class OGMGE(OGM):
         size = gradient.std(correction=min(1, gradient.numel() - 1)) + 1e-8
         gradient.mul_(kappa)
         if self.noise:
-            draw = torch.randn(gradient.shape, generator=run.generator, device=gradient.device, dtype=gradient.dtype)
+            draw = torch.randn(
+                gradient.shape,
+                generator=run.generator,
+                device=gradient.device,
+                dtype=gradient.dtype,
+            )
             gradient.add_(draw * (self.noise * size))

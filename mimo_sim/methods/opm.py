@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mimo_sim.methods.base import Batch, Family, Method, Run
-from mimo_sim.methods.shared import epochs_or_share, mean_of_others, true_class_probability
-from mimo_sim.objective import check_count, check_positive
+from mimo_sim._checks import check_count, check_positive
+from mimo_sim.methods._base import Batch, Family, Method, Run
+from mimo_sim.methods._shared import epochs_or_share, mean_of_others, true_class_probability
 
 
 def drop_rates(scores: Tensor, q_base: float, lam: float) -> Tensor:
@@ -53,7 +53,9 @@ class OPM(Method):
     rate_sum: Tensor  # (K,) over the epoch, for the report
     count: Tensor
 
-    def __init__(self, q_base: float = 0.5, lam: float = 0.5, p_exe: float = 0.7, warm_up: int | None = None) -> None:
+    def __init__(
+        self, q_base: float = 0.5, lam: float = 0.5, p_exe: float = 0.7, warm_up: int | None = None
+    ) -> None:
         for key, value in (("q_base", q_base), ("lam", lam), ("p_exe", p_exe)):
             check_positive(key, value, allow_zero=True)
             if key != "lam" and value > 1:
@@ -73,22 +75,34 @@ class OPM(Method):
         self.rate_sum.zero_()
         self.count.zero_()
 
-    def features(self, run: Run, features: list[Tensor], batch: Batch) -> tuple[list[Tensor], Tensor | None]:
+    def features(
+        self, run: Run, features: list[Tensor], batch: Batch
+    ) -> tuple[list[Tensor], Tensor | None]:
         """Features after the drop, and which samples (B,) keep any."""
-        if not self.q_base or not self.p_exe or run.epoch < epochs_or_share(self.warm_up, run, 6 / 100):
+        if (
+            not self.q_base
+            or not self.p_exe
+            or run.epoch < epochs_or_share(self.warm_up, run, 6 / 100)
+        ):
             return features, None
         with torch.no_grad():
             sliced = run.model.sliced([h.detach() for h in features])
-            scores = run.mean(torch.stack([true_class_probability(a, batch.target) for a in sliced]))
+            scores = run.mean(
+                torch.stack([true_class_probability(a, batch.target) for a in sliced])
+            )
             modulated = torch.rand((), generator=run.generator, device=scores.device) < self.p_exe
             rates = drop_rates(scores, self.q_base, self.lam) * modulated
-            draws = torch.rand(len(batch.target), len(features), generator=run.generator, device=scores.device)
+            draws = torch.rand(
+                len(batch.target), len(features), generator=run.generator, device=scores.device
+            )
             keep = (draws >= rates).to(scores.dtype)
             widths = torch.tensor(run.model.widths, dtype=scores.dtype, device=scores.device)
             scale = keep / (1 - (widths * rates).sum() / widths.sum())
             self.rate_sum += rates
             self.count += 1
-        return [h * s[:, None] for h, s in zip(features, scale.unbind(1), strict=True)], keep.amax(1)
+        return [h * s[:, None] for h, s in zip(features, scale.unbind(1), strict=True)], keep.amax(
+            1
+        )
 
     def report(self) -> dict[str, Any]:
         """Epoch means of the drop rates (K,)."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mimo_sim.methods.pareto import GradientWeighting, Scope, check_scope, two_by_two
+from mimo_sim.methods._pareto import GradientWeighting, Scope, check_scope, two_by_two
 
 
 def pcgrad_weights(gram: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -32,7 +32,9 @@ def pcgrad_weights(gram: Tensor, generator: torch.Generator | None = None) -> Te
         return 1 - c.clamp_max(0)[..., None] / torch.stack([a, e], dim=-1).clamp_min(tiny)
     draws = torch.rand(gram.shape, generator=generator, device=gram.device)
     itself = torch.eye(m, device=gram.device, dtype=torch.bool)
-    orders = draws.masked_fill(itself, torch.inf).argsort(-1)[..., :-1]  # (..., m, m - 1): for row i the others, in random order
+    orders = draws.masked_fill(itself, torch.inf).argsort(-1)[
+        ..., :-1
+    ]  # (..., m, m - 1): for row i the others, in random order
     rows = torch.eye(m, dtype=gram.dtype, device=gram.device).expand(gram.shape).clone()
     diagonal = gram.diagonal(dim1=-2, dim2=-1)[..., None, :].expand_as(gram)
     for j in torch.split(orders, 1, dim=-1):
@@ -55,13 +57,17 @@ class PCGrad(GradientWeighting):
     """
 
     name: ClassVar[str] = "pcgrad"
-    about: ClassVar[str] = "joint and uni-modal gradients, conflicting components projected away (NeurIPS 2020)"
+    about: ClassVar[str] = (
+        "joint and uni-modal gradients, conflicting components projected away (NeurIPS 2020)"
+    )
 
     def __init__(self, scope: Scope = "encoder") -> None:
         check_scope(scope)
         super().__init__(scope=scope)
         self.scope = scope
 
-    def weights(self, gram: Tensor, losses: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def weights(
+        self, gram: Tensor, losses: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
         """Weights (..., m) of the gradients."""
         return pcgrad_weights(gram, generator)

@@ -9,9 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from mimo_sim.methods.base import Family, Forward, Method, Run
-from mimo_sim.methods.shared import Window, check_window, evaluation_mode, inside, true_class_probability
-from mimo_sim.objective import check_positive
+from mimo_sim._checks import check_positive
+from mimo_sim.methods._base import Family, Forward, Method, Run
+from mimo_sim.methods._shared import (
+    Window,
+    check_window,
+    evaluation_mode,
+    inside,
+    true_class_probability,
+)
 
 Rule = Literal["step", "clip"]
 
@@ -57,7 +63,13 @@ class PMR(Method):
     needs_classes: ClassVar[bool] = True
     known: Tensor  # (C,) classes that have prototypes
 
-    def __init__(self, alpha: float = 1.0, momentum: float = 0.2, rule: Rule = "step", window: Window = (0, 100)) -> None:
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        momentum: float = 0.2,
+        rule: Rule = "step",
+        window: Window = (0, 100),
+    ) -> None:
         check_positive("alpha", alpha, allow_zero=True)
         check_positive("momentum", momentum, allow_zero=True)
         if momentum > 1:
@@ -94,7 +106,13 @@ class PMR(Method):
         seen = count[:, 0] > 0
         for k, total in enumerate(sums):
             old, new = self.get_buffer(f"prototypes_{k}"), run.mean(total) / count.clamp_min(1e-9)
-            old.copy_(torch.where(seen[:, None], torch.where(self.known[:, None], torch.lerp(new, old, self.momentum), new), old))
+            old.copy_(
+                torch.where(
+                    seen[:, None],
+                    torch.where(self.known[:, None], torch.lerp(new, old, self.momentum), new),
+                    old,
+                )
+            )
         self.known |= seen
 
     def objective(self, run: Run, out: Forward) -> Tensor:
@@ -102,10 +120,19 @@ class PMR(Method):
         if not self.alpha or not inside(self.window, run.epoch):
             return out.loss
         target = out.batch.target
-        near = [-torch.cdist(h, self.get_buffer(f"prototypes_{k}")).masked_fill(~self.known, torch.inf) for k, h in enumerate(out.features)]
+        near = [
+            -torch.cdist(h, self.get_buffer(f"prototypes_{k}")).masked_fill(~self.known, torch.inf)
+            for k, h in enumerate(out.features)
+        ]
         counted = self.known[target].float()
         safe = torch.where(self.known[target], target, self.known.int().argmax())
-        losses = torch.stack([(F.cross_entropy(d, safe, reduction="none") * counted).sum() / counted.sum().clamp_min(1) for d in near])
+        losses = torch.stack(
+            [
+                (F.cross_entropy(d, safe, reduction="none") * counted).sum()
+                / counted.sum().clamp_min(1)
+                for d in near
+            ]
+        )
         scores = run.mean(torch.stack([true_class_probability(d.detach(), target) for d in near]))
         self.weights = help_weights(scores, self.alpha, self.rule)
         return out.loss + (self.weights * losses).sum()

@@ -9,18 +9,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from mimo_sim.methods.base import Batch, Family, Forward, Method, Run
-from mimo_sim.methods.shared import evaluation_mode
-from mimo_sim.objective import check_count, check_positive
+from mimo_sim._checks import check_count, check_positive
+from mimo_sim.methods._base import Batch, Family, Forward, Method, Run
+from mimo_sim.methods._shared import evaluation_mode
 
 if TYPE_CHECKING:
-    from mimo_sim.networks import LateFusion
+    from mimo_sim.networks.late import LateFusion
 
 
 def boosting_loss(logits: Tensor, rest: Tensor, target: Tensor, w1: float, w2: float) -> Tensor:
     """1/(B C) sum over samples of (w1 - w2 q(y)) (-log p(y)): p from a modality's logits (B, C), q, a constant, from those of the rest of the ensemble."""
     q = rest.detach().softmax(1).gather(1, target[:, None])[:, 0]
-    return ((w1 - w2 * q) * F.cross_entropy(logits, target, reduction="none")).mean() / logits.shape[1]
+    return (
+        (w1 - w2 * q) * F.cross_entropy(logits, target, reduction="none")
+    ).mean() / logits.shape[1]
 
 
 class ReconBoost(Method):
@@ -53,21 +55,44 @@ class ReconBoost(Method):
     uses_heads: ClassVar[bool] = True
     needs_classes: ClassVar[bool] = True
 
-    def __init__(self, w1: float = 5.0, w2: float = 1.0, alpha: float = 0.5, rho: float = 1.0, own_epochs: int = 1, joint_epochs: int = 1) -> None:
+    def __init__(
+        self,
+        w1: float = 5.0,
+        w2: float = 1.0,
+        alpha: float = 0.5,
+        rho: float = 1.0,
+        own_epochs: int = 1,
+        joint_epochs: int = 1,
+    ) -> None:
         for key, value in (("w1", w1), ("w2", w2), ("alpha", alpha)):
             check_positive(key, value, allow_zero=True)
         check_positive("rho", rho)
         if w2 > w1:
-            raise ValueError(f"`w2` must be <= `w1`, or errors are rewarded. Got w1={w1!r}, w2={w2!r}.")
-        own_epochs, joint_epochs = check_count("own_epochs", own_epochs), check_count("joint_epochs", joint_epochs, 0)
-        super().__init__(w1=w1, w2=w2, alpha=alpha, rho=rho, own_epochs=own_epochs, joint_epochs=joint_epochs)
-        self.w1, self.w2, self.alpha, self.own_epochs, self.joint_epochs = w1, w2, alpha, own_epochs, joint_epochs
+            raise ValueError(
+                f"`w2` must be <= `w1`, or errors are rewarded. Got w1={w1!r}, w2={w2!r}."
+            )
+        own_epochs, joint_epochs = (
+            check_count("own_epochs", own_epochs),
+            check_count("joint_epochs", joint_epochs, 0),
+        )
+        super().__init__(
+            w1=w1, w2=w2, alpha=alpha, rho=rho, own_epochs=own_epochs, joint_epochs=joint_epochs
+        )
+        self.w1, self.w2, self.alpha, self.own_epochs, self.joint_epochs = (
+            w1,
+            w2,
+            alpha,
+            own_epochs,
+            joint_epochs,
+        )
         self.rho = nn.Parameter(torch.tensor(float(rho)))
 
     def setup(self, run: Run) -> None:
         """Needs one width for all encoders."""
         if len(set(run.model.widths)) != 1:
-            raise ValueError(f"method 'reconboost' shares one head, so all encoders must have one width. Got widths {run.model.widths}.")
+            raise ValueError(
+                f"method 'reconboost' shares one head, so all encoders must have one width. Got widths {run.model.widths}."
+            )
 
     def begin_epoch(self, run: Run) -> None:
         """Clear the optimizer's memory where a phase begins."""
@@ -81,13 +106,20 @@ class ReconBoost(Method):
             return super().step(run, batch)
         model, k = run.model, stage % run.model.num_modalities
         with evaluation_mode(model), torch.no_grad():
-            features = [x if j == k else encoder(x) for j, (encoder, x) in enumerate(zip(model.encoders, batch.inputs, strict=True))]
+            features = [
+                x if j == k else encoder(x)
+                for j, (encoder, x) in enumerate(zip(model.encoders, batch.inputs, strict=True))
+            ]
         features[k] = model.encoders[k](batch.inputs[k])
         if batch.keep is not None:
             features = [h * batch.keep[:, j, None] for j, h in enumerate(features)]
         outputs = self.unimodal_outputs(model, features)
         others = [f.detach() for j, f in enumerate(outputs) if j != k]
-        rest = self.rho.detach() * torch.stack(others).sum(0) if others else torch.zeros_like(outputs[k])
+        rest = (
+            self.rho.detach() * torch.stack(others).sum(0)
+            if others
+            else torch.zeros_like(outputs[k])
+        )
         loss = boosting_loss(outputs[k], rest, batch.target, self.w1, self.w2)
         if stage and self.alpha and others:
             before = outputs[(k - 1) % len(outputs)].detach().softmax(1)
@@ -96,7 +128,13 @@ class ReconBoost(Method):
         run.backward(loss)
         run.optimizer.step()
         with torch.no_grad():
-            return Forward(model, batch, [h.detach() for h in features], self.rho * torch.stack(outputs).sum(0), run.loss_function)
+            return Forward(
+                model,
+                batch,
+                [h.detach() for h in features],
+                self.rho * torch.stack(outputs).sum(0),
+                run.loss_function,
+            )
 
     def fuse(self, model: LateFusion, features: Sequence[Tensor]) -> Tensor:
         """The ensemble rho sum_k f_k (B, C)."""

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mimo_sim.methods.base import Family, Method, Run
-from mimo_sim.methods.shared import epochs_or_share, evaluation_mode
-from mimo_sim.objective import check_count, check_positive
+from mimo_sim._checks import check_count, check_positive
+from mimo_sim.methods._base import Family, Method, Run
+from mimo_sim.methods._shared import epochs_or_share, evaluation_mode
 
 if TYPE_CHECKING:
-    from mimo_sim.datasets.data import Split
+    from mimo_sim.datasets._data import Split
 
 
 def purity(features: np.ndarray, target: np.ndarray, num_classes: int) -> float:
@@ -64,16 +64,23 @@ class Relearning(Method):
 
     def __init__(self, lam: float = 3.0, every: int | None = None, times: int = 3) -> None:
         check_positive("lam", lam, allow_zero=True)
-        every, times = None if every is None else check_count("every", every), check_count("times", times, 0)
+        every, times = (
+            None if every is None else check_count("every", every),
+            check_count("times", times, 0),
+        )
         super().__init__(lam=lam, every=every, times=times)
         self.lam, self.every, self.times = lam, every, times
 
     def setup(self, run: Run) -> None:
         """Remember the start weights. Needs a validation split."""
         if not len(run.validation):
-            raise ValueError("method 'relearning' compares train and validation split; the validation split is empty.")
+            raise ValueError(
+                "method 'relearning' compares train and validation split; the validation split is empty."
+            )
         for k, encoder in enumerate(run.model.encoders):
-            self.register_buffer(f"start_{k}", torch.cat([p.detach().flatten() for p in encoder.parameters()]))
+            self.register_buffer(
+                f"start_{k}", torch.cat([p.detach().flatten() for p in encoder.parameters()])
+            )
         self.register_buffer("blend", torch.zeros(run.model.num_modalities, device=run.device))
 
     @torch.no_grad()
@@ -83,7 +90,9 @@ class Relearning(Method):
         self.blend.zero_()
         if not self.lam or rest or not 1 <= event <= self.times:
             return
-        for k, (train, validation) in enumerate(zip(self._purities(run, run.train), self._purities(run, run.validation), strict=True)):
+        for k, (train, validation) in enumerate(
+            zip(self._purities(run, run.train), self._purities(run, run.validation), strict=True)
+        ):
             self.blend[k] = alpha = math.tanh(self.lam * abs(train - validation))
             parameters = list(run.model.encoders[k].parameters())
             start = torch.split(self.get_buffer(f"start_{k}"), [p.numel() for p in parameters])
@@ -94,7 +103,10 @@ class Relearning(Method):
         with evaluation_mode(run.model):
             parts = [run.model.features(batch.inputs) for batch in run.evaluation_batches(split)]
         target = split.target.cpu().numpy()
-        return [purity(torch.cat(list(h)).cpu().numpy(), target, run.model.num_outputs) for h in zip(*parts, strict=True)]
+        return [
+            purity(torch.cat(list(h)).cpu().numpy(), target, run.model.num_outputs)
+            for h in zip(*parts, strict=True)
+        ]
 
     def report(self) -> dict[str, Any]:
         """alpha_k of this epoch's event (K,); zero where there was none."""

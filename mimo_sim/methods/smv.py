@@ -8,13 +8,17 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from mimo_sim.methods.base import Family, Method, Plan, Run
-from mimo_sim.methods.shapley import coalitions, shapley
-from mimo_sim.methods.shared import epochs_or_share, evaluation_mode
-from mimo_sim.objective import check_count, check_positive
+from mimo_sim._checks import check_count, check_positive
+from mimo_sim.methods._base import Family, Method, Plan, Run
+from mimo_sim.methods._shapley import coalitions, shapley
+from mimo_sim.methods._shared import epochs_or_share, evaluation_mode
 
 Level = Literal["sample", "modality"]
-SHAPES: dict[str, Callable[[Tensor], Tensor]] = {"identity": lambda gap: gap, "tanh": torch.tanh, "power": lambda gap: gap**1.5}
+SHAPES: dict[str, Callable[[Tensor], Tensor]] = {
+    "identity": lambda gap: gap,
+    "tanh": torch.tanh,
+    "power": lambda gap: gap**1.5,
+}
 
 
 def copies(values: Tensor) -> Tensor:
@@ -51,7 +55,9 @@ class SMV(Method):
 
     name: ClassVar[str] = "smv"
     family: ClassVar[Family] = "data"
-    about: ClassVar[str] = "repeats samples with single modalities by their Shapley contributions (CVPR 2024)"
+    about: ClassVar[str] = (
+        "repeats samples with single modalities by their Shapley contributions (CVPR 2024)"
+    )
     min_modalities: ClassVar[int] = 2
     needs_classes: ClassVar[bool] = True
     contribution: Tensor  # (K,) means of the last valuation
@@ -65,7 +71,10 @@ class SMV(Method):
         alpha: float = 1.0,
         shape: Literal["identity", "tanh", "power"] = "identity",
     ) -> None:
-        for key, value, allowed in (("level", level, get_args(Level)), ("shape", shape, tuple(SHAPES))):
+        for key, value, allowed in (
+            ("level", level, get_args(Level)),
+            ("shape", shape, tuple(SHAPES)),
+        ):
             if value not in allowed:
                 raise ValueError(f"`{key}` must be one of {allowed}. Got {key}={value!r}.")
         check_positive("subset", subset)
@@ -75,36 +84,60 @@ class SMV(Method):
         if warm_up is not None:
             warm_up = check_count("warm_up", warm_up, 0)
         super().__init__(level=level, warm_up=warm_up, subset=subset, alpha=alpha, shape=shape)
-        self.level, self.warm_up, self.subset, self.alpha, self.shape = level, warm_up, subset, alpha, shape
+        self.level, self.warm_up, self.subset, self.alpha, self.shape = (
+            level,
+            warm_up,
+            subset,
+            alpha,
+            shape,
+        )
 
     def setup(self, run: Run) -> None:
         """Make buffers for the report."""
-        self.register_buffer("contribution", torch.full((run.model.num_modalities,), torch.nan, device=run.device))
+        self.register_buffer(
+            "contribution", torch.full((run.model.num_modalities,), torch.nan, device=run.device)
+        )
         self.register_buffer("samples_used", torch.tensor(len(run.train), device=run.device))
 
     def samples(self, run: Run) -> Plan | None:
         """The train split and the copies."""
-        if run.epoch < epochs_or_share(self.warm_up, run, 5 / 60) or (self.level == "modality" and not self.alpha):
+        if run.epoch < epochs_or_share(self.warm_up, run, 5 / 60) or (
+            self.level == "modality" and not self.alpha
+        ):
             return None
-        chosen, kept = self._sample_level(run) if self.level == "sample" else self._modality_level(run)
+        chosen, kept = (
+            self._sample_level(run) if self.level == "sample" else self._modality_level(run)
+        )
         n = len(run.train)
         self.samples_used.fill_(n + len(chosen))
         if not len(chosen):
             return None
         index = torch.cat([torch.arange(n, device=run.device), chosen])
         modalities = torch.arange(run.model.num_modalities, device=run.device)
-        return Plan(index, torch.cat([torch.ones(n, len(modalities), dtype=torch.bool, device=run.device), kept[:, None] == modalities]))
+        return Plan(
+            index,
+            torch.cat(
+                [
+                    torch.ones(n, len(modalities), dtype=torch.bool, device=run.device),
+                    kept[:, None] == modalities,
+                ]
+            ),
+        )
 
     def _sample_level(self, run: Run) -> tuple[Tensor, Tensor]:
         """Positions (n',) to repeat and the modality (n',) to keep of each."""
         each = self._contributions(run, torch.arange(len(run.train), device=run.device))
         number = copies(each)
-        position = torch.arange(number.numel(), device=run.device).repeat_interleave(number.flatten())
+        position = torch.arange(number.numel(), device=run.device).repeat_interleave(
+            number.flatten()
+        )
         return position // number.shape[1], position % number.shape[1]
 
     def _modality_level(self, run: Run) -> tuple[Tensor, Tensor]:
         n = len(run.train)
-        some = torch.randperm(n, generator=run.generator, device=run.device)[: max(1, round(self.subset * n))]
+        some = torch.randperm(n, generator=run.generator, device=run.device)[
+            : max(1, round(self.subset * n))
+        ]
         mean = self._contributions(run, some).mean(0)
         number = int(SHAPES[self.shape](2 / 3 * self.alpha * (mean.amax() - mean.amin())) * n)
         chosen = torch.randint(n, (number,), generator=run.generator, device=run.device)
@@ -120,7 +153,17 @@ class SMV(Method):
                 batch = run.inputs(run.train, some)
                 features = model.features(batch.inputs)
                 right = [
-                    (self.fuse(model, [h if k in kept else torch.zeros_like(h) for k, h in enumerate(features)]).argmax(1) == batch.target) * len(kept)
+                    (
+                        self.fuse(
+                            model,
+                            [
+                                h if k in kept else torch.zeros_like(h)
+                                for k, h in enumerate(features)
+                            ],
+                        ).argmax(1)
+                        == batch.target
+                    )
+                    * len(kept)
                     for kept in sets
                 ]
                 parts.append(shapley(torch.stack(right, dim=1).double()))

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from mimo_sim.methods.base import Batch, Family, Forward, Method, Run
-from mimo_sim.methods.shared import practise, rehearsal
-from mimo_sim.objective import check_count, check_positive
+from mimo_sim._checks import check_count, check_positive
+from mimo_sim.methods._base import Batch, Family, Forward, Method, Run
+from mimo_sim.methods._shared import practise, rehearsal
 
 
 class UMT(Method):
@@ -42,7 +42,9 @@ class UMT(Method):
             epochs = check_count("epochs", epochs)
         super().__init__(lam=lam, epochs=epochs)
         self.lam, self.length = lam, epochs
-        self.targets: list[Tensor] = []  # the teachers' features (n, d_k) of the train split; no state: they follow from the teachers
+        self.targets: list[
+            Tensor
+        ] = []  # the teachers' features (n, d_k) of the train split; no state: they follow from the teachers
 
     def setup(self, run: Run) -> None:
         """Make room for the teachers."""
@@ -55,19 +57,41 @@ class UMT(Method):
             model = run.model
 
             def losses(batch: Batch) -> Tensor:
-                return torch.stack([run.loss_function(v, batch.target) for v in model.head_logits(model.features(batch.inputs))])
+                return torch.stack(
+                    [
+                        run.loss_function(v, batch.target)
+                        for v in model.head_logits(model.features(batch.inputs))
+                    ]
+                )
 
             with rehearsal(run):
-                practise(run, run.new_optimizer([model.encoders, model.heads]), self.length or run.num_epochs, losses)
+                practise(
+                    run,
+                    run.new_optimizer([model.encoders, model.heads]),
+                    self.length or run.num_epochs,
+                    losses,
+                )
                 self.teachers.load_state_dict(model.encoders.state_dict())
         self.teachers.eval()
         if self.lam and not self.targets:
             with torch.no_grad():
-                said = [[teacher(x) for teacher, x in zip(self.teachers, batch.inputs, strict=True)] for batch in run.evaluation_batches(run.train)]
+                said = [
+                    [teacher(x) for teacher, x in zip(self.teachers, batch.inputs, strict=True)]
+                    for batch in run.evaluation_batches(run.train)
+                ]
             self.targets = [torch.cat(each) for each in zip(*said, strict=True)]
 
     def objective(self, run: Run, out: Forward) -> Tensor:
         """Joint loss and distances to the teachers' features."""
         if not self.lam:
             return out.loss
-        return out.loss + self.lam * torch.stack([F.mse_loss(h, t[out.batch.index]) for h, t in zip(out.features, self.targets, strict=True)]).sum()
+        return (
+            out.loss
+            + self.lam
+            * torch.stack(
+                [
+                    F.mse_loss(h, t[out.batch.index])
+                    for h, t in zip(out.features, self.targets, strict=True)
+                ]
+            ).sum()
+        )

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from mimo_sim.methods.base import Family, Forward, Method, Run
+from mimo_sim.methods._base import Family, Forward, Method, Run
 
 if TYPE_CHECKING:
-    from mimo_sim.networks import LateFusion
+    from mimo_sim.networks.late import LateFusion
 
 
 class Unimodal(Method):

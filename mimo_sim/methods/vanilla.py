@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from mimo_sim.methods.base import Family, Method
+from mimo_sim.methods._base import Family, Method
 
 
 class Vanilla(Method):

@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from mimo_sim import trajectory
-from mimo_sim.objective import MIMO, Method, Vanilla, check_count
+from mimo_sim._checks import check_count
+from mimo_sim.dynamics import trajectory
 from mimo_sim.problem import LateFusionProblem
+from mimo_sim.solvers import MIMO, Solver, Vanilla
 from mimo_sim.sweeps import store
 from mimo_sim.sweeps.backends import BACKENDS, Backend
 from mimo_sim.sweeps.design import CHUNK_RUNS, Design, chunk_size, law, lay_out
@@ -36,7 +37,7 @@ def sweep(
     problem: str | LateFusionProblem | Callable[..., LateFusionProblem],
     axes: Mapping[str, Any],
     *,
-    method: str | Method = "mimo",
+    method: str | Solver = "mimo",
     seeds: int | Sequence[int] = 1,
     samples: int | None = None,
     design_seed: int = 0,
@@ -71,7 +72,7 @@ def sweep(
         itself ("vanilla", "mimo", or such objects), or one of the problem's. A problem parameter with a name that is used already is called
         ``problem_<name>``: ``problem_seed`` for the family "random". With `samples`, a tuple is a distribution: ``(low, high)`` uniform,
         ``("log", low, high)`` uniform in the logarithm, ``("int", low, high)`` whole numbers, both ends included.
-    method : {"vanilla", "mimo"} or Method
+    method : {"vanilla", "mimo"} or Solver
         What is minimised, where `axes` does not say otherwise.
     seeds : int or sequence of int
         Initial weights: this many seeds from 0, or these.
@@ -119,34 +120,67 @@ def sweep(
     """
     from mimo_sim import __version__
 
-    for name, value, allowed in (("on_error", on_error, ("raise", "nan")), ("backend", backend, tuple(BACKENDS)), ("engine", engine, tuple(CHUNK_RUNS))):
+    for name, value, allowed in (
+        ("on_error", on_error, ("raise", "nan")),
+        ("backend", backend, tuple(BACKENDS)),
+        ("engine", engine, tuple(CHUNK_RUNS)),
+    ):
         if value not in allowed:
             raise ValueError(f"`{name}` must be one of {allowed}. Got {name}={value!r}.")
     if (cluster is None) == (backend == "dask"):
-        raise ValueError(f"`cluster` and backend='dask' go together. Got cluster={cluster!r}, backend={backend!r}.")
+        raise ValueError(
+            f"`cluster` and backend='dask' go together. Got cluster={cluster!r}, backend={backend!r}."
+        )
     if isinstance(cluster, str) and not re.fullmatch(r"local(:[1-9]\d*)?|\w+://\S+", cluster):
-        raise ValueError(f"`cluster` must be an address such as tcp://127.0.0.1:8786, or local, or local:2. Got cluster={cluster!r}.")
-    for name, number, least in (("steps", steps, 1), ("samples", samples, 1), ("design_seed", design_seed, 0), ("workers", workers, 1), ("chunk", chunk, 1)):
+        raise ValueError(
+            f"`cluster` must be an address such as tcp://127.0.0.1:8786, or local, or local:2. Got cluster={cluster!r}."
+        )
+    for name, number, least in (
+        ("steps", steps, 1),
+        ("samples", samples, 1),
+        ("design_seed", design_seed, 0),
+        ("workers", workers, 1),
+        ("chunk", chunk, 1),
+    ):
         if number is not None:
             check_count(name, number, least)
     if out is not None and Path(out).suffix != ".nc":
         raise ValueError(f"`out` must end in .nc (netCDF 4). Got {str(out)!r}.")
 
     if not isinstance(axes, Mapping):
-        raise TypeError(f"`axes` must be a mapping from parameters to values, such as {{'rho': [0.0, 0.5]}}. Got {axes!r:.80}.")
+        raise TypeError(
+            f"`axes` must be a mapping from parameters to values, such as {{'rho': [0.0, 0.5]}}. Got {axes!r:.80}."
+        )
     make, parameters = _family(problem, axes)
     method = METHODS.get(method, method) if isinstance(method, str) else method
     methods = METHODS | ({method.name: method} if isinstance(method, Vanilla | MIMO) else {})
-    own = {"method": method, "step_size": step_size, "init_scale": init_scale, "width": width, "weight_decay": weight_decay}
+    own = {
+        "method": method,
+        "step_size": step_size,
+        "init_scale": init_scale,
+        "width": width,
+        "weight_decay": weight_decay,
+    }
     design = lay_out(axes, own, set(parameters), seeds, samples, design_seed)
     _check_names(axes, design, parameters)
     design = replace(design, chunk=chunk_size(design, steps, engine, chunk))
     options = {"steps": steps, "tolerance": tolerance, "engine": engine}
-    recipe = Recipe(make, methods, {name: parameters[name] for name in axes if name in parameters}, options, on_error == "nan", __version__, {})
+    recipe = Recipe(
+        make,
+        methods,
+        {name: parameters[name] for name in axes if name in parameters},
+        options,
+        on_error == "nan",
+        __version__,
+        {},
+    )
     recipe, blank, fingerprint = _tried(recipe, design)
     arguments = {
         "problem": problem,
-        "axes": {name: {"draw": law(values)} if design.dim(name) == "sample" else values for name, values in axes.items()},
+        "axes": {
+            name: {"draw": law(values)} if design.dim(name) == "sample" else values
+            for name, values in axes.items()
+        },
         **own,
         "seeds": design.axes["seed"][1],
         "samples": samples,
@@ -156,7 +190,12 @@ def sweep(
         "fingerprint": fingerprint,
         "mimo_sim_version": __version__,
     }
-    record = {name: value if isinstance(value, str | int | float) else json.dumps(value, default=_described) for name, value in arguments.items()}
+    record = {
+        name: value
+        if isinstance(value, str | int | float)
+        else json.dumps(value, default=_described)
+        for name, value in arguments.items()
+    }
 
     folder = None
     if out is not None:
@@ -166,7 +205,12 @@ def sweep(
             shutil.rmtree(folder, ignore_errors=True)  # killed between its last two acts
             return done
         store.open_folder(folder, record | {"chunk": design.chunk}, overwrite)
-    data = _assembled(design, _all_parts(recipe, design, folder, BACKENDS[backend], workers, cluster, progress), blank, record)
+    data = _assembled(
+        design,
+        _all_parts(recipe, design, folder, BACKENDS[backend], workers, cluster, progress),
+        blank,
+        record,
+    )
     if out is not None and folder is not None:
         trajectory.save(data, folder / out.name)
         os.replace(folder / out.name, out)
@@ -174,15 +218,23 @@ def sweep(
     return data
 
 
-def _family(problem: Any, axes: Mapping[str, Any]) -> tuple[Callable[..., LateFusionProblem], dict[str, str]]:
+def _family(
+    problem: Any, axes: Mapping[str, Any]
+) -> tuple[Callable[..., LateFusionProblem], dict[str, str]]:
     """The function that makes problems, and the names under which its parameters are known."""
     if isinstance(problem, LateFusionProblem):
         return partial(_same, problem), {}
     make = FAMILIES.get(problem) if isinstance(problem, str) else problem
     if not callable(make):
-        raise ValueError(f"`problem` must be one of {tuple(FAMILIES)}, a function that returns a LateFusionProblem, or one. Got problem={problem!r}.")
+        raise ValueError(
+            f"`problem` must be one of {tuple(FAMILIES)}, a function that returns a LateFusionProblem, or one. Got problem={problem!r}."
+        )
     kinds = {name: parameter.kind for name, parameter in inspect.signature(make).parameters.items()}
-    named = [name for name, kind in kinds.items() if kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)]
+    named = [
+        name
+        for name, kind in kinds.items()
+        if kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    ]
     if inspect.Parameter.VAR_KEYWORD in kinds.values():
         named += [name for name in axes if name not in TAKEN and name not in named]
     return make, {f"problem_{name}" if name in TAKEN else name: name for name in named}
@@ -196,9 +248,17 @@ def _check_names(axes: Mapping[str, Any], design: Design, parameters: Mapping[st
     """Raise if an axis is no parameter of anything."""
     swept = design.axes["method"][1] if "method" in design.axes else [design.fixed["method"]]
     for method in swept:
-        if not isinstance(method, Vanilla | MIMO) and not (isinstance(method, str) and method in METHODS):
-            raise ValueError(f"`method` must be one of {tuple(METHODS)}, Vanilla(...) or MIMO(...). Got {method!r}.")
-    owned = {field.name for method in swept for field in fields(METHODS[method] if isinstance(method, str) else method)}
+        if not isinstance(method, Vanilla | MIMO) and not (
+            isinstance(method, str) and method in METHODS
+        ):
+            raise ValueError(
+                f"`method` must be one of {tuple(METHODS)}, Vanilla(...) or MIMO(...). Got {method!r}."
+            )
+    owned = {
+        field.name
+        for method in swept
+        for field in fields(METHODS[method] if isinstance(method, str) else method)
+    }
     known = [*parameters, *(name for name in OF_METHOD if name in owned), *OF_RUN, "method"]
     for name in axes:
         if name not in known:
@@ -213,13 +273,18 @@ def _tried(recipe: Recipe, design: Design) -> tuple[Recipe, xr.Dataset, str]:
     problems = recipe.problems(columns)
     there = [problem for problem in problems if problem is not None]
     if not there:
-        raise ValueError(f"None of the {len(problems)} problems tried exists: every point is refused. Look at one of them with on_error='raise'.")
+        raise ValueError(
+            f"None of the {len(problems)} problems tried exists: every point is refused. Look at one of them with on_error='raise'."
+        )
     recipe = replace(recipe, names=there[0].names)
     recipe.check_names(there)
     digest = hashlib.sha256("".join(problem.to_json() for problem in dict.fromkeys(there)).encode())
     tried = [data.isel(run=0, drop=True) for _, data in recipe.runs(problems, columns, 1, steps=1)]
     blank = max(tried, key=lambda data: data.sizes["component"] * data.sizes["output"])
-    template = {str(name): (variable.shape, variable.dtype.str) for name, variable in blank.data_vars.items()}
+    template = {
+        str(name): (variable.shape, variable.dtype.str)
+        for name, variable in blank.data_vars.items()
+    }
     return replace(recipe, template=template), blank, digest.hexdigest()
 
 
@@ -235,16 +300,31 @@ def _described(value: Any) -> Any:
         return json.loads(value.to_json())
     if isinstance(value, partial):
         return [_described(value.func), list(value.args), value.keywords]
-    return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else repr(value)
+    return (
+        f"{value.__module__}.{value.__qualname__}"
+        if hasattr(value, "__qualname__")
+        else repr(value)
+    )
 
 
 def _label(value: Any) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def _all_parts(recipe: Recipe, design: Design, folder: Path | None, backend: Backend, workers: int | None, cluster: Any, progress: bool) -> Part:
+def _all_parts(
+    recipe: Recipe,
+    design: Design,
+    folder: Path | None,
+    backend: Backend,
+    workers: int | None,
+    cluster: Any,
+    progress: bool,
+) -> Part:
     """The results of all runs: chunks found in `folder`, and the others computed and kept there."""
-    parts = {name: np.empty((design.runs, *shape), kind) for name, (shape, kind) in recipe.template.items()}
+    parts = {
+        name: np.empty((design.runs, *shape), kind)
+        for name, (shape, kind) in recipe.template.items()
+    }
     missing = set(range(design.chunks))
 
     def place(index: int, part: Part) -> None:
@@ -261,7 +341,10 @@ def _all_parts(recipe: Recipe, design: Design, folder: Path | None, backend: Bac
     kept = design.runs - sum(len(design.rows(index)) for index in todo)
     chunks = ((index, design.columns(np.array(design.rows(index)))) for index in todo)
     try:
-        with _bar(design.runs, kept, recipe.options["steps"], progress) as advance, closing(backend(recipe, chunks, workers, cluster)) as results:
+        with (
+            _bar(design.runs, kept, recipe.options["steps"], progress) as advance,
+            closing(backend(recipe, chunks, workers, cluster)) as results,
+        ):
             for index, part in results:
                 if folder is not None:
                     store.write(folder / f"{index}.chunk", part)
@@ -269,17 +352,36 @@ def _all_parts(recipe: Recipe, design: Design, folder: Path | None, backend: Bac
                 advance(len(design.rows(index)))
     except BaseException as error:
         if folder is not None:
-            error.add_note(f"{design.chunks - len(missing)} of {design.chunks} chunks are kept in {folder}; the same call continues from there.")
+            error.add_note(
+                f"{design.chunks - len(missing)} of {design.chunks} chunks are kept in {folder}; the same call continues from there."
+            )
         raise
     return parts
 
 
-def _assembled(design: Design, parts: Part, blank: xr.Dataset, record: Mapping[str, Any]) -> xr.Dataset:
+def _assembled(
+    design: Design, parts: Part, blank: xr.Dataset, record: Mapping[str, Any]
+) -> xr.Dataset:
     """The results with a dimension for every axis."""
     sizes = design.sizes
-    data = {name: ((*sizes, *blank[name].dims), values.reshape(*sizes.values(), *values.shape[1:]), blank[name].attrs) for name, values in parts.items()}
-    numbers = {name: all(isinstance(value, int | float) and not isinstance(value, bool) for value in values) for name, (_, values) in design.axes.items()}
-    coords = {name: (dim, values if numbers[name] else [_label(value) for value in values]) for name, (dim, values) in design.axes.items()}
+    data = {
+        name: (
+            (*sizes, *blank[name].dims),
+            values.reshape(*sizes.values(), *values.shape[1:]),
+            blank[name].attrs,
+        )
+        for name, values in parts.items()
+    }
+    numbers = {
+        name: all(
+            isinstance(value, int | float) and not isinstance(value, bool) for value in values
+        )
+        for name, (_, values) in design.axes.items()
+    }
+    coords = {
+        name: (dim, values if numbers[name] else [_label(value) for value in values])
+        for name, (dim, values) in design.axes.items()
+    }
     order = dict.fromkeys(dim for dim, _ in design.axes.values())
     return xr.Dataset(data, {"modality": blank.modality} | coords, record).transpose(*order, ...)
 
@@ -291,11 +393,29 @@ def _bar(runs: int, done: int, steps: int, visible: bool) -> Iterator[Callable[[
         yield lambda _: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (TextColumn("sweep"), BarColumn(), MofNCompleteColumn(), TextColumn("runs  {task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("sweep"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("runs  {task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task, start, before = bar.add_task("", total=runs, completed=done, rate=""), time.perf_counter(), done
+        task, start, before = (
+            bar.add_task("", total=runs, completed=done, rate=""),
+            time.perf_counter(),
+            done,
+        )
 
         def advance(count: int) -> None:
             nonlocal done

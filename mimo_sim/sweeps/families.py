@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from mimo_sim import generators
-from mimo_sim.problem import FloatArray, LateFusionProblem
+from mimo_sim._checks import FloatArray
+from mimo_sim.problem import LateFusionProblem
 
 FAMILIES: dict[str, Callable[..., LateFusionProblem]] = {
     "superficial": generators.superficial_preference,
@@ -28,14 +29,24 @@ def scalar_pairs(points: Sequence[Mapping[str, Any]]) -> list[LateFusionProblem 
     made: list[LateFusionProblem | None] = [None] * len(filled)
     if not ordinary:
         return made
-    columns = [(point["sigma_ratio"] ** 2, point["rho"] * point["sigma_ratio"], point["noise_variance"]) for point in (filled[i] for i in ordinary)]
+    columns = [
+        (point["sigma_ratio"] ** 2, point["rho"] * point["sigma_ratio"], point["noise_variance"])
+        for point in (filled[i] for i in ordinary)
+    ]
     square, cross, noise = np.array(columns, dtype=float).T
     moment = np.stack([np.stack([square, cross], 1), np.stack([cross, np.ones_like(cross)], 1)], 1)
     moments = (moment[:, 0] + moment[:, 1])[:, None, :]  # E[y x^T]: (N, 1, 2)
     second = moments[:, 0, 0] + moments[:, 0, 1] + noise
     joint = _solved(moments, moment)
     alone = [_solved(moments[:, :, k : k + 1], moment[:, k : k + 1, k : k + 1]) for k in (0, 1)]
-    optima = np.maximum(second[:, None] - np.hstack([alone[k][:, 0] * moments[:, 0, k : k + 1] for k in (0, 1)]), 0.0) / 2
+    optima = (
+        np.maximum(
+            second[:, None]
+            - np.hstack([alone[k][:, 0] * moments[:, 0, k : k + 1] for k in (0, 1)]),
+            0.0,
+        )
+        / 2
+    )
     joint_optimum = np.maximum(second - (joint * moments)[:, 0].sum(axis=1), 0.0) / 2
     for array in (moment, moments, joint, optima, *alone):
         array.flags.writeable = False
@@ -58,11 +69,19 @@ def scalar_pairs(points: Sequence[Mapping[str, Any]]) -> list[LateFusionProblem 
 
 def _ordinary(sigma_ratio: Any, rho: Any, noise_variance: Any) -> bool:
     numbers = all(type(value) in (int, float) for value in (sigma_ratio, rho, noise_variance))
-    return numbers and 1e-3 <= sigma_ratio <= 1e3 and abs(rho) <= 1 - 1e-6 and 0 <= noise_variance <= 1e6
+    return (
+        numbers
+        and 1e-3 <= sigma_ratio <= 1e3
+        and abs(rho) <= 1 - 1e-6
+        and 0 <= noise_variance <= 1e6
+    )
 
 
 def _solved(cross: FloatArray, moment: FloatArray) -> FloatArray:
     """X with X @ moment = cross, stacked, as a problem's optimal maps are computed."""
     scale = np.sqrt(np.diagonal(moment, axis1=1, axis2=2))
     scaled = moment / (scale[:, :, None] * scale[:, None, :])
-    return np.linalg.solve(scaled, (cross / scale[:, None, :]).transpose(0, 2, 1)).transpose(0, 2, 1) / scale[:, None, :]
+    return (
+        np.linalg.solve(scaled, (cross / scale[:, None, :]).transpose(0, 2, 1)).transpose(0, 2, 1)
+        / scale[:, None, :]
+    )

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from mimo_sim import trajectory
-from mimo_sim.files import replacing
+from mimo_sim._files import replacing
+from mimo_sim.dynamics import trajectory
 from mimo_sim.sweeps.recipe import Part
 
 
@@ -40,9 +40,13 @@ def read(path: Path) -> Part | None:
 
 def _refuse(path: Path, record: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     """Raise unless this very design was found at `path`."""
-    different = sorted(name for name in record.keys() | found.keys() if record.get(name) != found.get(name))
+    different = sorted(
+        name for name in record.keys() | found.keys() if record.get(name) != found.get(name)
+    )
     if different:
-        raise ValueError(f"{path} holds another sweep (different: {', '.join(different)}). Choose another `out`, or allow it to be lost with overwrite.")
+        raise ValueError(
+            f"{path} holds another sweep (different: {', '.join(different)}). Choose another `out`, or allow it to be lost with overwrite."
+        )
 
 
 def finished(out: Path, record: Mapping[str, Any]) -> xr.Dataset | None:
@@ -52,7 +56,9 @@ def finished(out: Path, record: Mapping[str, Any]) -> xr.Dataset | None:
     try:
         data = trajectory.load(out)
     except (ValueError, OSError):
-        raise ValueError(f"{out} is there already and is not a sweep of mimo_sim. Choose another `out`, or allow it to be lost with overwrite.") from None
+        raise ValueError(
+            f"{out} is there already and is not a sweep of mimo_sim. Choose another `out`, or allow it to be lost with overwrite."
+        ) from None
     _refuse(out, record, data.attrs)
     return data
 
@@ -60,9 +66,13 @@ def finished(out: Path, record: Mapping[str, Any]) -> xr.Dataset | None:
 def open_folder(folder: Path, record: Mapping[str, Any], overwrite: bool) -> None:
     """Make the folder of chunks, or continue the one that is there."""
     note = folder / "design.json"
-    if folder.exists() and not all(path.name.startswith(".") for path in folder.iterdir()):  # a dot: the first file was never finished
+    if folder.exists() and not all(
+        path.name.startswith(".") for path in folder.iterdir()
+    ):  # a dot: the first file was never finished
         if not note.is_file():
-            raise ValueError(f"{folder} is there already and is not a folder of mimo_sim's chunks. Choose another `out`.")
+            raise ValueError(
+                f"{folder} is there already and is not a folder of mimo_sim's chunks. Choose another `out`."
+            )
         try:
             _refuse(folder, record, json.loads(note.read_text()))
             return

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mimo_sim.methods.base import Method
-from mimo_sim.methods.shapley import coalitions, shapley
+from mimo_sim.methods._base import Method
+from mimo_sim.methods._shapley import coalitions, shapley
 
 if TYPE_CHECKING:
     from mimo_sim.training.run import TrainingRun
@@ -43,7 +43,9 @@ def accuracy(output: Tensor, target: Tensor) -> float:
 
 def confusion_matrix(predicted: Tensor, target: Tensor, classes: int) -> Tensor:
     """Counts (C, C), rows true, columns predicted, int64."""
-    return torch.bincount(target * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    return torch.bincount(target * classes + predicted, minlength=classes**2).reshape(
+        classes, classes
+    )
 
 
 def macro_f1(predicted: Tensor, target: Tensor, classes: int) -> float:
@@ -56,7 +58,10 @@ def macro_f1(predicted: Tensor, target: Tensor, classes: int) -> float:
     0.6666666666666666
     """
     counts = confusion_matrix(predicted, target, classes).double()
-    hits, both = counts.diagonal(), counts.sum(0) + counts.sum(1)  # F1 = 2 hits / (predicted + true)
+    hits, both = (
+        counts.diagonal(),
+        counts.sum(0) + counts.sum(1),
+    )  # F1 = 2 hits / (predicted + true)
     return float(torch.where(both > 0, 2 * hits / both.clamp_min(1), 0.0).mean())
 
 
@@ -74,11 +79,21 @@ def _standardised(train: Tensor, *others: Tensor) -> list[Tensor]:
 def _logistic(x: Tensor, y: Tensor, penalty: float, weight: Tensor) -> None:
     """Minimise mean cross-entropy + penalty/2 |W|^2 over ``weight`` (d+1, C) in place; the last row is the bias."""
     weight.requires_grad_(True)
-    optimizer = torch.optim.LBFGS([weight], max_iter=100, history_size=20, tolerance_grad=1e-5, tolerance_change=1e-6, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(
+        [weight],
+        max_iter=100,
+        history_size=20,
+        tolerance_grad=1e-5,
+        tolerance_change=1e-6,
+        line_search_fn="strong_wolfe",
+    )
 
     def objective() -> Tensor:
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(x @ weight[:-1] + weight[-1], y) + penalty / 2 * weight[:-1].square().sum()
+        loss = (
+            torch.nn.functional.cross_entropy(x @ weight[:-1] + weight[-1], y)
+            + penalty / 2 * weight[:-1].square().sum()
+        )
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
@@ -87,7 +102,11 @@ def _logistic(x: Tensor, y: Tensor, penalty: float, weight: Tensor) -> None:
 
 
 def probe(
-    train: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor], others: Sequence[Tensor], outputs: int, task: str = "classification"
+    train: tuple[Tensor, Tensor],
+    validation: tuple[Tensor, Tensor],
+    others: Sequence[Tensor],
+    outputs: int,
+    task: str = "classification",
 ) -> list[Tensor]:
     """Outputs of the best linear predictor on one encoder's frozen features.
 
@@ -115,9 +134,15 @@ def probe(
             score = accuracy(x_validation @ weight[:-1] + weight[-1], validation[1])
         else:
             y = train[1].double()
-            ridge = x.T @ x / len(x) + penalty * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-            weight = torch.cat([torch.linalg.solve(ridge, x.T @ (y - y.mean(0)) / len(x)), y.mean(0, keepdim=True)])
-            score = -float((x_validation @ weight[:-1] + weight[-1] - validation[1]).square().mean())
+            ridge = x.T @ x / len(x) + penalty * torch.eye(
+                x.shape[1], dtype=x.dtype, device=x.device
+            )
+            weight = torch.cat(
+                [torch.linalg.solve(ridge, x.T @ (y - y.mean(0)) / len(x)), y.mean(0, keepdim=True)]
+            )
+            score = -float(
+                (x_validation @ weight[:-1] + weight[-1] - validation[1]).square().mean()
+            )
         if score > best:
             best, chosen = score, weight.clone()
     return [z @ chosen[:-1] + chosen[-1] for z in rest]
@@ -145,22 +170,36 @@ def readings(run: TrainingRun, features: Sequence[Tensor]) -> dict[str, list[Ten
 
 
 @torch.no_grad()
-def probe_scores(run: TrainingRun, train: Encoded, validation: Encoded, seen: Sequence[Encoded]) -> list[list[float]]:
+def probe_scores(
+    run: TrainingRun, train: Encoded, validation: Encoded, seen: Sequence[Encoded]
+) -> list[list[float]]:
     """What linear probes fitted on the encoders' `train` features reach: accuracy, or for regression the loss f_k, of every modality on every split seen."""
     found: list[list[float]] = [[] for _ in seen]
     for k, feature in enumerate(train.features):
-        fitted = probe((feature, train.target), (validation.features[k], validation.target), [one.features[k] for one in seen], run.num_outputs, run.task)
+        fitted = probe(
+            (feature, train.target),
+            (validation.features[k], validation.target),
+            [one.features[k] for one in seen],
+            run.num_outputs,
+            run.task,
+        )
         for scores, one, output in zip(found, seen, fitted, strict=True):
             scores.append(_score(run, output.to(feature.dtype), one.target))
     return found
 
 
 def _score(run: TrainingRun, output: Tensor, target: Tensor) -> float:
-    return accuracy(output, target) if run.task == "classification" else float(run.loss_function(output, target))
+    return (
+        accuracy(output, target)
+        if run.task == "classification"
+        else float(run.loss_function(output, target))
+    )
 
 
 @torch.no_grad()
-def measure(run: TrainingRun, seen: Encoded, blank: Sequence[Tensor], probes: Sequence[float] | None = None) -> dict[str, Any]:
+def measure(
+    run: TrainingRun, seen: Encoded, blank: Sequence[Tensor], probes: Sequence[float] | None = None
+) -> dict[str, Any]:
     """All figures of one split.
 
     Parameters
@@ -182,17 +221,34 @@ def measure(run: TrainingRun, seen: Encoded, blank: Sequence[Tensor], probes: Se
     """
     model, method, names, target = run.model, run.method, run.modality_names, seen.target
     joint = method.fuse(model, seen.features)
-    found: dict[str, Any] = {"samples": len(target), "loss": float(run.loss_function(joint, target))}
+    found: dict[str, Any] = {
+        "samples": len(target),
+        "loss": float(run.loss_function(joint, target)),
+    }
     if run.task == "classification":
-        found |= {"accuracy": accuracy(joint, target), "macro_f1": macro_f1(joint.argmax(1), target, run.num_outputs)}
+        found |= {
+            "accuracy": accuracy(joint, target),
+            "macro_f1": macro_f1(joint.argmax(1), target, run.num_outputs),
+        }
         absent = {"zero_features": [torch.zeros_like(h) for h in blank], "zero_inputs": list(blank)}
-        found["contribution"] = {how: dict(zip(names, _contribution(run, seen, instead), strict=True)) for how, instead in absent.items()}
+        found["contribution"] = {
+            how: dict(zip(names, _contribution(run, seen, instead), strict=True))
+            for how, instead in absent.items()
+        }
     else:
-        found |= {"mse": float((joint - target).square().mean()), "correlation": correlation(joint, target)}
-    unimodal = {key: [_score(run, output, target) for output in outputs] for key, outputs in readings(run, seen.features).items()}
+        found |= {
+            "mse": float((joint - target).square().mean()),
+            "correlation": correlation(joint, target),
+        }
+    unimodal = {
+        key: [_score(run, output, target) for output in outputs]
+        for key, outputs in readings(run, seen.features).items()
+    }
     if probes is not None:
         unimodal["probe"] = list(probes)
-    found["unimodal"] = {key: dict(zip(names, values, strict=True)) for key, values in unimodal.items()}
+    found["unimodal"] = {
+        key: dict(zip(names, values, strict=True)) for key, values in unimodal.items()
+    }
     found["gap"] = {key: max(values) - min(values) for key, values in unimodal.items()}
     return found
 
@@ -201,6 +257,8 @@ def _contribution(run: TrainingRun, seen: Encoded, instead: Sequence[Tensor]) ->
     """Shapley values of the joint accuracy when absent modalities show the feature `instead`."""
     values = []
     for present in coalitions(len(seen.features)):
-        shown = [h if k in present else instead[k].expand_as(h) for k, h in enumerate(seen.features)]
+        shown = [
+            h if k in present else instead[k].expand_as(h) for k, h in enumerate(seen.features)
+        ]
         values.append(accuracy(run.method.fuse(run.model, shown), seen.target))
     return shapley(torch.tensor(values, dtype=torch.float64)).tolist()

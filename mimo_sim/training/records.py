@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mimo_sim.files import replacing
+from mimo_sim._files import replacing
 
 if TYPE_CHECKING:
     import torch
 
-    from mimo_sim.datasets.data import Dataset
-    from mimo_sim.methods.base import Method
+    from mimo_sim.datasets._data import Dataset
+    from mimo_sim.methods._base import Method
     from mimo_sim.training.run import Result, Settings
 
 CONFIG, TABLE, RESULT, CHECKPOINT = "config.json", "epochs.csv", "result.json", "checkpoint.pt"
@@ -24,7 +24,11 @@ CONFIG, TABLE, RESULT, CHECKPOINT = "config.json", "epochs.csv", "result.json", 
 
 def plain(tree: Any) -> Any:
     """The same in JSON types."""
-    return json.loads(json.dumps(tree, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value)))
+    return json.loads(
+        json.dumps(
+            tree, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value)
+        )
+    )
 
 
 def describe(method: Method, dataset: Dataset, settings: Settings) -> dict[str, Any]:
@@ -47,13 +51,33 @@ def environment(device: torch.device) -> dict[str, Any]:
     from mimo_sim import __version__
 
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-    versions = {"mimo_sim": __version__, "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    versions = {
+        "mimo_sim": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
     try:
-        command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-        revision = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        command = [
+            "git",
+            "-C",
+            str(Path(__file__).parent),
+            "describe",
+            "--always",
+            "--dirty",
+            "--abbrev=12",
+        ]
+        revision = subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         revision = None
-    return {"versions": versions, "device": gpu or platform.processor() or platform.machine(), "threads": torch.get_num_threads(), "git": revision}
+    return {
+        "versions": versions,
+        "device": gpu or platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "git": revision,
+    }
 
 
 @dataclass(frozen=True)
@@ -72,7 +96,9 @@ class Record:
             If it holds a run of another configuration, or a finished one.
         """
         if self.finished():
-            raise ValueError(f"{self.folder} holds a finished run. Read its {RESULT}, or delete it to train again.")
+            raise ValueError(
+                f"{self.folder} holds a finished run. Read its {RESULT}, or delete it to train again."
+            )
         write_json(self.folder / CONFIG, self.config)
         for leftover in self.folder.glob(".*.part.*"):  # of a killed process
             leftover.unlink()
@@ -90,7 +116,9 @@ class Record:
         if path.is_file() and (done or (self.folder / CHECKPOINT).is_file()):
             differing = differences(read_json(path), self.config)
             if differing:
-                raise ValueError(f"{self.folder} holds a run of another configuration: {'; '.join(differing)}. Choose another folder or delete it.")
+                raise ValueError(
+                    f"{self.folder} holds a run of another configuration: {'; '.join(differing)}. Choose another folder or delete it."
+                )
         if done:
             read_json(self.folder / RESULT)
         return done
@@ -104,7 +132,15 @@ class Record:
             writer = csv.DictWriter(file, names, lineterminator="\n")
             writer.writeheader()
             writer.writerows(result.table)
-        write_json(self.folder / RESULT, {"config": self.config, "metrics": result.metrics, "definitions": DEFINITIONS, **result.about})
+        write_json(
+            self.folder / RESULT,
+            {
+                "config": self.config,
+                "metrics": result.metrics,
+                "definitions": DEFINITIONS,
+                **result.about,
+            },
+        )
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -125,14 +161,22 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
     except ValueError as error:  # neither JSON nor, perhaps, text
-        raise ValueError(f"{path} is damaged ({error}). Delete the folder {path.parent} and run again.") from None
+        raise ValueError(
+            f"{path} is damaged ({error}). Delete the folder {path.parent} and run again."
+        ) from None
     if not isinstance(content, dict):
-        raise ValueError(f"{path} is damaged (not an object). Delete the folder {path.parent} and run again.")
+        raise ValueError(
+            f"{path} is damaged (not an object). Delete the folder {path.parent} and run again."
+        )
     return content
 
 
 def differences(old: Any, new: Any, where: str = "") -> list[str]:
     """Every entry in which two trees of dicts differ, as words."""
     if isinstance(old, dict) and isinstance(new, dict):
-        return [line for key in sorted({*old, *new}) for line in differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)]
+        return [
+            line
+            for key in sorted({*old, *new})
+            for line in differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
+        ]
     return [] if old == new else [f"{where} is {old!r} there, {new!r} here"]

@@ -20,18 +20,21 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from mimo_sim import methods
-from mimo_sim.datasets.data import Dataset, Split
-from mimo_sim.dynamics.progress import steps_bar
+from mimo_sim._checks import check_count, check_positive
+from mimo_sim._files import replacing
+from mimo_sim._progress import steps_bar
+from mimo_sim.datasets._data import Dataset, Split
 from mimo_sim.errors import NonFiniteError
-from mimo_sim.files import replacing
-from mimo_sim.methods.base import Batch, Forward, Method, Plan, cross_entropy, half_squared_error
-from mimo_sim.methods.shared import evaluation_mode
-from mimo_sim.networks import LateFusion
-from mimo_sim.objective import check_count, check_positive
+from mimo_sim.methods._base import Batch, Forward, Method, Plan, cross_entropy, half_squared_error
+from mimo_sim.methods._shared import evaluation_mode
+from mimo_sim.networks.encoders import make_encoder
+from mimo_sim.networks.late import LateFusion
 from mimo_sim.training import metrics, records
-from mimo_sim.training.encoders import make_encoder
 
-EVALUATION_NUMBERS = {"cpu": 2**20, "cuda": 2**24}  # input numbers per batch of an evaluation: what the cache holds, what fills the device
+EVALUATION_NUMBERS = {
+    "cpu": 2**20,
+    "cuda": 2**24,
+}  # input numbers per batch of an evaluation: what the cache holds, what fills the device
 Schedule = Literal["step", "cosine", "constant"]
 OptimizerName = Literal["sgd", "adam", "adamw"]
 Precision = Literal["32-true", "bf16-mixed"]
@@ -56,7 +59,7 @@ class Settings:
     devices, accelerator, precision
         As in Lightning Fabric. Several devices are several processes that average gradients. ``bf16-mixed`` runs the encoders in bfloat16.
     encoder : str, or None
-        Encoder of every modality (:func:`mimo_sim.training.encoders.make_encoder`); None: by shape. Several names joined by commas: one for each modality.
+        Encoder of every modality (:func:`mimo_sim.networks.encoders.make_encoder`); None: by shape. Several names joined by commas: one for each modality.
     width : int
         Feature length of every encoder.
     select : {"last", "best"}
@@ -85,24 +88,44 @@ class Settings:
     probe_every: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("devices", 1), ("width", 1), ("probe_every", 0)):
+        for name, least in (
+            ("epochs", 1),
+            ("batch_size", 1),
+            ("seed", 0),
+            ("devices", 1),
+            ("width", 1),
+            ("probe_every", 0),
+        ):
             object.__setattr__(self, name, check_count(name, getattr(self, name), least))
         check_positive("lr", self.lr)
         check_positive("weight_decay", self.weight_decay, allow_zero=True)
         check_positive("momentum", self.momentum, allow_zero=True)
         if self.momentum >= 1:
             raise ValueError(f"`momentum` must be in [0, 1). Got momentum={self.momentum!r}.")
-        for name, allowed in (("optimizer", OptimizerName), ("schedule", Schedule), ("precision", Precision), ("select", Select)):
+        for name, allowed in (
+            ("optimizer", OptimizerName),
+            ("schedule", Schedule),
+            ("precision", Precision),
+            ("select", Select),
+        ):
             if getattr(self, name) not in get_args(allowed):
-                raise ValueError(f"`{name}` must be one of {get_args(allowed)}. Got {name}={getattr(self, name)!r}.")
+                raise ValueError(
+                    f"`{name}` must be one of {get_args(allowed)}. Got {name}={getattr(self, name)!r}."
+                )
         if self.batch_size % self.devices:
-            raise ValueError(f"`batch_size` must be a multiple of `devices`. Got batch_size={self.batch_size}, devices={self.devices}.")
+            raise ValueError(
+                f"`batch_size` must be a multiple of `devices`. Got batch_size={self.batch_size}, devices={self.devices}."
+            )
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch."""
         if self.schedule == "step":
             return self.lr * (0.1 if epoch >= 0.7 * self.epochs else 1.0)
-        return self.lr * (0.5 * (1 + math.cos(math.pi * epoch / self.epochs)) if self.schedule == "cosine" else 1.0)
+        return self.lr * (
+            0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
+            if self.schedule == "cosine"
+            else 1.0
+        )
 
 
 @dataclass
@@ -133,11 +156,14 @@ class _Totals:
             self.sums[name] = self.sums[name] + value if name in self.sums else value
 
     def means(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, list[float]]:
-        return {name: (reduce(total) / self.samples).flatten().tolist() for name, total in self.sums.items()}
+        return {
+            name: (reduce(total) / self.samples).flatten().tolist()
+            for name, total in self.sums.items()
+        }
 
 
 class TrainingRun:
-    """One training from start weights to the last epoch: what a method sees as its ``run`` (:class:`mimo_sim.methods.base.Run`).
+    """One training from start weights to the last epoch: what a method sees as its ``run`` (:class:`mimo_sim.methods._base.Run`).
 
     The run holds the train and validation splits only, so nothing that happens before its end can look at test data; :meth:`test` then takes
     the test split, once. Use :func:`train`, which does all of it.
@@ -152,7 +178,9 @@ class TrainingRun:
         A launched one; by default made from the settings.
     """
 
-    def __init__(self, method: Method, dataset: Dataset, settings: Settings, fabric: Fabric | None = None) -> None:
+    def __init__(
+        self, method: Method, dataset: Dataset, settings: Settings, fabric: Fabric | None = None
+    ) -> None:
         _check(method, dataset)
         self.fabric = fabric or _fabric(settings)
         self.settings = settings
@@ -160,8 +188,13 @@ class TrainingRun:
         self.task, self.num_outputs = dataset.task, dataset.num_outputs
         self.modality_names = [m.name for m in dataset.modalities]
         self.loss_function = cross_entropy if self.task == "classification" else half_squared_error
-        self._prepare = replace(dataset, train=dataset.validation, test=dataset.validation).prepare  # keeps no other split alive
-        self.train, self.validation = dataset.train.to(self.device), dataset.validation.to(self.device)
+        self._prepare = replace(
+            dataset, train=dataset.validation, test=dataset.validation
+        ).prepare  # keeps no other split alive
+        self.train, self.validation = (
+            dataset.train.to(self.device),
+            dataset.validation.to(self.device),
+        )
         self.num_epochs = settings.epochs
         self.batches_per_epoch = -(-len(self.train) // settings.batch_size)
         self.epoch = 0
@@ -173,12 +206,23 @@ class TrainingRun:
         self._extra_passes = 0
         self._best: tuple[float, int, dict[str, Any] | None] = (-math.inf, 0, None)
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(_stream(settings.seed, "weights"))  # torch.manual_seed would also seed every CUDA device
-            names = [name.strip() for name in settings.encoder.split(",")] if settings.encoder else [None] * dataset.num_modalities
+            torch.default_generator.manual_seed(
+                _stream(settings.seed, "weights")
+            )  # torch.manual_seed would also seed every CUDA device
+            names = (
+                [name.strip() for name in settings.encoder.split(",")]
+                if settings.encoder
+                else [None] * dataset.num_modalities
+            )
             names = names * dataset.num_modalities if len(names) == 1 else names
             if len(names) != dataset.num_modalities:
-                raise ValueError(f"`encoder` must name one encoder, or one for each of {self.modality_names}. Got {settings.encoder!r}.")
-            encoders = [make_encoder(m, name, settings.width) for m, name in zip(dataset.modalities, names, strict=True)]
+                raise ValueError(
+                    f"`encoder` must name one encoder, or one for each of {self.modality_names}. Got {settings.encoder!r}."
+                )
+            encoders = [
+                make_encoder(m, name, settings.width)
+                for m, name in zip(dataset.modalities, names, strict=True)
+            ]
             self.model = LateFusion(encoders, [e.width for e in encoders], dataset.num_outputs)
         if settings.precision == "bf16-mixed":
             for encoder in encoders:
@@ -194,11 +238,15 @@ class TrainingRun:
         s, parameters = self.settings, [p for module in modules for p in module.parameters()]
         optimizer: torch.optim.Optimizer
         if s.optimizer == "sgd":
-            optimizer = torch.optim.SGD(parameters, lr=s.rate(self.epoch), momentum=s.momentum, weight_decay=s.weight_decay)
+            optimizer = torch.optim.SGD(
+                parameters, lr=s.rate(self.epoch), momentum=s.momentum, weight_decay=s.weight_decay
+            )
         else:
             kind = torch.optim.Adam if s.optimizer == "adam" else torch.optim.AdamW
             optimizer = kind(parameters, lr=s.rate(self.epoch), weight_decay=s.weight_decay)
-        self._optimizers = [ref for ref in self._optimizers if ref() is not None] + [weakref.ref(optimizer)]
+        self._optimizers = [ref for ref in self._optimizers if ref() is not None] + [
+            weakref.ref(optimizer)
+        ]
         return optimizer
 
     def rate(self, epoch: int) -> float:
@@ -220,9 +268,15 @@ class TrainingRun:
 
         With several processes each takes its share of every batch; a last batch that cannot be shared evenly loses up to (processes - 1) samples.
         """
-        size, world, rank = self.settings.batch_size, self.fabric.world_size, self.fabric.global_rank
+        size, world, rank = (
+            self.settings.batch_size,
+            self.fabric.world_size,
+            self.fabric.global_rank,
+        )
         total = len(self.train) if plan is None else len(plan.index)
-        generator = torch.Generator().manual_seed(_stream(self.settings.seed, "order", self.epoch, draw))
+        generator = torch.Generator().manual_seed(
+            _stream(self.settings.seed, "order", self.epoch, draw)
+        )
         order = torch.randperm(total, generator=generator).to(self.device)
         for start in range(0, total, size):
             chosen = order[start : start + size]
@@ -233,11 +287,17 @@ class TrainingRun:
             if plan is None:
                 yield self.inputs(self.train, chosen)
             else:
-                yield self.inputs(self.train, plan.index[chosen], None if plan.keep is None else plan.keep[chosen])
+                yield self.inputs(
+                    self.train, plan.index[chosen], None if plan.keep is None else plan.keep[chosen]
+                )
 
     def evaluation_batches(self, split: Split) -> Iterator[Batch]:
         """Every sample of a split once, in order, nothing dropped; every process sees all of them."""
-        size = max(1, EVALUATION_NUMBERS.get(self.device.type, 2**24) // sum(x[0].numel() for x in split.inputs))
+        size = max(
+            1,
+            EVALUATION_NUMBERS.get(self.device.type, 2**24)
+            // sum(x[0].numel() for x in split.inputs),
+        )
         for index in torch.split(torch.arange(len(split), device=self.device), size):
             yield self.inputs(split, index)
 
@@ -246,9 +306,17 @@ class TrainingRun:
         loss.backward(retain_graph=retain_graph)  # type: ignore[no-untyped-call]
         if self.fabric.world_size > 1:
             optimizers = [optimizer for ref in self._optimizers if (optimizer := ref()) is not None]
-            grads = {id(p): p.grad for o in optimizers for group in o.param_groups for p in group["params"] if p.grad is not None}
+            grads = {
+                id(p): p.grad
+                for o in optimizers
+                for group in o.param_groups
+                for p in group["params"]
+                if p.grad is not None
+            }
             flat = self.mean(torch.cat([g.flatten() for g in grads.values()]))
-            for gradient, part in zip(grads.values(), torch.split(flat, [g.numel() for g in grads.values()]), strict=True):
+            for gradient, part in zip(
+                grads.values(), torch.split(flat, [g.numel() for g in grads.values()]), strict=True
+            ):
                 gradient.copy_(part.view_as(gradient))
 
     def mean(self, value: Tensor) -> Tensor:
@@ -258,7 +326,9 @@ class TrainingRun:
         return self.fabric.all_reduce(value.detach().clone(), reduce_op="mean")  # type: ignore[return-value]
 
     # -- the loop -----------------------------------------------------------------------------------------------------------------
-    def fit(self, folder: Path | None = None, on_epoch: Callable[[int], None] = lambda _: None) -> None:
+    def fit(
+        self, folder: Path | None = None, on_epoch: Callable[[int], None] = lambda _: None
+    ) -> None:
         """Train to the end, from the checkpoint in `folder` when there is one.
 
         Raises
@@ -286,7 +356,9 @@ class TrainingRun:
 
     def _seed(self, purpose: str) -> None:
         """Fresh random streams for setup or for an epoch: they depend on seed and epoch alone, so a resumed run draws what it would have drawn."""
-        self.generator.manual_seed(_stream(self.settings.seed, f"method {purpose}"))  # the same on every process
+        self.generator.manual_seed(
+            _stream(self.settings.seed, f"method {purpose}")
+        )  # the same on every process
         torch.manual_seed(_stream(self.settings.seed, f"global {purpose}", self.fabric.global_rank))
 
     def _epoch(self, epoch: int) -> None:
@@ -295,10 +367,20 @@ class TrainingRun:
         for name, values in self.train_epoch(epoch).items():
             row |= self._columns(f"train_{name}", values if name == "head_loss" else values[0])
         row |= self._validate()
-        row |= {key: value for name, given in self.method.report().items() for key, value in self._columns(name, given).items()}
+        row |= {
+            key: value
+            for name, given in self.method.report().items()
+            for key, value in self._columns(name, given).items()
+        }
         row["seconds"] = time.perf_counter() - start
         self.seconds += row["seconds"]
-        self._refuse_non_finite({key: value for key, value in row.items() if "loss" in key or key.startswith("encoder_norm")})
+        self._refuse_non_finite(
+            {
+                key: value
+                for key, value in row.items()
+                if "loss" in key or key.startswith("encoder_norm")
+            }
+        )
         self.table.append(row)
 
     def train_epoch(self, epoch: int) -> dict[str, list[float]]:
@@ -315,7 +397,9 @@ class TrainingRun:
             out = method.step(self, batch)
             self._tally(totals, out)
             if not self.table and totals.samples == len(batch.target):
-                self._refuse_non_finite({"the loss of the first step": float(self.mean(totals.sums["loss"]))})
+                self._refuse_non_finite(
+                    {"the loss of the first step": float(self.mean(totals.sums["loss"]))}
+                )
             del out, batch  # the next batch can have their memory while it is warm
         method.end_epoch(self)
         self._average_buffers()
@@ -337,8 +421,14 @@ class TrainingRun:
         listed = values.flatten().tolist() if isinstance(values, Tensor) and values.ndim else values
         if not isinstance(listed, list | tuple):
             return {name: float(listed)}
-        labels = self.modality_names if len(listed) == len(self.modality_names) else [str(i) for i in range(len(listed))]
-        return {f"{name}_{label}": float(value) for label, value in zip(labels, listed, strict=True)}
+        labels = (
+            self.modality_names
+            if len(listed) == len(self.modality_names)
+            else [str(i) for i in range(len(listed))]
+        )
+        return {
+            f"{name}_{label}": float(value) for label, value in zip(labels, listed, strict=True)
+        }
 
     def _refuse_non_finite(self, values: dict[str, Any]) -> None:
         bad = [name for name, value in values.items() if not np.isfinite(value).all()]
@@ -367,7 +457,12 @@ class TrainingRun:
     def _blank(self) -> list[Tensor]:
         """Features (d_k,) of an all-zero network input, in eval mode."""
         with evaluation_mode(self.model):
-            return [h[0] for h in self.model.features([torch.zeros(1, *x.shape[1:], device=self.device) for x in self.train.inputs])]
+            return [
+                h[0]
+                for h in self.model.features(
+                    [torch.zeros(1, *x.shape[1:], device=self.device) for x in self.train.inputs]
+                )
+            ]
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
@@ -379,19 +474,35 @@ class TrainingRun:
             outputs = {"": [joint], **metrics.readings(self, seen.features)}
         row: dict[str, float] = {}
         for kind, given in outputs.items():
-            for name, output in zip([""] if kind == "" else self.modality_names, given, strict=True):
+            for name, output in zip(
+                [""] if kind == "" else self.modality_names, given, strict=True
+            ):
                 measured = {"loss": float(self.loss_function(output, seen.target))}
                 if classify:
                     measured["accuracy"] = metrics.accuracy(output, seen.target)
-                row |= {"_".join(filter(None, ("validation", kind, what, name))): value for what, value in measured.items()}
+                row |= {
+                    "_".join(filter(None, ("validation", kind, what, name))): value
+                    for what, value in measured.items()
+                }
         for name, encoder in zip(self.modality_names, self.model.encoders, strict=True):
-            row[f"encoder_norm_{name}"] = float(torch.stack([p.square().sum() for p in encoder.parameters()]).sum().sqrt())
+            row[f"encoder_norm_{name}"] = float(
+                torch.stack([p.square().sum() for p in encoder.parameters()]).sum().sqrt()
+            )
         if self.settings.probe_every and (self.epoch + 1) % self.settings.probe_every == 0:
             (found,) = metrics.probe_scores(self, self.encode(self.train), seen, [seen])
-            row |= {f"validation_probe_{'accuracy' if classify else 'loss'}_{name}": value for name, value in zip(self.modality_names, found, strict=True)}
+            row |= {
+                f"validation_probe_{'accuracy' if classify else 'loss'}_{name}": value
+                for name, value in zip(self.modality_names, found, strict=True)
+            }
         score = row["validation_accuracy"] if classify else -row["validation_loss"]
         if self.settings.select == "best" and score > self._best[0]:
-            self._best = (score, self.epoch, copy.deepcopy({"model": self.model.state_dict(), "method": self.method.state_dict()}))
+            self._best = (
+                score,
+                self.epoch,
+                copy.deepcopy(
+                    {"model": self.model.state_dict(), "method": self.method.state_dict()}
+                ),
+            )
         return row
 
     def test(self, split: Split) -> dict[str, Any]:
@@ -403,23 +514,35 @@ class TrainingRun:
             If the run is not finished, or was tested before: a test split that is looked at twice has become a validation split.
         """
         if not self.finished:
-            raise RuntimeError("the test split is measured after training: this run is not finished.")
+            raise RuntimeError(
+                "the test split is measured after training: this run is not finished."
+            )
         if self._tested:
             raise RuntimeError("this run was tested already; the test split is measured once.")
         self._tested = True
         self.method.eval()
-        seen = {"validation": self.encode(self.validation), "test": self.encode(split.to(self.device))}
+        seen = {
+            "validation": self.encode(self.validation),
+            "test": self.encode(split.to(self.device)),
+        }
         probes: list[list[float]] | list[None] = [None, None]
         if self.settings.probes:
-            probes = metrics.probe_scores(self, self.encode(self.train), seen["validation"], list(seen.values()))
+            probes = metrics.probe_scores(
+                self, self.encode(self.train), seen["validation"], list(seen.values())
+            )
         blank = self._blank()
-        found: dict[str, Any] = {name: metrics.measure(self, one, blank, fit) for (name, one), fit in zip(seen.items(), probes, strict=True)}
+        found: dict[str, Any] = {
+            name: metrics.measure(self, one, blank, fit)
+            for (name, one), fit in zip(seen.items(), probes, strict=True)
+        }
         selected = self._best[1] if self.settings.select == "best" else len(self.table) - 1
         return found | {"selected_epoch": selected, "selection": self.settings.select}
 
     # -- checkpoints ------------------------------------------------------------------------------------------------------------------
     def _state(self) -> dict[str, Any]:
-        states = {name: getattr(self, name).state_dict() for name in ("model", "method", "optimizer")}
+        states = {
+            name: getattr(self, name).state_dict() for name in ("model", "method", "optimizer")
+        }
         return states | {"table": self.table, "seconds": self.seconds, "best": self._best}
 
     def _save(self, path: Path) -> None:
@@ -430,14 +553,22 @@ class TrainingRun:
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
         except Exception as error:  # what torch raises depends on where the damage is
-            raise ValueError(f"{path} is damaged ({type(error).__name__}). Delete it: the run then starts again.") from error
+            raise ValueError(
+                f"{path} is damaged ({type(error).__name__}). Delete it: the run then starts again."
+            ) from error
         self._restore(state)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.table, self.seconds, self._best = state["table"], state["seconds"], tuple(state["best"])
+        self.table, self.seconds, self._best = (
+            state["table"],
+            state["seconds"],
+            tuple(state["best"]),
+        )
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        for path, value in state["method"].items():  # buffers whose shape is found in training: made as they were stored
+        for path, value in state[
+            "method"
+        ].items():  # buffers whose shape is found in training: made as they were stored
             owner, _, name = path.rpartition(".")
             if name in (buffers := self.method.get_submodule(owner)._buffers):
                 buffers[name] = value.to(self.device, copy=True)
@@ -504,10 +635,17 @@ def train(
     """
     options = Settings(epochs=epochs, **settings)
     method = methods.create(method) if isinstance(method, str) else method
-    for given, kind, how in ((method, Method, "a name or an object of mimo_sim.methods"), (dataset, Dataset, "what mimo_sim.datasets.load returns")):
+    for given, kind, how in (
+        (method, Method, "a name or an object of mimo_sim.methods"),
+        (dataset, Dataset, "what mimo_sim.datasets.load returns"),
+    ):
         if not isinstance(given, kind):
             raise TypeError(f"`{kind.__name__.lower()}` must be {how}. Got {given!r}.")
-    record = None if folder is None else records.Record(Path(folder), config or records.describe(method, dataset, options))
+    record = (
+        None
+        if folder is None
+        else records.Record(Path(folder), config or records.describe(method, dataset, options))
+    )
     if record is not None:
         record.open()
     fabric = _fabric(options)
@@ -519,9 +657,13 @@ def train(
                 on_epoch(count)
 
         if options.devices == 1:
-            result = _train(fabric, method, dataset, options, None if record is None else record.folder, tick)
+            result = _train(
+                fabric, method, dataset, options, None if record is None else record.folder, tick
+            )
         else:
-            result = _train_spawning(fabric, method, dataset, options, None if record is None else record.folder)
+            result = _train_spawning(
+                fabric, method, dataset, options, None if record is None else record.folder
+            )
     if record is not None:
         record.close(result)
         result.folder = record.folder
@@ -529,12 +671,21 @@ def train(
 
 
 def _train(
-    fabric: Fabric, method: Method, dataset: Dataset, settings: Settings, folder: Path | None, on_epoch: Callable[[int], None] = lambda _: None
+    fabric: Fabric,
+    method: Method,
+    dataset: Dataset,
+    settings: Settings,
+    folder: Path | None,
+    on_epoch: Callable[[int], None] = lambda _: None,
 ) -> Result:
     run = TrainingRun(method, dataset, settings, fabric)
     run.fit(folder, on_epoch)
     measured = run.test(dataset.test)
-    data = {"name": dataset.name, "modalities": run.modality_names, "sizes": [len(s) for s in (dataset.train, dataset.validation, dataset.test)]}
+    data = {
+        "name": dataset.name,
+        "modalities": run.modality_names,
+        "sizes": [len(s) for s in (dataset.train, dataset.validation, dataset.test)],
+    }
     about = {
         "seconds": run.seconds,
         "data": data | dict(dataset.about),
@@ -544,13 +695,24 @@ def _train(
     return Result(run.table, measured, about, run.model, run.method)
 
 
-def _train_spawning(fabric: Fabric, method: Method, dataset: Dataset, settings: Settings, folder: Path | None) -> Result:
+def _train_spawning(
+    fabric: Fabric, method: Method, dataset: Dataset, settings: Settings, folder: Path | None
+) -> Result:
     """Train in processes of their own; process 0 leaves the result in a file, as queues of dead processes lose tensors."""
     environment = dict(os.environ)
     try:
         with tempfile.TemporaryDirectory() as place:
-            work = partial(_one_of_several, method=method, dataset=dataset, settings=settings, folder=folder, place=place)
-            fabric.launch(work)  # not as arguments: the launcher walks through those and refuses frozen dataclasses
+            work = partial(
+                _one_of_several,
+                method=method,
+                dataset=dataset,
+                settings=settings,
+                folder=folder,
+                place=place,
+            )
+            fabric.launch(
+                work
+            )  # not as arguments: the launcher walks through those and refuses frozen dataclasses
             found = torch.load(Path(place) / "result.pt", weights_only=False)
     finally:  # the launcher leaves its port there, which the next run may find taken
         for name in {*os.environ} - {*environment}:
@@ -560,7 +722,15 @@ def _train_spawning(fabric: Fabric, method: Method, dataset: Dataset, settings: 
     return found  # type: ignore[no-any-return]
 
 
-def _one_of_several(fabric: Fabric, *, method: Method, dataset: Dataset, settings: Settings, folder: Path | None, place: str) -> None:
+def _one_of_several(
+    fabric: Fabric,
+    *,
+    method: Method,
+    dataset: Dataset,
+    settings: Settings,
+    folder: Path | None,
+    place: str,
+) -> None:
     found: Result | NonFiniteError
     try:
         found = _train(fabric, method, dataset, settings, folder)

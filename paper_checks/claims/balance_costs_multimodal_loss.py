@@ -39,7 +39,11 @@ FASTER = 0.9  # margin of a counter-example
 def prices(pairs: Sequence[balance.Pair], *, own: bool) -> list[float]:
     """MIMO's time over joint training's: in flow time, or in steps at `own` default step sizes. inf where MIMO did not get there within its budget."""
     return [
-        p.mimo.learned_at / p.vanilla.learned_at * (p.vanilla_step_size / p.step_size if own else 1.0) for p in pairs if math.isfinite(p.vanilla.learned_at)
+        p.mimo.learned_at
+        / p.vanilla.learned_at
+        * (p.vanilla_step_size / p.step_size if own else 1.0)
+        for p in pairs
+        if math.isfinite(p.vanilla.learned_at)
     ]
 
 
@@ -65,25 +69,44 @@ def check(draws: int) -> Evidence:
         for d in (1, 2):
             pairs = [pair for pair in cell.pairs if max(pair.dims) == d]
             key = cell.lam, d
-            flow[key], steps[key] = median_interval(prices(pairs, own=False)), median_interval(prices(pairs, own=True))
+            flow[key], steps[key] = (
+                median_interval(prices(pairs, own=False)),
+                median_interval(prices(pairs, own=True)),
+            )
             missed[key] = sum(math.isinf(pair.mimo.learned_at) for pair in pairs), len(pairs)
             numbers[f"lam={cell.lam:g}, inputs of dimension {d}"] = {
                 "problems": len(pairs),
-                "joint training not learned within its budget": sum(math.isinf(pair.vanilla.learned_at) for pair in pairs),
+                "joint training not learned within its budget": sum(
+                    math.isinf(pair.vanilla.learned_at) for pair in pairs
+                ),
                 "MIMO not learned within its budget": missed[key][0],
                 "price at one step size, median and 95% interval": _plain(flow[key]),
                 "price in steps at own step sizes": _plain(steps[key]),
             }
-    plane = [p for cell in balance.cells(draws) if (cell.lam, cell.mu) == (100.0, MU) for p in cell.pairs if max(p.dims) > 1 and math.isinf(p.mimo.learned_at)]
-    budget = float(np.median([p.mimo.steps * p.step_size / p.vanilla.learned_at for p in plane])) if plane else math.nan
+    plane = [
+        p
+        for cell in balance.cells(draws)
+        if (cell.lam, cell.mu) == (100.0, MU)
+        for p in cell.pairs
+        if max(p.dims) > 1 and math.isinf(p.mimo.learned_at)
+    ]
+    budget = (
+        float(np.median([p.mimo.steps * p.step_size / p.vanilla.learned_at for p in plane]))
+        if plane
+        else math.nan
+    )
     found = counterexample(balance.PREFERENCES, faster, draws // 8)
     strong = [(lam, d) for lam in balance.LAMBDAS[1:] for d in (1, 2)]
     dearer = [flow[key][1] > 1 for key in strong] + [steps[key][1] > 1 for key in strong]
-    verdict = Verdict.HOLDS if all(dearer) else Verdict.CONDITIONAL if any(dearer) else Verdict.REFUTED
+    verdict = (
+        Verdict.HOLDS if all(dearer) else Verdict.CONDITIONAL if any(dearer) else Verdict.REFUTED
+    )
     lost, of = missed[100.0, 2]
     same_way = balance.compare(ms.generators.superficial_preference(dims=(2, 2)), 100.0, MU)
     parallel = prices([same_way], own=False)[0]
-    numbers["price at one step size, lam=100, dimension 2, joint and uni-modal maps parallel"] = parallel
+    numbers["price at one step size, lam=100, dimension 2, joint and uni-modal maps parallel"] = (
+        parallel
+    )
     words = (
         f"Not in flow time for scalar inputs: MIMO learns f_mm in {flow[10.0, 1][0]:.2f} (lam = 10) and "
         f"{flow[100.0, 1][0]:.2f} (lam = 100) of joint training's "
@@ -92,7 +115,13 @@ def check(draws: int) -> Evidence:
         f"budget ({budget:.1f} times joint training's time "
         f"in the median): the joint map needs a direction that the penalty does not grow. Where both maps are parallel the factor is {parallel:.2f} again."
     )
-    return Evidence(verdict, words, numbers, _shown(found or FIRST_TRIED) if verdict is not Verdict.HOLDS else None, functools.partial(_draw, draws))
+    return Evidence(
+        verdict,
+        words,
+        numbers,
+        _shown(found or FIRST_TRIED) if verdict is not Verdict.HOLDS else None,
+        functools.partial(_draw, draws),
+    )
 
 
 def _shown(found: tuple[float, float]) -> Counterexample:
@@ -107,18 +136,41 @@ def _shown(found: tuple[float, float]) -> Counterexample:
 
 
 def _draw(draws: int, ax: Axes) -> None:
-    from mimo_sim.plots import MODALITY_COLORS
+    from mimo_sim.plots.figures import MODALITY_COLORS
 
     for d in (1, 2):
         for cell in balance.cells(draws):
             if cell.mu != MU:
                 continue
-            values = np.array(prices([pair for pair in cell.pairs if max(pair.dims) == d], own=False))
+            values = np.array(
+                prices([pair for pair in cell.pairs if max(pair.dims) == d], own=False)
+            )
             x = cell.lam * (0.92 if d == 1 else 1.09)
             label = f"inputs of dimension {d}" if cell.lam == balance.LAMBDAS[0] else None
             kept = values[np.isfinite(values)]
-            ax.plot(np.full(len(kept), x), kept, "o", ms=3, alpha=0.6, color=MODALITY_COLORS[d - 1], label=label)
-            ax.plot(np.full(len(values) - len(kept), x), np.full(len(values) - len(kept), 20.0), "^", ms=5, alpha=0.6, color=MODALITY_COLORS[d - 1])
+            ax.plot(
+                np.full(len(kept), x),
+                kept,
+                "o",
+                ms=3,
+                alpha=0.6,
+                color=MODALITY_COLORS[d - 1],
+                label=label,
+            )
+            ax.plot(
+                np.full(len(values) - len(kept), x),
+                np.full(len(values) - len(kept), 20.0),
+                "^",
+                ms=5,
+                alpha=0.6,
+                color=MODALITY_COLORS[d - 1],
+            )
     ax.axhline(1.0, color="0.7", lw=0.8)
-    ax.set(xscale="log", yscale="log", xlabel=r"penalty $\lambda$", ylabel=r"time to learn $f_{mm}$, MIMO / joint", title="triangles: not within the budget")
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel=r"penalty $\lambda$",
+        ylabel=r"time to learn $f_{mm}$, MIMO / joint",
+        title="triangles: not within the budget",
+    )
     ax.legend()

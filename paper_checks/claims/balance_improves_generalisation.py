@@ -29,15 +29,26 @@ SAME = 1e-3  # relative difference of held-out losses that counts as none
 ROWS = 1000
 
 
-def held_out(problem: ms.LateFusionProblem, maps: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def held_out(
+    problem: ms.LateFusionProblem, maps: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
     """f_mm on the population of joint maps (rows, m, D)."""
     moment, cross = problem.input_moment, problem.cross_moment
-    return np.asarray(0.5 * (problem.y_second_moment - 2 * (maps * cross).sum((1, 2)) + ((maps @ moment) * maps).sum((1, 2))))
+    return np.asarray(
+        0.5
+        * (
+            problem.y_second_moment
+            - 2 * (maps * cross).sum((1, 2))
+            + ((maps @ moment) * maps).sum((1, 2))
+        )
+    )
 
 
 def losses(seed: int) -> tuple[float, float]:
     """log of MIMO's held-out loss over joint training's: at the end of training, and each at its best step (early stopping by an oracle)."""
-    truth = ms.generators.random_problem((1, 1), seed=seed, require="superficial", noise_variance=NOISE)
+    truth = ms.generators.random_problem(
+        (1, 1), seed=seed, require="superficial", noise_variance=NOISE
+    )
     sample = ms.LateFusionProblem.from_samples(*truth.sample(SAMPLES, seed=seed))
     methods = (ms.Vanilla(), ms.MIMO(lam=LAM, mu=MU))
     eta = min(ms.theory.default_step_size(sample, method) for method in methods)
@@ -47,7 +58,15 @@ def losses(seed: int) -> tuple[float, float]:
     for method in methods:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ms.ChatteringWarning)
-            run = ms.simulate(sample, method, step_size=eta, steps=steps, record_every=max(1, steps // ROWS), record_maps=True, width=math.inf)
+            run = ms.simulate(
+                sample,
+                method,
+                step_size=eta,
+                steps=steps,
+                record_every=max(1, steps // ROWS),
+                record_maps=True,
+                width=math.inf,
+            )
         curves.append(held_out(truth, run.joint_map.values))
     return math.log(curves[1][-1] / curves[0][-1]), math.log(curves[1].min() / curves[0].min())
 
@@ -73,4 +92,11 @@ def check(draws: int) -> Evidence:
         "at the best step": best,
     }
     code = "import mimo_sim as ms; print(ms.generators.random_problem((1, 1), seed=7000, require='superficial', noise_variance=0.5).joint_map)"
-    return Evidence(verdict, words, numbers, Counterexample("the measured problems", f'python -c "{code}"') if verdict is Verdict.REFUTED else None)
+    return Evidence(
+        verdict,
+        words,
+        numbers,
+        Counterexample("the measured problems", f'python -c "{code}"')
+        if verdict is Verdict.REFUTED
+        else None,
+    )

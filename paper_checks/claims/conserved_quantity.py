@@ -30,14 +30,26 @@ Case = tuple[ms.LateFusionProblem, list[tuple[np.ndarray, np.ndarray, np.ndarray
 def cases() -> st.SearchStrategy[Case]:
     """Two-output problems, starts of order one, penalties up to 10."""
     return ms.testing.problems(output_dim=2, dims=st.integers(1, 3)).flatmap(
-        lambda problem: st.tuples(st.just(problem), ms.testing.initial_weights(problem), ms.testing.eighths(0, 80), ms.testing.eighths(2, 16))
+        lambda problem: st.tuples(
+            st.just(problem),
+            ms.testing.initial_weights(problem),
+            ms.testing.eighths(0, 80),
+            ms.testing.eighths(2, 16),
+        )
     )
 
 
-def drift(case: Case, heads: ms.objective.HeadUpdate = "gradient") -> float:
+def drift(case: Case, heads: ms.solvers.HeadUpdate = "gradient") -> float:
     """Largest change of the trace over a flow of time 1, relative to the squared norms at the start."""
     problem, weights, lam, mu = case
-    run = ms.simulate(problem, ms.MIMO(lam=lam, mu=mu, heads=heads), initial=weights, steps=10, step_size=0.1, engine="flow")
+    run = ms.simulate(
+        problem,
+        ms.MIMO(lam=lam, mu=mu, heads=heads),
+        initial=weights,
+        steps=10,
+        step_size=0.1,
+        engine="flow",
+    )
     balance = ms.theory.conserved_quantity(run).values
     start = sum(float(np.sum(block**2)) for triple in weights for block in triple)
     return float(np.abs(balance - balance[0]).max() / max(start, 1e-3))
@@ -58,7 +70,10 @@ def one_step(etas: tuple[float, ...], count: int) -> tuple[np.ndarray, float]:
         end = descend(data, start, objective, np.full(count, eta), 1).final
         changes.append(np.sqrt(np.sum((matrix(end.v, end.u, end.w) - before) ** 2, axis=(1, 2, 3))))
     far = descend(data, start, objective, np.full(count, etas[-1]), 400).final
-    moved = np.sqrt(np.sum((matrix(far.v, far.u, far.w) - before) ** 2, axis=(1, 2, 3)) / np.sum(before**2, axis=(1, 2, 3)))
+    moved = np.sqrt(
+        np.sum((matrix(far.v, far.u, far.w) - before) ** 2, axis=(1, 2, 3))
+        / np.sum(before**2, axis=(1, 2, 3))
+    )
     return np.array(changes), float(np.median(moved))
 
 
@@ -78,7 +93,9 @@ def check(draws: int) -> Evidence:
     figure1 = ms.generators.superficial_preference()
     weights = [(np.full((1, 1), 0.3), np.full((1, 1), 0.2), np.full((1, 1), 0.4))] * 2
     control = drift((figure1, weights, 4.0, 0.25), "plain")
-    holds = found is None and SLOPE[0] < slopes.min() and slopes.max() < SLOPE[1] and control > PLAIN
+    holds = (
+        found is None and SLOPE[0] < slopes.min() and slopes.max() < SLOPE[1] and control > PLAIN
+    )
     return Evidence(
         verdict=Verdict.HOLDS if holds else Verdict.REFUTED,
         words=f"Along {searched} random flows the trace drifts by at most {max(worst):.1e} of the squared norms, which is the integrator's error. "
@@ -97,7 +114,9 @@ def check(draws: int) -> Evidence:
         counterexample=None
         if holds
         else Counterexample(
-            f"{found}" if found else f"exponents of eta {slopes.min():.3f} to {slopes.max():.3f}; drift with plain heads {control:.3g}",
+            f"{found}"
+            if found
+            else f"exponents of eta {slopes.min():.3f} to {slopes.max():.3f}; drift with plain heads {control:.3g}",
             'python -c "import mimo_sim as ms; p = ms.generators.superficial_preference(); '
             "run = ms.simulate(p, ms.MIMO(lam=4.0, mu=0.25), engine='flow', steps=20, step_size=0.2, width=8, init_scale=0.3); "
             'print(ms.theory.conserved_quantity(run).values)"',

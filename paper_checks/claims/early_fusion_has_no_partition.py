@@ -29,11 +29,17 @@ class Fusion:
 
     def __init__(self, early: bool, layers: int, relu: bool, generator: torch.Generator) -> None:
         def weight(*shape: int) -> Tensor:
-            return torch.randn(*shape, generator=generator, dtype=torch.float64).div(shape[-1] ** 0.5).requires_grad_()
+            return (
+                torch.randn(*shape, generator=generator, dtype=torch.float64)
+                .div(shape[-1] ** 0.5)
+                .requires_grad_()
+            )
 
         self.early, self.relu = early, relu
         sizes = [2 * DIM] if early else [DIM, DIM]
-        self.encoders = [[weight(WIDTH, d if i == 0 else WIDTH) for i in range(layers)] for d in sizes]
+        self.encoders = [
+            [weight(WIDTH, d if i == 0 else WIDTH) for i in range(layers)] for d in sizes
+        ]
         self.joint_heads = [weight(1, WIDTH) for _ in sizes]
         self.uni_heads = [weight(1, WIDTH) for _ in range(2)]
 
@@ -73,16 +79,35 @@ def measure(early: bool, layers: int, relu: bool, seed: int) -> tuple[float, flo
     """
     generator = torch.Generator().manual_seed(seed)
     network = Fusion(early, layers, relu, generator)
-    x, other = ([torch.randn(SAMPLES, DIM, generator=generator, dtype=torch.float64) for _ in range(2)] for _ in range(2))
-    residual, y = (torch.randn(SAMPLES, 1, generator=generator, dtype=torch.float64) for _ in range(2))
+    x, other = (
+        [torch.randn(SAMPLES, DIM, generator=generator, dtype=torch.float64) for _ in range(2)]
+        for _ in range(2)
+    )
+    residual, y = (
+        torch.randn(SAMPLES, 1, generator=generator, dtype=torch.float64) for _ in range(2)
+    )
     here, there = (
-        torch.cat([g.ravel() for g in torch.autograd.grad((residual * network.joint(inputs)).sum(), network.carriers(0))]) for inputs in (x, [x[0], other[1]])
+        torch.cat(
+            [
+                g.ravel()
+                for g in torch.autograd.grad(
+                    (residual * network.joint(inputs)).sum(), network.carriers(0)
+                )
+            ]
+        )
+        for inputs in (x, [x[0], other[1]])
     )
     before = network.part(x, 1).detach()
     loss = 0.5 * (y - network.features(x, 0) @ network.uni_heads[0].T).square().mean()
-    trained = [*(layer for encoder in network.encoders for layer in encoder), *network.joint_heads, *network.uni_heads]
+    trained = [
+        *(layer for encoder in network.encoders for layer in encoder),
+        *network.joint_heads,
+        *network.uni_heads,
+    ]
     with torch.no_grad():
-        for parameter, gradient in zip(trained, torch.autograd.grad(loss, trained, allow_unused=True), strict=True):
+        for parameter, gradient in zip(
+            trained, torch.autograd.grad(loss, trained, allow_unused=True), strict=True
+        ):
             if gradient is not None:
                 parameter -= STEP * gradient
         moved = float((network.part(x, 1) - before).norm() / before.norm())
@@ -105,7 +130,13 @@ def check(draws: int) -> Evidence:
     coupled = min(float(rows[:, 0].min()) for rows in early.values())
     moving = [name for name, rows in early.items() if rows[:, 1].min() > MOVED]
     fails = late == 0 and coupled > MOVED
-    verdict = Verdict.REFUTED if not fails or not moving else Verdict.HOLDS if len(moving) == len(early) else Verdict.CONDITIONAL
+    verdict = (
+        Verdict.REFUTED
+        if not fails or not moving
+        else Verdict.HOLDS
+        if len(moving) == len(early)
+        else Verdict.CONDITIONAL
+    )
     spared = [name for name in early if name not in moving]
     deep = [float(np.median(early[name][:, 1])) for name in moving]
     words = (
@@ -124,10 +155,16 @@ def check(draws: int) -> Evidence:
         verdict,
         words,
         {
-            name: {"gradient at a fixed residual, median change": float(np.median(rows[:, 0])), "other part, median change": float(np.median(rows[:, 1]))}
+            name: {
+                "gradient at a fixed residual, median change": float(np.median(rows[:, 0])),
+                "other part, median change": float(np.median(rows[:, 1])),
+            }
             for name, rows in table.items()
         },
         None
         if verdict is Verdict.HOLDS
-        else Counterexample("One linear encoder layer over (x_1, x_2): f_1 leaves the columns of x_2 alone", f'python -c "{code}"'),
+        else Counterexample(
+            "One linear encoder layer over (x_1, x_2): f_1 leaves the columns of x_2 alone",
+            f'python -c "{code}"',
+        ),
     )

@@ -26,7 +26,10 @@ CLAIM = Claim(
     false_alarm="0 of 30 other sets of seeds, each with fresh problems for the whole grid, changed the verdict.",
 )
 
-USUAL, MAJORITY = 0.95, 0.5  # share of problems that must come closer to 1: to hold (by the lower end of a 95% interval), to hold under conditions (as counted)
+USUAL, MAJORITY = (
+    0.95,
+    0.5,
+)  # share of problems that must come closer to 1: to hold (by the lower end of a 95% interval), to hold under conditions (as counted)
 UNBALANCED = 1.5  # predicted ratio of joint training from which on there is something to balance
 UNBALANCED_SHARE = 0.85  # of those problems must come closer at (LAM, MU), as counted, for the claim to hold under that condition
 WORSE = math.log(1.1)  # margin of a counter-example
@@ -58,7 +61,11 @@ def check(draws: int) -> Evidence:
     lows = [wilson(sum(p.balanced for p in c.pairs), len(c.pairs))[0] for c in advised]
     least = min(sum(pair.balanced for pair in cell.pairs) / len(cell.pairs) for cell in advised)
     known = [pair for cell in advised for pair in cell.known]
-    apart = [pair for pair in known if ms.theory.time_ratio(pair.problem, balance.INIT_SCALE) >= UNBALANCED]
+    apart = [
+        pair
+        for pair in known
+        if ms.theory.time_ratio(pair.problem, balance.INIT_SCALE) >= UNBALANCED
+    ]
     near = [pair for pair in known if pair not in apart]
     good = sum(pair.balanced for pair in apart)
     one_cell = [pair for pair in apart if (pair.lam, pair.mu) == (LAM, MU)]  # each problem once
@@ -67,11 +74,22 @@ def check(draws: int) -> Evidence:
     best = next(cell for cell in cells if (cell.lam, cell.mu) == (LAM, MU))
     before, after = best.ratios("vanilla"), best.ratios("mimo")
     similar = after[2] < balance.EVEN
-    always, mostly = min(lows) > USUAL and found is None, least > MAJORITY and share > UNBALANCED_SHARE
-    verdict = Verdict.HOLDS if similar and always else Verdict.CONDITIONAL if similar and mostly else Verdict.REFUTED
+    always, mostly = (
+        min(lows) > USUAL and found is None,
+        least > MAJORITY and share > UNBALANCED_SHARE,
+    )
+    verdict = (
+        Verdict.HOLDS
+        if similar and always
+        else Verdict.CONDITIONAL
+        if similar and mostly
+        else Verdict.REFUTED
+    )
     waiting = sum(len(c.pairs) - len(c.known) for c in advised)
     numbers |= {
-        "median and largest spread of joint training's ratio over all step sizes, relative": _step_size_effect(cells),
+        "median and largest spread of joint training's ratio over all step sizes, relative": _step_size_effect(
+            cells
+        ),
         f"runs with predicted ratio >= {UNBALANCED}": len(apart),
         "of those closer to 1": good,
         f"runs with predicted ratio < {UNBALANCED}": len(near),
@@ -87,7 +105,13 @@ def check(draws: int) -> Evidence:
         f"{waiting} of {sum(len(c.pairs) for c in advised)} runs ({late} with inputs of dimension 2, where f_mm stays on a plateau) did not converge within "
         "their budget and count against."
     )
-    return Evidence(verdict, words, numbers, _shown(found, advised) if verdict is not Verdict.HOLDS else None, functools.partial(balance.draw_ratios, draws))
+    return Evidence(
+        verdict,
+        words,
+        numbers,
+        _shown(found, advised) if verdict is not Verdict.HOLDS else None,
+        functools.partial(balance.draw_ratios, draws),
+    )
 
 
 def _step_size_effect(cells: tuple[balance.Cell, ...]) -> tuple[float, float]:
@@ -104,14 +128,20 @@ def _step_size_effect(cells: tuple[balance.Cell, ...]) -> tuple[float, float]:
 def _shown(found: tuple[float, float] | None, advised: list[balance.Cell]) -> Counterexample:
     """What the search found, or else the random problem that MIMO helps least."""
     if found is None:
-        worst = max((pair for cell in advised for pair in cell.pairs), key=lambda pair: (not pair.converged, pair.mimo.log_ratio - pair.vanilla.log_ratio))
+        worst = max(
+            (pair for cell in advised for pair in cell.pairs),
+            key=lambda pair: (not pair.converged, pair.mimo.log_ratio - pair.vanilla.log_ratio),
+        )
         code = (
             f"import mimo_sim as ms; p = ms.generators.random_problem({worst.dims}, seed={worst.seed}, "
             "require='superficial'); print([ms.half_times(ms.simulate(p, m, "
             f"step_size={worst.step_size}, steps={worst.mimo.steps}, record_every={max(1, worst.mimo.steps // balance.ROWS)}, width=float('inf'))).values "
             f"for m in (ms.Vanilla(), ms.MIMO(lam={worst.lam}, mu={worst.mu}))])"
         )
-        return Counterexample(f"random_problem({worst.dims}, seed={worst.seed}) at lam = {worst.lam:g}, mu = {worst.mu:g}", f'python -c "{code}"')
+        return Counterexample(
+            f"random_problem({worst.dims}, seed={worst.seed}) at lam = {worst.lam:g}, mu = {worst.mu:g}",
+            f'python -c "{code}"',
+        )
     pair = balance.compare(balance.preference(found), LAM, MU, step_size=STEP_SIZE)
     before, after = (math.exp(run.log_ratio) for run in (pair.vanilla, pair.mimo))
     code = (

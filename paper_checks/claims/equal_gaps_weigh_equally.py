@@ -45,11 +45,21 @@ def weighted_sum_error(seed: int) -> float:
     theta = nw.flat(net)[0].requires_grad_()
     losses = nw.torch_losses(theta, torch.tensor(data.x[0]), torch.tensor(data.y[0]), 2)
     (slope,) = torch.autograd.grad(losses[0] + lam / 2 * losses[1:].sum(), theta)
-    v, u, w = (theta - eta * slope).detach().reshape(3, 2, 2).numpy()  # one input, one output, width 2: three blocks of the same size
+    v, u, w = (
+        (theta - eta * slope).detach().reshape(3, 2, 2).numpy()
+    )  # one input, one output, width 2: three blocks of the same size
     method = ms.MIMO(lam=lam, mu=0.05, f_star=(losses[1:].detach().numpy() - 0.1).tolist())
-    run = ms.simulate(data.problem(0), method, step_size=eta, steps=1, initial=net.initial(0), record_maps=True)
+    run = ms.simulate(
+        data.problem(0), method, step_size=eta, steps=1, initial=net.initial(0), record_maps=True
+    )
     joint, uni = (v * w).sum(1), (u * w).sum(1)
-    return float(max(np.abs(run.joint_map.values[1, 0] - joint).max(), np.abs(run.uni_map.values[1, 0] - uni).max(), np.abs(run.sigma.values[0] - 0.5).max()))
+    return float(
+        max(
+            np.abs(run.joint_map.values[1, 0] - joint).max(),
+            np.abs(run.uni_map.values[1, 0] - uni).max(),
+            np.abs(run.sigma.values[0] - 0.5).max(),
+        )
+    )
 
 
 def check(draws: int) -> Evidence:
@@ -65,5 +75,8 @@ def check(draws: int) -> Evidence:
         numbers={"draws": draws, "steps compared": count, "largest difference of maps": step},
         counterexample=None
         if holds
-        else Counterexample(f"gap, K, mu, lead / mu = {found}", 'python -c "import mimo_sim as ms; print(ms.objective.sigma_weights([0.3, 0.3, 0.3], 0.1))"'),
+        else Counterexample(
+            f"gap, K, mu, lead / mu = {found}",
+            'python -c "import mimo_sim as ms; print(ms.objective.sigma_weights([0.3, 0.3, 0.3], 0.1))"',
+        ),
     )

@@ -27,10 +27,15 @@ CLOSED = 1e-9  # losses' excess that counts as converged
 Case = tuple[ms.LateFusionProblem, ms.Vanilla | ms.MIMO]
 
 METHODS = st.just(ms.Vanilla()) | ms.testing.mimo_methods(
-    lam=ms.testing.eighths(4, 32), mu=ms.testing.eighths(4, 16), f_star=st.just("exact"), heads=st.just("gradient")
+    lam=ms.testing.eighths(4, 32),
+    mu=ms.testing.eighths(4, 16),
+    f_star=st.just("exact"),
+    heads=st.just("gradient"),
 )
 CASES: st.SearchStrategy[Case] = st.tuples(
-    ms.testing.problems(output_dim=MANY_OUTPUTS, dims=st.integers(1, 2)) | ms.testing.problems(output_dim=1, dims=1, num_modalities=2), METHODS
+    ms.testing.problems(output_dim=MANY_OUTPUTS, dims=st.integers(1, 2))
+    | ms.testing.problems(output_dim=1, dims=1, num_modalities=2),
+    METHODS,
 )
 
 
@@ -39,7 +44,10 @@ def truth(problem: ms.LateFusionProblem, method: ms.Vanilla | ms.MIMO) -> np.nda
     joint = np.linalg.lstsq(problem.input_moment, problem.cross_moment.T, rcond=None)[0].T
     maps = [joint[:, problem.features(k)] for k in range(problem.num_modalities)]
     if method.lam > 0:
-        own = [np.linalg.lstsq(problem.sigma[k][k], problem.sigma_yx[k].T, rcond=None)[0].T for k in range(problem.num_modalities)]
+        own = [
+            np.linalg.lstsq(problem.sigma[k][k], problem.sigma_yx[k].T, rcond=None)[0].T
+            for k in range(problem.num_modalities)
+        ]
         maps = [np.vstack(pair) for pair in zip(maps, own, strict=True)]
     return np.array([np.linalg.svd(both, compute_uv=False).sum() for both in maps])
 
@@ -47,16 +55,31 @@ def truth(problem: ms.LateFusionProblem, method: ms.Vanilla | ms.MIMO) -> np.nda
 def difference(case: Case) -> float | None:
     """Largest deviation of the squared norms from the law, relative to the largest of them; None where the run has not converged."""
     problem, method = case
-    predicted, step, ends = ms.theory.final_encoder_norms(problem, method) ** 2, ms.theory.default_step_size(problem, method), []
+    predicted, step, ends = (
+        ms.theory.final_encoder_norms(problem, method) ** 2,
+        ms.theory.default_step_size(problem, method),
+        [],
+    )
     for parts in (1, 2):
         total = STEPS * parts
-        run = quietly(problem, method, step_size=step / parts, steps=total, init_scale=1e-5, record_every=total)
-        if float(run.excess_mm[-1]) > CLOSED or (method.lam > 0 and float(run.excess_uni[-1].max()) > CLOSED):
+        run = quietly(
+            problem,
+            method,
+            step_size=step / parts,
+            steps=total,
+            init_scale=1e-5,
+            record_every=total,
+        )
+        if float(run.excess_mm[-1]) > CLOSED or (
+            method.lam > 0 and float(run.excess_uni[-1].max()) > CLOSED
+        ):
             return None
         ends.append(run.encoder_norm.values[-1] ** 2)
     measured = 2 * ends[1] - ends[0]
     expected = truth(problem, method)
-    return float(max(np.abs(measured - predicted).max(), np.abs(expected - predicted).max()) / expected.max())
+    return float(
+        max(np.abs(measured - predicted).max(), np.abs(expected - predicted).max()) / expected.max()
+    )
 
 
 def check(draws: int) -> Evidence:
@@ -71,7 +94,10 @@ def check(draws: int) -> Evidence:
     found = counterexample(CASES, look, searched)
     measured = [value for value in seen if value is not None]
     figure1 = ms.generators.superficial_preference()
-    norms = [ms.theory.final_encoder_norms(figure1, method).tolist() for method in (ms.Vanilla(), ms.MIMO())]
+    norms = [
+        ms.theory.final_encoder_norms(figure1, method).tolist()
+        for method in (ms.Vanilla(), ms.MIMO())
+    ]
     holds = found is None and len(measured) >= 0.8 * len(seen)
     return Evidence(
         verdict=Verdict.HOLDS if holds else Verdict.REFUTED,

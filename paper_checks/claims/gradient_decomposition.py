@@ -27,7 +27,9 @@ ROUND_OFF = 1e-11  # relative to the largest entry compared
 SHAPES = ((2, 1, 1, 2), (3, 2, 2, 3))  # modalities, inputs, outputs, hidden width
 
 
-def fused_losses(head: torch.Tensor, uni: torch.Tensor, encoders: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def fused_losses(
+    head: torch.Tensor, uni: torch.Tensor, encoders: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+) -> torch.Tensor:
     """f_mm, f_1, ..., f_K of a network whose joint head is one matrix (m, K h) over the concatenated hidden features."""
     hidden = torch.einsum("knd,khd->knh", x, encoders)
     joint = y - torch.cat(list(hidden), dim=1) @ head.T
@@ -35,7 +37,9 @@ def fused_losses(head: torch.Tensor, uni: torch.Tensor, encoders: torch.Tensor, 
     return torch.cat([(0.5 * (joint**2).sum(1).mean())[None], 0.5 * (own**2).sum(2).mean(1)])
 
 
-def relative(found: np.ndarray | torch.Tensor | float, expected: np.ndarray | torch.Tensor | float) -> float:
+def relative(
+    found: np.ndarray | torch.Tensor | float, expected: np.ndarray | torch.Tensor | float
+) -> float:
     """Largest difference over the largest expected entry."""
     a, b = np.asarray(found), np.asarray(expected)
     return float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-300))
@@ -47,13 +51,19 @@ def split_error(data: nw.Data, net: nw.Network) -> tuple[float, float]:
     x, y, uni = torch.tensor(data.x[0]), torch.tensor(data.y[0]), torch.tensor(net.u[0])
     head = torch.tensor(np.concatenate(list(net.v[0]), axis=1), requires_grad=True)
     encoders = torch.tensor(net.w[0], requires_grad=True)
-    d_head, d_encoders = torch.autograd.grad(fused_losses(head, uni, encoders, x, y)[0], (head, encoders))
+    d_head, d_encoders = torch.autograd.grad(
+        fused_losses(head, uni, encoders, x, y)[0], (head, encoders)
+    )
 
-    residual = data.y[0] - sum(data.x[0][k] @ net.w[0][k].T @ net.v[0][k].T for k in range(modalities))
+    residual = data.y[0] - sum(
+        data.x[0][k] @ net.w[0][k].T @ net.v[0][k].T for k in range(modalities)
+    )
     n = len(residual)
     blocks = [-residual.T @ (data.x[0][k] @ net.w[0][k].T) / n for k in range(modalities)]
     backs = [-net.v[0][k].T @ residual.T @ data.x[0][k] / n for k in range(modalities)]
-    formula = max(relative(d_head, np.concatenate(blocks, axis=1)), relative(d_encoders, np.stack(backs)))
+    formula = max(
+        relative(d_head, np.concatenate(blocks, axis=1)), relative(d_encoders, np.stack(backs))
+    )
 
     # The others with features mixed by A and heads unmixed by its inverse: other weights, same residual.
     mixing = np.eye(width) + 0.3 * np.triu(np.ones((width, width)))
@@ -62,8 +72,12 @@ def split_error(data: nw.Data, net: nw.Network) -> tuple[float, float]:
     other[1:], other_head[1:] = mixing @ other[1:], other_head[1:] @ np.linalg.inv(mixing)
     swapped = torch.tensor(np.concatenate(list(other_head), axis=1), requires_grad=True)
     changed = torch.tensor(other, requires_grad=True)
-    e_head, e_encoders = torch.autograd.grad(fused_losses(swapped, uni, changed, x, y)[0], (swapped, changed))
-    same = max(relative(e_head[:, :width], d_head[:, :width]), relative(e_encoders[0], d_encoders[0]))
+    e_head, e_encoders = torch.autograd.grad(
+        fused_losses(swapped, uni, changed, x, y)[0], (swapped, changed)
+    )
+    same = max(
+        relative(e_head[:, :width], d_head[:, :width]), relative(e_encoders[0], d_encoders[0])
+    )
 
     return formula, same
 
@@ -71,7 +85,12 @@ def split_error(data: nw.Data, net: nw.Network) -> tuple[float, float]:
 def coupling(data: nw.Data, net: nw.Network) -> tuple[float, float]:
     """Largest second derivative of f_mm between the encoders of modality 0 and of the others: with the residual held fixed, and as it is."""
     modalities = net.v.shape[1]
-    x, y, uni, encoders = torch.tensor(data.x[0]), torch.tensor(data.y[0]), torch.tensor(net.u[0]), torch.tensor(net.w[0])
+    x, y, uni, encoders = (
+        torch.tensor(data.x[0]),
+        torch.tensor(data.y[0]),
+        torch.tensor(net.u[0]),
+        torch.tensor(net.w[0]),
+    )
     head = torch.tensor(np.concatenate(list(net.v[0]), axis=1))
 
     def fused(w: torch.Tensor) -> torch.Tensor:
@@ -94,27 +113,50 @@ def coupling(data: nw.Data, net: nw.Network) -> tuple[float, float]:
 
 def own_loss_leak(data: nw.Data, net: nw.Network) -> float:
     """Largest entry of the gradient of f_k with respect to another modality or to the joint head."""
-    parts = [torch.tensor(part, requires_grad=True) for part in (np.concatenate(list(net.v[0]), axis=1), net.u[0], net.w[0])]
-    losses = fused_losses(parts[0], parts[1], parts[2], torch.tensor(data.x[0]), torch.tensor(data.y[0]))
+    parts = [
+        torch.tensor(part, requires_grad=True)
+        for part in (np.concatenate(list(net.v[0]), axis=1), net.u[0], net.w[0])
+    ]
+    losses = fused_losses(
+        parts[0], parts[1], parts[2], torch.tensor(data.x[0]), torch.tensor(data.y[0])
+    )
     worst = 0.0
     for k in range(net.v.shape[1]):
-        head, uni, encoders = torch.autograd.grad(losses[1 + k], parts, retain_graph=True, allow_unused=True, materialize_grads=True)
+        head, uni, encoders = torch.autograd.grad(
+            losses[1 + k], parts, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
         others = [j for j in range(net.v.shape[1]) if j != k]
-        worst = max(worst, float(head.abs().max()), float(uni[others].abs().max()), float(encoders[others].abs().max()))
+        worst = max(
+            worst,
+            float(head.abs().max()),
+            float(uni[others].abs().max()),
+            float(encoders[others].abs().max()),
+        )
     return worst
 
 
-def step_error(data: nw.Data, net: nw.Network, lam: float, mu: float, reading: Literal["gradient", "plain"]) -> float:
+def step_error(
+    data: nw.Data, net: nw.Network, lam: float, mu: float, reading: Literal["gradient", "plain"]
+) -> float:
     """One step of `mimo_sim.simulate` against one step of gradient descent on the fused network, in maps, norms, losses, objective and |grad F|^2."""
     eta = 0.05
     _, best = nw.optima(data)
     objective = nw.Objective(np.array([lam]), np.array([mu]), best)
     truth = nw.descend(data, net, objective, np.array([eta]), 1, reading, keep=(0, 1)).kept
-    run = ms.simulate(data.problem(0), ms.MIMO(lam=lam, mu=mu, heads=reading), step_size=eta, steps=1, initial=net.initial(0), record_maps=True)
+    run = ms.simulate(
+        data.problem(0),
+        ms.MIMO(lam=lam, mu=mu, heads=reading),
+        step_size=eta,
+        steps=1,
+        initial=net.initial(0),
+        record_maps=True,
+    )
     after = nw.Network(*(part[1:] for part in (truth.v, truth.u, truth.w)))
     # The step itself by autograd, so that neither the package's nor the helper's formula is trusted.
     theta = nw.flat(net)[0].requires_grad_()
-    losses = nw.torch_losses(theta, torch.tensor(data.x[0]), torch.tensor(data.y[0]), net.w.shape[2])
+    losses = nw.torch_losses(
+        theta, torch.tensor(data.x[0]), torch.tensor(data.y[0]), net.w.shape[2]
+    )
     g = mu * torch.logsumexp((losses[1:] - torch.tensor(best[0])) / mu, dim=0)
     (slope,) = torch.autograd.grad(losses[0] + lam * g, theta, retain_graph=True)
     move = slope.clone()
@@ -124,8 +166,14 @@ def step_error(data: nw.Data, net: nw.Network, lam: float, mu: float, reading: L
         move[size : 2 * size] = alone[size : 2 * size]
     found = [
         relative(nw.flat(after)[0], (theta - eta * move).detach()),
-        relative(run.joint_map.values[1], np.concatenate([v @ w for v, w in zip(after.v[0], after.w[0], strict=True)], axis=1)),
-        relative(run.uni_map.values[1], np.concatenate([u @ w for u, w in zip(after.u[0], after.w[0], strict=True)], axis=1)),
+        relative(
+            run.joint_map.values[1],
+            np.concatenate([v @ w for v, w in zip(after.v[0], after.w[0], strict=True)], axis=1),
+        ),
+        relative(
+            run.uni_map.values[1],
+            np.concatenate([u @ w for u, w in zip(after.u[0], after.w[0], strict=True)], axis=1),
+        ),
         relative(run.encoder_norm.values[1], np.linalg.norm(after.w[0], axis=(1, 2))),
         relative(run.uni_head_norm.values[1], np.linalg.norm(after.u[0], axis=(1, 2))),
         relative(run.head_norm.values[1], np.linalg.norm(after.v[0], axis=(1, 2))),
@@ -176,5 +224,7 @@ def check(draws: int) -> Evidence:
             "gradient of f_k outside modality k": max(leak),
             "package step against network step": max(step),
         },
-        counterexample=None if holds else Counterexample("the first of the random networks that differs", command),
+        counterexample=None
+        if holds
+        else Counterexample("the first of the random networks that differs", command),
     )

@@ -24,7 +24,12 @@ STEPS, WIDTH, SAMPLES = 40, 3, 5
 
 
 def equally_weighted(
-    x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], start: list[npt.NDArray[np.float64]], lam: float, k: int, eta: float
+    x: npt.NDArray[np.float64],
+    y: npt.NDArray[np.float64],
+    start: list[npt.NDArray[np.float64]],
+    lam: float,
+    k: int,
+    eta: float,
 ) -> np.ndarray:
     """(steps + 1, 1 + k) f_mm and |W_k| of gradient descent on f_mm + (lam / k) sum f_k, on raw samples by torch."""
     inputs, target = torch.tensor(x), torch.tensor(y)
@@ -46,13 +51,19 @@ def equally_weighted(
 
 def errors(rng: np.random.Generator) -> tuple[float, float, float]:
     """Of one random case: sigma from 1/K, the run from the equally weighted one (relative), one |W_k| from another (relative)."""
-    k, lam, mu = int(rng.integers(2, 4)), float(np.exp(rng.uniform(-1, 3))), float(np.exp(rng.uniform(-5, 1)))
+    k, lam, mu = (
+        int(rng.integers(2, 4)),
+        float(np.exp(rng.uniform(-1, 3))),
+        float(np.exp(rng.uniform(-5, 1))),
+    )
     x = rng.standard_normal((SAMPLES, 1))
     y = x * rng.standard_normal() + 0.3 * rng.standard_normal((SAMPLES, 1))
     start = [0.3 * rng.standard_normal(shape) for shape in ((1, WIDTH), (1, WIDTH), (WIDTH, 1))]
     problem = ms.LateFusionProblem.from_samples([x] * k, y)
     eta = 0.02 / ((1 + lam) * (1 + problem.y_second_moment))
-    run = ms.simulate(problem, ms.MIMO(lam=lam, mu=mu), step_size=eta, steps=STEPS, initial=[start] * k)
+    run = ms.simulate(
+        problem, ms.MIMO(lam=lam, mu=mu), step_size=eta, steps=STEPS, initial=[start] * k
+    )
     expected = equally_weighted(x, y, start, lam, k, eta)
     found = np.column_stack([run.loss_mm.values, run.encoder_norm.values])
     norms = run.encoder_norm.values
@@ -68,7 +79,12 @@ def check(draws: int) -> Evidence:
     rng = np.random.default_rng(11)
     cases = [errors(rng) for _ in range(draws // 4)]
     sigma, run, apart = map(float, np.max(cases, axis=0))
-    exact = [float(np.abs(ms.objective.sigma_weights([gap] * k, mu) - 1 / k).max()) for k in range(2, 7) for gap in (0.0, 0.3, 1e6) for mu in (1e-6, 1.0)]
+    exact = [
+        float(np.abs(ms.objective.sigma_weights([gap] * k, mu) - 1 / k).max())
+        for k in range(2, 7)
+        for gap in (0.0, 0.3, 1e6)
+        for mu in (1e-6, 1.0)
+    ]
     holds = max(sigma, run, apart, *exact) < TOLERANCE
     shown = "import mimo_sim as ms; print(ms.objective.sigma_weights([0.3, 0.3], 0.1), ms.objective.mimo_objective(1.0, [0.3, 0.3], 2.0, 0.1))"
     return Evidence(

@@ -22,7 +22,9 @@ TOLERANCE, NEEDED = 1e-10, 1e-6
 STEPS, WIDTH, SAMPLES, LAM, MU = 60, 3, 8, 5.0, 0.3
 
 
-def loss_of_map(joint_map: npt.NDArray[np.float64], x: list[npt.NDArray[np.float64]], y: npt.NDArray[np.float64]) -> float:
+def loss_of_map(
+    joint_map: npt.NDArray[np.float64], x: list[npt.NDArray[np.float64]], y: npt.NDArray[np.float64]
+) -> float:
     """f_mm on the samples, of the prediction by V_k W_k alone."""
     return 0.5 * float(np.mean((y - np.hstack(x) @ joint_map.T) ** 2))
 
@@ -35,12 +37,24 @@ def errors(rng: np.random.Generator) -> tuple[float, float, float]:
     heads = [[0.4 * rng.standard_normal((1, WIDTH)) for _ in x] for _ in range(3)]
     encoders = [0.4 * rng.standard_normal((WIDTH, 1)) for _ in x]
     runs = [
-        ms.simulate(problem, ms.MIMO(lam=LAM, mu=MU), step_size=5e-3, steps=STEPS, record_maps=True, initial=list(zip(heads[0], uni, encoders, strict=True)))
+        ms.simulate(
+            problem,
+            ms.MIMO(lam=LAM, mu=MU),
+            step_size=5e-3,
+            steps=STEPS,
+            record_maps=True,
+            initial=list(zip(heads[0], uni, encoders, strict=True)),
+        )
         for uni in heads[1:]
     ]
     final = [float(run.loss_mm.values[-1]) for run in runs]
-    told = [abs(loss_of_map(run.joint_map.values[-1], x, y) / loss - 1) for run, loss in zip(runs, final, strict=True)]
-    start = abs(float(runs[0].loss_mm.values[0]) - float(runs[1].loss_mm.values[0])) / float(runs[0].loss_mm.values[0])
+    told = [
+        abs(loss_of_map(run.joint_map.values[-1], x, y) / loss - 1)
+        for run, loss in zip(runs, final, strict=True)
+    ]
+    start = abs(float(runs[0].loss_mm.values[0]) - float(runs[1].loss_mm.values[0])) / float(
+        runs[0].loss_mm.values[0]
+    )
     return max(told), start, abs(final[0] / final[1] - 1)
 
 
@@ -59,6 +73,15 @@ def check(draws: int) -> Evidence:
         Verdict.HOLDS if holds else Verdict.REFUTED,
         f"In {len(cases)} trained networks f_mm on the samples follows from the joint head and the encoders to {told:.0e} (relative), and replacing the "
         f"uni-modal heads changes it by {start:.0e}; but training with other heads changed the result in {used} of them: they are needed there.",
-        {"networks": len(cases), "f_mm from V W alone, relative": told, "f_mm under other U, relative": start, "trained differently with other U": used},
-        None if holds else Counterexample("The scalar pair with all weights 1 and U = 0 or 1", f'python -c "{code}"'),
+        {
+            "networks": len(cases),
+            "f_mm from V W alone, relative": told,
+            "f_mm under other U, relative": start,
+            "trained differently with other U": used,
+        },
+        None
+        if holds
+        else Counterexample(
+            "The scalar pair with all weights 1 and U = 0 or 1", f'python -c "{code}"'
+        ),
     )

@@ -37,7 +37,9 @@ FIRST_TRIED = (3.18, 0.125)
 
 def threshold(problem: ms.LateFusionProblem) -> float:
     """lam* = sqrt((|C_A| / |C_B|)^2 - 1) of two modalities, by hand: A has the larger |C_k|."""
-    first, second = sorted((float(np.linalg.norm(cross)) for cross in problem.sigma_yx), reverse=True)
+    first, second = sorted(
+        (float(np.linalg.norm(cross)) for cross in problem.sigma_yx), reverse=True
+    )
     return math.sqrt((first / second) ** 2 - 1)
 
 
@@ -53,7 +55,10 @@ def strong_enough(case: tuple[float, float]) -> bool:
 
 def check(draws: int) -> Evidence:
     """How often lam* lies below 1, between 1 and 10, above 10; whether simulated orders obey it; how even the half-times are at either lam."""
-    problems = [ms.generators.random_problem((1, 1), seed=1000 + seed, require="superficial") for seed in range(draws // 2)]
+    problems = [
+        ms.generators.random_problem((1, 1), seed=1000 + seed, require="superficial")
+        for seed in range(draws // 2)
+    ]
     by_hand = np.array([threshold(problem) for problem in problems])
     stated = np.array([ms.theory.order_threshold(problem) for problem in problems])
     same = bool(np.allclose(by_hand, stated, rtol=ROUND_OFF, atol=0))
@@ -61,21 +66,45 @@ def check(draws: int) -> Evidence:
     weak_share, enough_share = wilson(weak, len(problems)), wilson(enough, len(problems))
 
     cells = {(cell.lam, cell.mu): cell for cell in balance.cells(draws)}
-    told = [pair for lam in PENALTIES for mu in balance.MUS for pair in cells[lam, mu].known if pair.mimo.log_ratio > math.log(balance.EVEN)]
-    obeyed = sum(_reversed(pair) == (pair.lam > ms.theory.order_threshold(pair.problem, pair.mu)) for pair in told)
+    told = [
+        pair
+        for lam in PENALTIES
+        for mu in balance.MUS
+        for pair in cells[lam, mu].known
+        if pair.mimo.log_ratio > math.log(balance.EVEN)
+    ]
+    obeyed = sum(
+        _reversed(pair) == (pair.lam > ms.theory.order_threshold(pair.problem, pair.mu))
+        for pair in told
+    )
     obeyed_share = wilson(obeyed, len(told))
     gains, evens = [], {}
     for mu in SMALL_MU:
         one, ten = cells[1.0, mu], cells[10.0, mu]
         strong = {(pair.dims, pair.seed): pair.mimo.log_ratio for pair in ten.known}
-        gains += [pair.mimo.log_ratio - strong[pair.dims, pair.seed] for pair in one.known if (pair.dims, pair.seed) in strong]
+        gains += [
+            pair.mimo.log_ratio - strong[pair.dims, pair.seed]
+            for pair in one.known
+            if (pair.dims, pair.seed) in strong
+        ]
         evens[mu] = [(cell.even, len(cell.pairs)) for cell in (one, ten)]
     gain = median_interval(gains) if gains else (math.nan, math.nan, math.nan)
     found = counterexample(balance.PREFERENCES, strong_enough, draws // 8)
 
     stronger = same and gain[1] > 0 and obeyed > 0.8 * len(told)
-    always, mostly = weak_share[0] > 0.95 and enough_share[0] > 0.95 and found is None, weak_share[0] > 0.1 and enough_share[0] > 0.8
-    verdict = Verdict.REFUTED if not stronger else Verdict.HOLDS if always else Verdict.CONDITIONAL if mostly else Verdict.REFUTED
+    always, mostly = (
+        weak_share[0] > 0.95 and enough_share[0] > 0.95 and found is None,
+        weak_share[0] > 0.1 and enough_share[0] > 0.8,
+    )
+    verdict = (
+        Verdict.REFUTED
+        if not stronger
+        else Verdict.HOLDS
+        if always
+        else Verdict.CONDITIONAL
+        if mostly
+        else Verdict.REFUTED
+    )
     (even_one, n_one), (even_ten, n_ten) = evens[0.01]
     words = (
         f"lam* exceeds 1 in {weak} of {len(problems)} random problems (95% interval {weak_share[0]:.0%} to {weak_share[1]:.0%}) and 10 in "
@@ -97,18 +126,31 @@ def check(draws: int) -> Evidence:
         "median fall of |log ratio| from lam = 1 to 10, with 95% interval": gain,
         "even at lam = 1 and 10, by mu": {f"{mu:g}": pair for mu, pair in evens.items()},
     }
-    return Evidence(verdict, words, numbers, _shown(found) if verdict is not Verdict.HOLDS else None, functools.partial(_draw, by_hand))
+    return Evidence(
+        verdict,
+        words,
+        numbers,
+        _shown(found) if verdict is not Verdict.HOLDS else None,
+        functools.partial(_draw, by_hand),
+    )
 
 
 def _reversed(pair: balance.Pair) -> bool:
-    return bool(np.argmin(pair.mimo.half_times) == ms.theory.superficial_preference(pair.problem).most_explaining)
+    return bool(
+        np.argmin(pair.mimo.half_times)
+        == ms.theory.superficial_preference(pair.problem).most_explaining
+    )
 
 
 def _shown(found: tuple[float, float] | None) -> Counterexample:
     """A problem on which lam = 1 is enough (the first one tried when the search found none), and Figure 1's at "
     "the least whole scale for which lam = 10 is not."""
     found = found if found is not None else FIRST_TRIED
-    far = next(scale for scale in range(3, 100) if threshold(ms.generators.superficial_preference(scale=scale)) > 10)
+    far = next(
+        scale
+        for scale in range(3, 100)
+        if threshold(ms.generators.superficial_preference(scale=scale)) > 10
+    )
     beyond = ms.generators.superficial_preference(scale=far)
     weak, strong = threshold(balance.preference(found)), threshold(beyond)
     code = (
@@ -124,9 +166,19 @@ def _shown(found: tuple[float, float] | None) -> Counterexample:
 
 
 def _draw(thresholds: Any, ax: Axes) -> None:
-    from mimo_sim.plots import MODALITY_COLORS
+    from mimo_sim.plots.figures import MODALITY_COLORS
 
-    ax.plot(np.sort(thresholds), np.arange(1, len(thresholds) + 1) / len(thresholds), color=MODALITY_COLORS[0], drawstyle="steps-post")
+    ax.plot(
+        np.sort(thresholds),
+        np.arange(1, len(thresholds) + 1) / len(thresholds),
+        color=MODALITY_COLORS[0],
+        drawstyle="steps-post",
+    )
     for lam in PENALTIES:
         ax.axvline(lam, color="0.5", ls=":")
-    ax.set(xscale="log", xlabel=r"order threshold $\lambda^*$", ylabel="share of random problems below", ylim=(0, 1.02))
+    ax.set(
+        xscale="log",
+        xlabel=r"order threshold $\lambda^*$",
+        ylabel="share of random problems below",
+        ylim=(0, 1.02),
+    )

@@ -29,7 +29,11 @@ ALPHA = 0.025  # one-sided, as one end of a 95% interval
 def falls(weak: balance.Cell, strong: balance.Cell) -> list[float]:
     """|log ratio| at `weak` minus at `strong`, over the problems known at both."""
     at = {(pair.dims, pair.seed): pair.mimo.log_ratio for pair in strong.known}
-    return [pair.mimo.log_ratio - at[pair.dims, pair.seed] for pair in weak.known if (pair.dims, pair.seed) in at]
+    return [
+        pair.mimo.log_ratio - at[pair.dims, pair.seed]
+        for pair in weak.known
+        if (pair.dims, pair.seed) in at
+    ]
 
 
 def leads(advised: list[balance.Cell], others: list[balance.Cell]) -> list[float]:
@@ -39,7 +43,9 @@ def leads(advised: list[balance.Cell], others: list[balance.Cell]) -> list[float
         by_problem: dict[object, list[bool]] = {}
         for cell in group:
             for pair in cell.known:
-                by_problem.setdefault((pair.dims, pair.seed), []).append(pair.mimo.log_ratio <= math.log(balance.EVEN))
+                by_problem.setdefault((pair.dims, pair.seed), []).append(
+                    pair.mimo.log_ratio <= math.log(balance.EVEN)
+                )
         return {key: sum(even) / len(even) for key, even in by_problem.items()}
 
     here, there = shares(advised), shares(others)
@@ -48,18 +54,26 @@ def leads(advised: list[balance.Cell], others: list[balance.Cell]) -> list[float
 
 def p_value(values: list[float]) -> float:
     """One-sided, of Wilcoxon's signed ranks: that the paired differences are not above zero. 1 if their median is not."""
-    return float(wilcoxon(values, alternative="greater").pvalue) if median_interval(values)[0] > 0 else 1.0
+    return (
+        float(wilcoxon(values, alternative="greater").pvalue)
+        if median_interval(values)[0] > 0
+        else 1.0
+    )
 
 
 def check(draws: int) -> Evidence:
     """Paired falls of |log ratio|: from lam = 1 a signed-rank test for each mu, later no interval below zero; share of even runs, advised cells and others."""
     cells = {(cell.lam, cell.mu): cell for cell in balance.cells(draws)}
     steps = {
-        f"mu={mu:g}, lam {a:g} to {b:g}": median_interval(falls(cells[a, mu], cells[b, mu]) or [-math.inf])
+        f"mu={mu:g}, lam {a:g} to {b:g}": median_interval(
+            falls(cells[a, mu], cells[b, mu]) or [-math.inf]
+        )
         for mu in balance.MUS
         for a, b in ((1.0, 10.0), (10.0, 100.0))
     }
-    first, second = ([value for name, value in steps.items() if lam in name] for lam in ("lam 1 to", "lam 10 to"))
+    first, second = (
+        [value for name, value in steps.items() if lam in name] for lam in ("lam 1 to", "lam 10 to")
+    )
     chances = {f"{mu:g}": p_value(falls(cells[1.0, mu], cells[10.0, mu])) for mu in balance.MUS}
     advised = [cell for (lam, mu), cell in cells.items() if lam >= 10 and mu <= 0.1]
     others = [cell for cell in cells.values() if cell not in advised]
@@ -69,7 +83,10 @@ def check(draws: int) -> Evidence:
     from_one, onward = max(chances.values()) < ALPHA, all(high >= 0 for _, _, high in second)
     corner = chance < ALPHA and best in advised
     verdict = Verdict.HOLDS if from_one and onward and corner else Verdict.REFUTED
-    even = [(sum(cell.even for cell in group), sum(len(cell.known) for cell in group)) for group in (advised, others)]
+    even = [
+        (sum(cell.even for cell in group), sum(len(cell.known) for cell in group))
+        for group in (advised, others)
+    ]
     code = (
         "import mimo_sim as ms; p = ms.generators.superficial_preference(); print([ms.half_time_ratio(ms.simulate(p, ms.MIMO(lam=lam, mu=0.01), "
         "step_size=2e-4, steps=60_000, width=float('inf'))) for lam in (1.0, 10.0, 100.0)])"
@@ -89,6 +106,8 @@ def check(draws: int) -> Evidence:
             "share even per problem, advised minus others, median and 95% interval": lead,
             "one-sided p of that": chance,
         },
-        None if verdict is Verdict.HOLDS else Counterexample("Figure 1's problem over lam", f'python -c "{code}"'),
+        None
+        if verdict is Verdict.HOLDS
+        else Counterexample("Figure 1's problem over lam", f'python -c "{code}"'),
         functools.partial(balance.draw_ratios, draws),
     )

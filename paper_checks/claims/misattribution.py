@@ -31,7 +31,15 @@ def plateau(problem: ms.LateFusionProblem, first: int) -> tuple[np.ndarray, np.n
     times = ms.theory.learning_times(problem) * math.log(1 / SCALE)
     step = ms.theory.default_step_size(problem, ms.Vanilla())
     steps = math.ceil(float(times.sum()) / 2 / step)
-    run = quietly(problem, ms.Vanilla(), steps=steps, step_size=step, init_scale=SCALE, record_every=steps, record_maps=True)
+    run = quietly(
+        problem,
+        ms.Vanilla(),
+        steps=steps,
+        step_size=step,
+        init_scale=SCALE,
+        record_every=steps,
+        record_maps=True,
+    )
     maps = run.joint_map.values[-1]
     return maps[:, problem.features(first)], maps[:, problem.features(1 - first)]
 
@@ -40,7 +48,9 @@ def deviation(problem: ms.LateFusionProblem) -> float:
     """Largest difference between the measured and the predicted excess of A's weights, and of B's weights from zero, relative to A's weights."""
     first = int(sizes(problem).argmax())
     whole, other = plateau(problem, first)
-    true = np.linalg.lstsq(problem.input_moment, problem.cross_moment.T, rcond=None)[0].T[:, problem.features(first)]
+    true = np.linalg.lstsq(problem.input_moment, problem.cross_moment.T, rcond=None)[0].T[
+        :, problem.features(first)
+    ]
     wrong = whole - true - ms.theory.misattribution(problem)
     return float(max(np.abs(wrong).max(), np.abs(other).max()) / np.abs(whole).max())
 
@@ -49,7 +59,9 @@ def check(draws: int) -> Evidence:
     """Random correlated problems, scalar and with many inputs, and a grid of scalar pairs against rho/r."""
     wanted, problems, seed = max(draws // 2, 20), list[ms.LateFusionProblem](), 0
     while len(problems) < wanted:
-        problem = ms.generators.random_problem((WIDE, WIDE) if seed % 10 == 9 else (1, 1), seed=seed)
+        problem = ms.generators.random_problem(
+            (WIDE, WIDE) if seed % 10 == 9 else (1, 1), seed=seed
+        )
         seed += 1
         times = np.sort(ms.theory.learning_times(problem))
         if RATIO * times[0] < times[1] < 20 * times[0]:

@@ -25,7 +25,9 @@ CLAIM = Claim(
 
 getcontext().prec = 60
 EXPONENTS = st.one_of(st.floats(-1e6, 1e6), st.floats(-1, 1), st.sampled_from([0.0, 1e6, -1e6]))
-CASES = st.tuples(st.lists(EXPONENTS, min_size=1, max_size=6), st.integers(-20, 10).map(lambda n: 2.0**n))
+CASES = st.tuples(
+    st.lists(EXPONENTS, min_size=1, max_size=6), st.integers(-20, 10).map(lambda n: 2.0**n)
+)
 
 
 def naive(gaps: Any, mu: float) -> Any:
@@ -41,7 +43,9 @@ def truth(gaps: np.ndarray, mu: float) -> tuple[np.ndarray, float]:
     top = max(exact)
     parts = [(each - top).exp() for each in exact]
     total = sum(parts, Decimal(0))
-    return np.array([float(part / total) for part in parts]), float(Decimal(mu) * (top + total.ln()))
+    return np.array([float(part / total) for part in parts]), float(
+        Decimal(mu) * (top + total.ln())
+    )
 
 
 def violates(case: tuple[list[float], float]) -> bool:
@@ -51,10 +55,16 @@ def violates(case: tuple[list[float], float]) -> bool:
     sigma, value = truth(gaps, mu)
     tensor = torch.tensor(gaps)
     slack = 4e-16 * (2 * np.ptp(gaps) / mu + 8)
-    for found in (ms.objective.sigma_weights(gaps, mu), ms.objective.sigma_weights(tensor, mu).numpy()):
+    for found in (
+        ms.objective.sigma_weights(gaps, mu),
+        ms.objective.sigma_weights(tensor, mu).numpy(),
+    ):
         if not np.isfinite(found).all() or np.abs(found - sigma).max() > slack:
             return True
-    for level in (ms.objective.smoothed_maximum(gaps, mu), ms.objective.smoothed_maximum(tensor, mu)):
+    for level in (
+        ms.objective.smoothed_maximum(gaps, mu),
+        ms.objective.smoothed_maximum(tensor, mu),
+    ):
         if not abs(float(level) - value) <= 4e-16 * (np.abs(gaps).max() + 8 * mu):
             return True
     return False
@@ -72,8 +82,19 @@ def first_overflow(dtype: Any) -> float:
 
 def run_is_finite(mu: float) -> bool:
     """Whether a run of the package with gaps far above mu stays finite and learns."""
-    run = ms.simulate(ms.generators.superficial_preference(), ms.MIMO(lam=2.0, mu=mu), step_size=1e-9, steps=50, width=4, init_scale=0.1)
-    return bool(np.isfinite(run.sigma.values).all() and np.isfinite(run.objective.values).all() and run.objective.values[-1] < run.objective.values[0])
+    run = ms.simulate(
+        ms.generators.superficial_preference(),
+        ms.MIMO(lam=2.0, mu=mu),
+        step_size=1e-9,
+        steps=50,
+        width=4,
+        init_scale=0.1,
+    )
+    return bool(
+        np.isfinite(run.sigma.values).all()
+        and np.isfinite(run.objective.values).all()
+        and run.objective.values[-1] < run.objective.values[0]
+    )
 
 
 def check(draws: int) -> Evidence:
@@ -81,11 +102,19 @@ def check(draws: int) -> Evidence:
     double, single = first_overflow(np.float64), first_overflow(np.float32)
     found = counterexample(CASES, violates, draws)
     six_classes = float(np.log(6))
-    lost = {str(mu): not np.isfinite(naive([six_classes, 0.5], mu)).all() for mu in (0.001, 0.01, 0.1, 1.0)}
+    lost = {
+        str(mu): not np.isfinite(naive([six_classes, 0.5], mu)).all()
+        for mu in (0.001, 0.01, 0.1, 1.0)
+    }
     tiny = run_is_finite(1e-6)
-    breaks = abs(double - np.log(np.finfo(np.float64).max)) < 1e-6 and abs(single - np.log(np.finfo(np.float32).max)) < 1e-3
+    breaks = (
+        abs(double - np.log(np.finfo(np.float64).max)) < 1e-6
+        and abs(single - np.log(np.finfo(np.float32).max)) < 1e-3
+    )
     stable = found is None and tiny
-    verdict = Verdict.CONDITIONAL if breaks and stable else Verdict.HOLDS if breaks else Verdict.REFUTED
+    verdict = (
+        Verdict.CONDITIONAL if breaks and stable else Verdict.HOLDS if breaks else Verdict.REFUTED
+    )
     return Evidence(
         verdict=verdict,
         words=f"Only for the formula as printed: it overflows at gap / mu = {double:.2f} in float64 and {single:.2f} in float32, so at mu = 0.001 a "
@@ -102,7 +131,9 @@ def check(draws: int) -> Evidence:
             "run at mu = 1e-6 finite": tiny,
         },
         counterexample=Counterexample(
-            "gap / mu = 1e6: the naive softmax is not a number, the shifted one is exact" if stable else f"gap / mu, mu = {found}",
+            "gap / mu = 1e6: the naive softmax is not a number, the shifted one is exact"
+            if stable
+            else f"gap / mu, mu = {found}",
             'python -c "import mimo_sim as ms, numpy as np; g = np.array([1.0, 0.5]); e = np.exp(g / 1e-6); '
             'print(e / e.sum(), ms.objective.sigma_weights(g, 1e-6), ms.objective.smoothed_maximum(g, 1e-6))"',
         ),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from matplotlib.axes import Axes
 
 import mimo_sim as ms
-from mimo_sim import plots
+from mimo_sim.plots import figures as plots
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
 from paper_checks.runs import half_times, quietly, sizes
 from paper_checks.search import counterexample
@@ -27,7 +27,10 @@ CLAIM = Claim(
 SCALE = 1e-8
 MULTIPLES = (0.6, 1.6)  # of lam*: inside, order-one factors at the start decide at this u0
 BISECTED = (1e-4, 1e-8, 1e-16)
-CONSTANT, SPREAD = 3.0, 1.4  # |log(lam measured / lam*)| ln(1/u0): largest, and largest over smallest; order-one factors make it a constant
+CONSTANT, SPREAD = (
+    3.0,
+    1.4,
+)  # |log(lam measured / lam*)| ln(1/u0): largest, and largest over smallest; order-one factors make it a constant
 SMALL_MU = 1 / 40  # of the lead of B in explained variance: sigma_B starts above 1 - e^-20
 
 
@@ -37,7 +40,14 @@ def first_learned(problem: ms.LateFusionProblem, lam: float, mu: float, scale: f
     step = 4 * ms.theory.default_step_size(problem, method)
     steps = int(1.5 * math.log(1 / scale) / (step * float(np.min(sizes(problem)))) + 10 / step)
     while True:
-        run = quietly(problem, method, step_size=step, steps=steps, init_scale=scale, record_every=max(steps // 2000, 1))
+        run = quietly(
+            problem,
+            method,
+            step_size=step,
+            steps=steps,
+            init_scale=scale,
+            record_every=max(steps // 2000, 1),
+        )
         if float(run.excess_mm[-1]) < 1e-3 * float(run.excess_mm[0]) or steps > 400_000:
             return int(half_times(run).argmin())
         steps *= 2
@@ -46,7 +56,15 @@ def first_learned(problem: ms.LateFusionProblem, lam: float, mu: float, scale: f
 def explained(problem: ms.LateFusionProblem) -> np.ndarray:
     """What each modality explains alone, by least squares."""
     every = range(problem.num_modalities)
-    return np.array([np.sum(np.linalg.lstsq(problem.sigma[k][k], problem.sigma_yx[k].T, rcond=None)[0].T * problem.sigma_yx[k]) for k in every])
+    return np.array(
+        [
+            np.sum(
+                np.linalg.lstsq(problem.sigma[k][k], problem.sigma_yx[k].T, rcond=None)[0].T
+                * problem.sigma_yx[k]
+            )
+            for k in every
+        ]
+    )
 
 
 def smoothing(problem: ms.LateFusionProblem) -> float:
@@ -59,7 +77,12 @@ def violates(case: tuple[ms.LateFusionProblem, float]) -> bool:
     """Whether the order at this multiple of lam* is not the stated one."""
     problem, multiple = case
     expected = sizes(problem).argmax() if multiple < 1 else explained(problem).argmax()
-    return first_learned(problem, multiple * ms.theory.order_threshold(problem), smoothing(problem), SCALE) != expected
+    return (
+        first_learned(
+            problem, multiple * ms.theory.order_threshold(problem), smoothing(problem), SCALE
+        )
+        != expected
+    )
 
 
 def bisect(problem: ms.LateFusionProblem, scale: float) -> float:
@@ -83,7 +106,14 @@ def check(draws: int) -> Evidence:
     measured = [bisect(figure1, scale) for scale in BISECTED]
     errors = [abs(math.log(value / predicted)) for value in measured]
     rates = [error * math.log(1 / scale) for error, scale in zip(errors, BISECTED, strict=True)]
-    family = np.array([ms.theory.order_threshold(ms.generators.random_problem((5, 5), seed, require="superficial")) for seed in range(draws)])
+    family = np.array(
+        [
+            ms.theory.order_threshold(
+                ms.generators.random_problem((5, 5), seed, require="superficial")
+            )
+            for seed in range(draws)
+        ]
+    )
     weak, enough = float(np.mean(family > 1)), float(np.mean(family < 10))
     holds = found is None and max(rates) < CONSTANT and max(rates) < SPREAD * min(rates)
     return Evidence(

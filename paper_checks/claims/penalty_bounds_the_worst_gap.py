@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from scipy.optimize import minimize
 
 import mimo_sim as ms
-from mimo_sim import plots
+from mimo_sim.plots import figures as plots
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
 from paper_checks.network import Array, Data, optima, random_data, random_network, softmax
 
@@ -37,7 +37,9 @@ def smoothed_excess(gaps: Array, mu: float) -> float:
     return top + mu * float(np.log(np.mean(np.exp((gaps - top) / mu))))
 
 
-def fixed_heads(data: Data, b: int, v: Array, u: Array, mu: float, lams: tuple[float, ...] = LAMS) -> list[float]:
+def fixed_heads(
+    data: Data, b: int, v: Array, u: Array, mu: float, lams: tuple[float, ...] = LAMS
+) -> list[float]:
     """lam (g - min g) / (f_mm(lex) - inf f_mm) over `lams`, by quasi-Newton.
 
     Heads are single units fixed to the numbers v, u (K,), so this is a convex problem in the encoders.
@@ -49,7 +51,12 @@ def fixed_heads(data: Data, b: int, v: Array, u: Array, mu: float, lams: tuple[f
     def losses(w: Array) -> tuple[float, Array, Array, Array]:
         hidden = (x @ w[:, :, None])[..., 0]
         joint, own = y - v @ hidden, y - u[:, None] * hidden
-        return 0.5 * float(np.mean(joint**2)), 0.5 * np.mean(own**2, axis=1) - best[1][0], joint, own
+        return (
+            0.5 * float(np.mean(joint**2)),
+            0.5 * np.mean(own**2, axis=1) - best[1][0],
+            joint,
+            own,
+        )
 
     ratios, price = [], losses(alone)[0] - best[0][0]
     for lam in lams:
@@ -59,15 +66,25 @@ def fixed_heads(data: Data, b: int, v: Array, u: Array, mu: float, lams: tuple[f
             back = v[:, None] * joint + (lam * sigma * u)[:, None] * own
             return np.asarray(-(back[:, None] @ x / len(y))[:, 0])
 
-        def value(flat: Array, lam: float = lam, slope: Callable[[Array, Array], Array] = slope) -> tuple[float, Array]:
+        def value(
+            flat: Array, lam: float = lam, slope: Callable[[Array, Array], Array] = slope
+        ) -> tuple[float, Array]:
             w = flat.reshape(alone.shape)
             f_mm, gaps, _, _ = losses(w)
-            return float(ms.objective.mimo_objective(f_mm, gaps, lam, mu)), slope(w, ms.objective.sigma_weights(gaps, mu)).ravel()
+            return float(ms.objective.mimo_objective(f_mm, gaps, lam, mu)), slope(
+                w, ms.objective.sigma_weights(gaps, mu)
+            ).ravel()
 
-        end = minimize(value, alone.ravel(), jac=True, method="BFGS", options={"gtol": 1e-9}).x.reshape(alone.shape)
+        end = minimize(
+            value, alone.ravel(), jac=True, method="BFGS", options={"gtol": 1e-9}
+        ).x.reshape(alone.shape)
         gaps = losses(end)[1]
-        left = np.linalg.norm(slope(end, softmax(gaps, np.asarray(mu)))) / np.linalg.norm(slope(alone, np.zeros(len(u))))
-        ratios.append(lam * smoothed_excess(gaps, mu) / price if left < STATIONARY else float("inf"))
+        left = np.linalg.norm(slope(end, softmax(gaps, np.asarray(mu)))) / np.linalg.norm(
+            slope(alone, np.zeros(len(u)))
+        )
+        ratios.append(
+            lam * smoothed_excess(gaps, mu) / price if left < STATIONARY else float("inf")
+        )
     return ratios
 
 
@@ -76,20 +93,28 @@ def trained(data: Data, b: int, mu: float) -> list[float]:
     x, y = data.x[b], data.y[b, :, 0]
     alone = [np.linalg.lstsq(own, y, rcond=None)[0] for own in x]
     features = np.stack([own @ best for own, best in zip(x, alone, strict=True)], axis=1)
-    share = np.linalg.lstsq(features, y, rcond=None)[0]  # best V_k W_k along the directions that the uni-modal optima impose
-    price = 0.5 * float(np.mean((y - features @ share) ** 2)) - optima(data.take(np.array([b])))[0][0]
+    share = np.linalg.lstsq(features, y, rcond=None)[
+        0
+    ]  # best V_k W_k along the directions that the uni-modal optima impose
+    price = (
+        0.5 * float(np.mean((y - features @ share) ** 2)) - optima(data.take(np.array([b])))[0][0]
+    )
     start = []
     for best, part in zip(alone, share, strict=True):
         root = float(np.sqrt(np.linalg.norm(best)))
         # the second output is always zero and changes nothing; the engine has one compiled loop for all problems with several outputs
-        start.append((np.array([[part * root], [0.0]]), np.array([[root], [0.0]]), (best / root)[None]))
+        start.append(
+            (np.array([[part * root], [0.0]]), np.array([[root], [0.0]]), (best / root)[None])
+        )
     problem = ms.LateFusionProblem.from_samples(list(x), np.stack([y, 0 * y], axis=1))
     largest = max(sum(np.linalg.norm(block, 2) ** 2 for block in triple) for triple in start)
     ratios = []
     for lam in LAMS:
         method = ms.MIMO(lam=lam, mu=mu)
         step = ms.theory.default_step_size(problem, method, init_norm_squared=float(largest))
-        run = ms.simulate(problem, method, initial=start, steps=STEPS, step_size=step, record_every=STEPS // 20)
+        run = ms.simulate(
+            problem, method, initial=start, steps=STEPS, step_size=step, record_every=STEPS // 20
+        )
         if np.diff(run.objective).max() > 1e-12 * float(run.objective[0]):
             return [float("inf")]
         losses = run.loss_uni.values[-1] - optima(data.take(np.array([b])))[1][0]
@@ -104,11 +129,31 @@ def check(draws: int) -> Evidence:
     data = random_data(rng, count, dim=2, samples=30)
     heads = random_network(rng, data, width=1, scale=1.0)
     mus = 10.0 ** rng.uniform(-2, -0.5, count)
-    fixed = np.array([fixed_heads(data, b, np.exp(heads.v[b, :, 0, 0] / 2), np.exp(heads.u[b, :, 0, 0] / 2), float(mus[b])) for b in range(count)])
+    fixed = np.array(
+        [
+            fixed_heads(
+                data,
+                b,
+                np.exp(heads.v[b, :, 0, 0] / 2),
+                np.exp(heads.u[b, :, 0, 0] / 2),
+                float(mus[b]),
+            )
+            for b in range(count)
+        ]
+    )
     moving = np.array([trained(data, b, float(mus[b])) for b in range(few)])
     scale = np.log(LAMS[-1] / LAMS[-2])
-    slopes = [float(np.median(np.log(table[:, -1] / table[:, -2]) / scale)) - 1 for table in (fixed, moving)] if moving.shape[1] == len(LAMS) else [0.0, 0.0]
-    one = Data(np.array([[[[1.0], [-1.0]]]]), np.array([[[1.0], [-1.0]]]))  # y = x; v = 1, u = 2, lam = 1/4 give f_mm and lam f_1 the same curvature
+    slopes = (
+        [
+            float(np.median(np.log(table[:, -1] / table[:, -2]) / scale)) - 1
+            for table in (fixed, moving)
+        ]
+        if moving.shape[1] == len(LAMS)
+        else [0.0, 0.0]
+    )
+    one = Data(
+        np.array([[[[1.0], [-1.0]]]]), np.array([[[1.0], [-1.0]]])
+    )  # y = x; v = 1, u = 2, lam = 1/4 give f_mm and lam f_1 the same curvature
     attained = fixed_heads(one, 0, np.ones(1), np.full(1, 2.0), 0.1, (0.25,))[0]
     holds = max(fixed.max(), moving.max()) <= 1 + ROUND_OFF and max(slopes) < -1 + 0.1
     return Evidence(
@@ -142,7 +187,19 @@ def draw(ax: Axes, fixed: Array, moving: Array) -> None:
     """Gap over its bound at lam = 1, against lam, with the bound."""
     lams = np.array(LAMS)
     for i, (name, table) in enumerate((("fixed heads", fixed), ("trained", moving))):
-        ax.plot(lams, np.median(table, axis=0) / lams, "o-", ms=4, color=plots.MODALITY_COLORS[i], label=f"{name}, median")
+        ax.plot(
+            lams,
+            np.median(table, axis=0) / lams,
+            "o-",
+            ms=4,
+            color=plots.MODALITY_COLORS[i],
+            label=f"{name}, median",
+        )
     ax.plot(lams, 1 / lams, ":", color=plots.JOINT_COLOR, label="bound")
-    ax.set(xscale="log", yscale="log", xlabel=r"$\lambda$", ylabel=r"$(g - \min g)\,/\,(f_{mm}(lex) - \inf f_{mm})$")
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel=r"$\lambda$",
+        ylabel=r"$(g - \min g)\,/\,(f_{mm}(lex) - \inf f_{mm})$",
+    )
     ax.legend()

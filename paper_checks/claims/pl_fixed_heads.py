@@ -30,8 +30,14 @@ def ratios(rng: np.random.Generator) -> tuple[float, float, float]:
         u[-1] = u[0]  # a head of lower rank: some outputs are out of reach
     problem = ms.LateFusionProblem.from_samples([x], y)
     singular = np.linalg.svd(u, compute_uv=False)
-    constant = float(np.linalg.eigvalsh(problem.sigma[0][0])[0] * singular[singular > 1e-10 * singular[0]].min() ** 2)
-    design, target = np.kron(x, u), y.ravel()  # prediction of sample i is u @ W @ x_i: linear in W, written out here as a regression on its h d entries
+    constant = float(
+        np.linalg.eigvalsh(problem.sigma[0][0])[0]
+        * singular[singular > 1e-10 * singular[0]].min() ** 2
+    )
+    design, target = (
+        np.kron(x, u),
+        y.ravel(),
+    )  # prediction of sample i is u @ W @ x_i: linear in W, written out here as a regression on its h d entries
     best = np.linalg.lstsq(design, target.copy(), rcond=None)[0]
 
     def ratio(entries: Array) -> float:
@@ -43,10 +49,20 @@ def ratios(rng: np.random.Generator) -> tuple[float, float, float]:
     worst = best + 10.0 * vectors[:, int(np.flatnonzero(values > 1e-9 * values[-1])[0])]
     own = 0.5 * float(np.mean(np.sum((y - x @ np.linalg.lstsq(x, y, rcond=None)[0]) ** 2, axis=1)))
     reachable = 0.5 * float(np.sum((design @ best - target) ** 2)) / n
-    away = abs(own - float(problem.unimodal_optima[0])) > 1e-9 * own  # the package's f_k* must be the least-squares one
+    away = (
+        abs(own - float(problem.unimodal_optima[0])) > 1e-9 * own
+    )  # the package's f_k* must be the least-squares one
     # kron(x, u) orders entries as (d, h), i.e. W transposed; the ratio does not depend on the order
-    random = min(ratio(best + rng.standard_normal(len(best)) * scale) for scale in (1.0, 10.0, 100.0) for _ in range(5))
-    return random if not away else 0.0, ratio(worst), (reachable - own) / (0.5 * float(np.mean(np.sum(y**2, axis=1))))
+    random = min(
+        ratio(best + rng.standard_normal(len(best)) * scale)
+        for scale in (1.0, 10.0, 100.0)
+        for _ in range(5)
+    )
+    return (
+        random if not away else 0.0,
+        ratio(worst),
+        (reachable - own) / (0.5 * float(np.mean(np.sum(y**2, axis=1)))),
+    )
 
 
 def check(draws: int) -> Evidence:
@@ -73,6 +89,7 @@ def check(draws: int) -> Evidence:
         counterexample=None
         if holds
         else Counterexample(
-            f"ratio {smallest:.3g}", 'python -c "import mimo_sim as ms; print(ms.LateFusionProblem.from_samples([[1.0, -1.0]], [1.0, -1.0]).unimodal_optima)"'
+            f"ratio {smallest:.3g}",
+            'python -c "import mimo_sim as ms; print(ms.LateFusionProblem.from_samples([[1.0, -1.0]], [1.0, -1.0]).unimodal_optima)"',
         ),
     )

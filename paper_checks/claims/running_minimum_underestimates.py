@@ -35,10 +35,20 @@ def full_batch(seed: int) -> tuple[float, float, float]:
     population = ms.generators.random_problem((2, 2), seed, noise_variance=0.3)
     x, y = population.sample(24, seed)
     problem = ms.LateFusionProblem.from_samples(x, y)
-    truth = np.array([0.5 * np.mean((y - own @ np.linalg.lstsq(own, y, rcond=None)[0]) ** 2) for own in x])
+    truth = np.array(
+        [0.5 * np.mean((y - own @ np.linalg.lstsq(own, y, rcond=None)[0]) ** 2) for own in x]
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ms.ChatteringWarning)
-        run = ms.simulate(problem, ms.MIMO(lam=2.0, mu=0.1, f_star="running_minimum"), steps=20_000, width=8, init_scale=0.3, seed=seed, record_every=20)
+        run = ms.simulate(
+            problem,
+            ms.MIMO(lam=2.0, mu=0.1, f_star="running_minimum"),
+            steps=20_000,
+            width=8,
+            init_scale=0.3,
+            seed=seed,
+            record_every=20,
+        )
     estimate = run.loss_uni.values - run.gap.values
     even = np.abs(run.sigma.values - 0.5).max(axis=1) < 1e-3
     return (
@@ -64,8 +74,15 @@ def mini_batch(count: int, batch: int, steps: int = 400) -> np.ndarray:
         part = nw.Data(data.x[:, :, chosen], data.y[:, chosen])
         # The first row of the run is the loss of this batch before the step, from which Algorithm 1 updates its estimate.
         losses = nw.descend(part, net, parameters, eta, 0).f_uni[:, 0]
-        estimate = np.stack([ms.objective.running_minimum(old, new) for old, new in zip(estimate, losses, strict=True)])
-        net = nw.descend(part, net, nw.Objective(parameters.lam, parameters.mu, estimate), eta, 1).final
+        estimate = np.stack(
+            [
+                ms.objective.running_minimum(old, new)
+                for old, new in zip(estimate, losses, strict=True)
+            ]
+        )
+        net = nw.descend(
+            part, net, nw.Objective(parameters.lam, parameters.mu, estimate), eta, 1
+        ).final
     return np.asarray((estimate - best) / best)
 
 
@@ -82,12 +99,25 @@ def check(draws: int) -> Evidence:
     happens = interval.low > 0.5
     full = bool((below[64] >= -ROUND_OFF).all())
     over_fit = float((population < 0).mean())
-    verdict = Verdict.CONDITIONAL if never and full and happens else Verdict.REFUTED if never and full else Verdict.HOLDS
+    verdict = (
+        Verdict.CONDITIONAL
+        if never and full and happens
+        else Verdict.REFUTED
+        if never and full
+        else Verdict.HOLDS
+    )
 
     def plot(axes: Axes) -> None:
         for k in range(2):
             medians = [float(np.median(below[batch][:, k])) for batch in BATCHES]
-            axes.semilogx(BATCHES, medians, "o-", base=2, color=ms.plots.MODALITY_COLORS[k], label=f"modality {k + 1}")
+            axes.semilogx(
+                BATCHES,
+                medians,
+                "o-",
+                base=2,
+                color=ms.plots.MODALITY_COLORS[k],
+                label=f"modality {k + 1}",
+            )
         axes.axhline(0.0, color=ms.plots.JOINT_COLOR)
         axes.set_xlabel("batch size, of 64 samples")
         axes.set_ylabel("(running minimum - f*) / f*, median")
@@ -106,9 +136,16 @@ def check(draws: int) -> Evidence:
             "least relative (estimate - f*), full batch": float(least.min()),
             "share of steps with sigma = 1/K, median": float(np.median(even)),
             "mini-batch runs": runs,
-            "share of estimates below f* by batch size": {str(batch): share for batch, share in shares.items()},
-            "median relative distance by batch size": {str(batch): float(np.median(values)) for batch, values in below.items()},
-            "95% interval (Wilson) of runs with one below, batches of 8": [float(interval.low), float(interval.high)],
+            "share of estimates below f* by batch size": {
+                str(batch): share for batch, share in shares.items()
+            },
+            "median relative distance by batch size": {
+                str(batch): float(np.median(values)) for batch, values in below.items()
+            },
+            "95% interval (Wilson) of runs with one below, batches of 8": [
+                float(interval.low),
+                float(interval.high),
+            ],
             "false-alarm rate of that interval": 0.05,
             "share of full-batch runs below the population's minimum": over_fit,
         },

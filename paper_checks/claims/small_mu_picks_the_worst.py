@@ -25,7 +25,9 @@ CLAIM = Claim(
     recorded=Verdict.HOLDS,
 )
 
-CASES = st.tuples(st.lists(st.floats(0, 10), min_size=2, max_size=6), st.floats(1e-3, 10), st.integers(1, 3))
+CASES = st.tuples(
+    st.lists(st.floats(0, 10), min_size=2, max_size=6), st.floats(1e-3, 10), st.integers(1, 3)
+)
 
 
 def violates(case: tuple[list[float], float, int]) -> bool:
@@ -46,7 +48,9 @@ def violates(case: tuple[list[float], float, int]) -> bool:
 def rate(gaps: list[float], mus: np.ndarray) -> tuple[float, np.ndarray]:
     """Slope of log(weight of the others) against 1/mu, and those weights."""
     worst = int(np.argmax(gaps))
-    others = np.array([np.delete(ms.objective.sigma_weights(gaps, float(mu)), worst).sum() for mu in mus])
+    others = np.array(
+        [np.delete(ms.objective.sigma_weights(gaps, float(mu)), worst).sum() for mu in mus]
+    )
     return float(np.polyfit(1 / mus, np.log(others), 1)[0]), others
 
 
@@ -60,7 +64,13 @@ def check(draws: int) -> Evidence:
 
     def plot(axes: Axes) -> None:
         axes.semilogy(lead / mus, others, "o", color=ms.plots.MODALITY_COLORS[0], label="measured")
-        axes.semilogy(lead / mus, np.exp(-lead / mus), "-", color=ms.plots.JOINT_COLOR, label="exp(-lead / mu)")
+        axes.semilogy(
+            lead / mus,
+            np.exp(-lead / mus),
+            "-",
+            color=ms.plots.JOINT_COLOR,
+            label="exp(-lead / mu)",
+        )
         axes.set_xlabel("lead of the largest gap / mu")
         axes.set_ylabel("weight left to the others")
         axes.legend()
@@ -73,7 +83,8 @@ def check(draws: int) -> Evidence:
         counterexample=None
         if holds
         else Counterexample(
-            f"other gaps, lead / mu, copies = {found}", 'python -c "import mimo_sim as ms; print(ms.objective.sigma_weights([0.64, 0.36], 0.01))"'
+            f"other gaps, lead / mu, copies = {found}",
+            'python -c "import mimo_sim as ms; print(ms.objective.sigma_weights([0.64, 0.36], 0.01))"',
         ),
         plot=plot,
     )

@@ -37,7 +37,14 @@ def chatters(mu: float, step_size: float) -> bool:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            ms.simulate(ms.generators.superficial_preference(), ms.MIMO(lam=LAM, mu=mu), step_size=step_size, steps=STEPS, width=math.inf, record_every=STEPS)
+            ms.simulate(
+                ms.generators.superficial_preference(),
+                ms.MIMO(lam=LAM, mu=mu),
+                step_size=step_size,
+                steps=STEPS,
+                width=math.inf,
+                record_every=STEPS,
+            )
         except ms.DivergenceError:
             return True
     return any(issubclass(w.category, ms.ChatteringWarning) for w in caught)
@@ -47,17 +54,25 @@ def check(draws: int) -> Evidence:
     """Paired falls of |log ratio| from each mu to the next smaller with 95% bootstrap intervals; default steps; which mu chatter."""
     cells = {cell.mu: cell for cell in balance.cells(draws) if cell.lam == LAM}
     mus = sorted(balance.MUS, reverse=True)
-    gains = {f"mu {a:g} to {b:g}": median_interval(falls(cells[a], cells[b]) or [-math.inf]) for a, b in pairwise(mus)}
+    gains = {
+        f"mu {a:g} to {b:g}": median_interval(falls(cells[a], cells[b]) or [-math.inf])
+        for a, b in pairwise(mus)
+    }
     etas = {mu: np.array([pair.step_size for pair in cells[mu].pairs]) for mu in mus}
     shrink = [float(np.median(etas[b] / etas[a])) for a, b in pairwise(mus)]
     table = {eta: [chatters(mu, eta) for mu in mus] for eta in STEP_SIZES}
-    monotone = all(sorted(row) == row for row in table.values())  # once a mu chatters, so does every smaller one
+    monotone = all(
+        sorted(row) == row for row in table.values()
+    )  # once a mu chatters, so does every smaller one
     some = any(row[-1] for row in table.values()) and not any(row[0] for row in table.values())
     *coarse, last = gains.values()
     better = all(low > 0 for _, low, _ in coarse) and last[2] >= 0
     steps = all(s < 1 for s in shrink)
     holds = better and steps and monotone and some
-    largest = {f"{eta:g}": next((f"{mu:g}" for mu, bad in zip(mus, row, strict=True) if bad), "none") for eta, row in table.items()}
+    largest = {
+        f"{eta:g}": next((f"{mu:g}" for mu, bad in zip(mus, row, strict=True) if bad), "none")
+        for eta, row in table.items()
+    }
     medians = {f"{mu:g}": cells[mu].ratios("mimo")[0] for mu in mus}
     code = (
         "import mimo_sim as ms; p = ms.generators.superficial_preference(); print([ms.half_time_ratio(ms.simulate(p, ms.MIMO(lam=10.0, mu=mu), step_size=2e-4, "

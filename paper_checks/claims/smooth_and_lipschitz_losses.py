@@ -27,7 +27,9 @@ def stretched(factor: float) -> tuple[float, float, float]:
     data = nw.Data(part, np.ones((1, 1, 1)))
     net = nw.Network(factor / 2 * part, factor / 2 * part, part / factor)
     curves = nw.curvature(data, net, nw.Objective(np.ones(1), np.ones(1), np.zeros((1, 1))))
-    run = ms.simulate(data.problem(0), ms.MIMO(lam=1.0, mu=1.0), step_size=1e-12, steps=1, initial=net.initial(0))
+    run = ms.simulate(
+        data.problem(0), ms.MIMO(lam=1.0, mu=1.0), step_size=1e-12, steps=1, initial=net.initial(0)
+    )
     return float(run.loss_uni.values[0, 0]), float(curves.single[0, 0]), float(curves.slopes[0, 0])
 
 
@@ -48,7 +50,10 @@ def along_runs(count: int) -> float:
 def check(draws: int) -> Evidence:
     """Stretch the head and shrink the encoder at equal loss; compare with what runs meet."""
     losses, curves, slopes = np.array([stretched(float(factor)) for factor in STRETCHES]).T
-    curve_power, slope_power = (float(np.polyfit(np.log(STRETCHES[1:]), np.log(each[1:]), 1)[0]) for each in (curves, slopes))
+    curve_power, slope_power = (
+        float(np.polyfit(np.log(STRETCHES[1:]), np.log(each[1:]), 1)[0])
+        for each in (curves, slopes)
+    )
     met = along_runs(max(draws // 8, 10))
     same = float(np.ptp(losses))
     unbounded = same < 1e-12 and curve_power > 1.9 and slope_power > 0.9
@@ -73,5 +78,7 @@ def check(draws: int) -> Evidence:
         },
         counterexample=None
         if verdict == Verdict.HOLDS
-        else Counterexample("K = 1, y = x, U = V = a / 2, W = 1 / a: equal loss, |grad|^2 grows like a^2", command),
+        else Counterexample(
+            "K = 1, y = x, U = V = a / 2, W = 1 / a: equal loss, |grad|^2 grows like a^2", command
+        ),
     )

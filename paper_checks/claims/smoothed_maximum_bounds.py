@@ -50,5 +50,8 @@ def check(draws: int) -> Evidence:
         numbers={"draws": draws, "largest distance from mu log K at equal gaps": tight},
         counterexample=None
         if holds
-        else Counterexample(f"gaps, mu = {found}", f'python -c "import mimo_sim as ms; print(ms.objective.smoothed_maximum(*{found}))"'),
+        else Counterexample(
+            f"gaps, mu = {found}",
+            f'python -c "import mimo_sim as ms; print(ms.objective.smoothed_maximum(*{found}))"',
+        ),
     )

@@ -45,7 +45,9 @@ def violates(case: tuple[list[tuple[float, float]], float, float]) -> bool:
 
 def eigenvalues(gaps: np.ndarray, mu: float) -> np.ndarray:
     """Of mu times the second derivative, by torch."""
-    second = torch.func.jacrev(torch.func.jacrev(lambda t: ms.objective.smoothed_maximum(t, mu)))(torch.tensor(gaps))
+    second = torch.func.jacrev(torch.func.jacrev(lambda t: ms.objective.smoothed_maximum(t, mu)))(
+        torch.tensor(gaps)
+    )
     return np.asarray(mu * torch.linalg.eigvalsh(second).numpy())
 
 
@@ -53,7 +55,10 @@ def check(draws: int) -> Evidence:
     """Search for two gap vectors between which a property fails, and measure the curvature by differentiating twice."""
     found = counterexample(CASES, violates, draws)
     rng = np.random.default_rng(2)
-    spectra = [eigenvalues(mu * 3 * rng.standard_normal(K), mu) for K, mu in zip(rng.integers(2, 7, draws), np.exp(rng.uniform(-6, 3, draws)), strict=True)]
+    spectra = [
+        eigenvalues(mu * 3 * rng.standard_normal(K), mu)
+        for K, mu in zip(rng.integers(2, 7, draws), np.exp(rng.uniform(-6, 3, draws)), strict=True)
+    ]
     spectra.append(eigenvalues(np.zeros(2), 0.1))  # two equal gaps attain 1/2
     lowest, highest = min(s.min() for s in spectra), max(s.max() for s in spectra)
     holds = found is None and lowest > -1e-9 and abs(highest - 0.5) < 1e-9
@@ -61,7 +66,11 @@ def check(draws: int) -> Evidence:
         verdict=Verdict.HOLDS if holds else Verdict.REFUTED,
         words=f"No pair of gap vectors among {draws} breaks convexity or monotony. The curvature times mu lies between {lowest:.0e} and {highest:.4f}; "
         f"two equal gaps attain 1/2.",
-        numbers={"draws": draws, "smallest curvature times mu": float(lowest), "largest curvature times mu": float(highest)},
+        numbers={
+            "draws": draws,
+            "smallest curvature times mu": float(lowest),
+            "largest curvature times mu": float(highest),
+        },
         counterexample=None
         if holds
         else Counterexample(

@@ -35,7 +35,11 @@ def errors(seed: int) -> dict[str, float]:
     data = nw.random_data(rng, 1, modalities=int(rng.integers(2, 5)), dim=2, outputs=2)
     width = 3
     theta = nw.flat(nw.random_network(rng, data, width, 0.5))[0].requires_grad_()
-    x, y, best = torch.tensor(data.x[0]), torch.tensor(data.y[0]), torch.tensor(nw.optima(data)[1][0])
+    x, y, best = (
+        torch.tensor(data.x[0]),
+        torch.tensor(data.y[0]),
+        torch.tensor(nw.optima(data)[1][0]),
+    )
     lam, mu = float(np.exp(rng.uniform(-1, 3))), float(np.exp(rng.uniform(-4, 0)))
     losses = nw.torch_losses(theta, x, y, width)
     gaps = losses[1:] - best
@@ -60,12 +64,22 @@ def errors(seed: int) -> dict[str, float]:
     with torch.no_grad():
         difference = (value(theta + step * probe) - value(theta - step * probe)) / (2 * step)
     return {
-        "smoothed_maximum by autograd": relative(gradient(ms.objective.smoothed_maximum(gaps, mu)), summed),
-        "mimo_objective by autograd": relative(gradient(ms.objective.mimo_objective(losses[0], gaps, lam, mu)), expected),
-        "one backward pass, sigma stopped": relative(gradient(losses[0] + lam * (detached * losses[1:]).sum()), expected),
-        "sigma_weights in NumPy": float(np.abs(ms.objective.sigma_weights(gaps.detach().numpy(), mu) - sigma.numpy()).max()),
+        "smoothed_maximum by autograd": relative(
+            gradient(ms.objective.smoothed_maximum(gaps, mu)), summed
+        ),
+        "mimo_objective by autograd": relative(
+            gradient(ms.objective.mimo_objective(losses[0], gaps, lam, mu)), expected
+        ),
+        "one backward pass, sigma stopped": relative(
+            gradient(losses[0] + lam * (detached * losses[1:]).sum()), expected
+        ),
+        "sigma_weights in NumPy": float(
+            np.abs(ms.objective.sigma_weights(gaps.detach().numpy(), mu) - sigma.numpy()).max()
+        ),
         "central difference": abs(difference - float(expected @ probe)) / float(expected.norm()),
-        "without stopping sigma": relative(gradient(losses[0] + lam * (flowing * losses[1:]).sum()), expected),
+        "without stopping sigma": relative(
+            gradient(losses[0] + lam * (flowing * losses[1:]).sum()), expected
+        ),
     }
 
 

@@ -35,7 +35,9 @@ def along_network_runs(count: int) -> tuple[nw.Curvature, nw.Objective]:
     drawn = nw.random_objective(rng, data, (0.1, 30), (0.001, 1))
     at_start = nw.descend(data, start, drawn, np.zeros(count), 0).f_uni[:, 0]
     tied = np.arange(count) % 3 == 0
-    objective = nw.Objective(drawn.lam, drawn.mu, np.where(tied[:, None], at_start - 0.1, drawn.f_star))
+    objective = nw.Objective(
+        drawn.lam, drawn.mu, np.where(tied[:, None], at_start - 0.1, drawn.f_star)
+    )
     local = nw.stated_constant(nw.curvature(data, start, objective), objective, count)
     run = nw.descend(data, start, objective, 0.5 / local, 300, keep=(0, 3, 10, 30, 100, 300))
     index = np.repeat(np.arange(count), 6)
@@ -44,25 +46,64 @@ def along_network_runs(count: int) -> tuple[nw.Curvature, nw.Objective]:
 
 def package_run(seed: int, lam: float, mu: float) -> tuple[float, float, float]:
     """Largest curvature along a run of the package with scalar weights from a small start, the stated and the package's constant for it."""
-    problem = ms.generators.random_problem((1, 1), seed, ("superficial", "none")[seed % 2], noise_variance=0.1)
+    problem = ms.generators.random_problem(
+        (1, 1), seed, ("superficial", "none")[seed % 2], noise_variance=0.1
+    )
     method = ms.MIMO(lam=lam, mu=mu)
-    run = ms.simulate(problem, method, steps=30_000, width=1, init_scale=0.05, seed=seed, record_every=500, record_maps=True)
+    run = ms.simulate(
+        problem,
+        method,
+        steps=30_000,
+        width=1,
+        init_scale=0.05,
+        seed=seed,
+        record_every=500,
+        record_maps=True,
+    )
     points = len(run.step)
-    net = nw.scalar_weights(run.joint_map.values[:, 0], run.uni_map.values[:, 0], run.encoder_norm.values)
-    objective = nw.Objective(np.full(points, lam), np.full(points, mu), np.tile(problem.unimodal_optima, (points, 1)))
+    net = nw.scalar_weights(
+        run.joint_map.values[:, 0], run.uni_map.values[:, 0], run.encoder_norm.values
+    )
+    objective = nw.Objective(
+        np.full(points, lam), np.full(points, mu), np.tile(problem.unimodal_optima, (points, 1))
+    )
     curves = nw.curvature(nw.exact_samples(problem, points), net, objective)
-    largest = float(max(np.sum([run.encoder_norm[0, k] ** 2, run.head_norm[0, k] ** 2, run.uni_head_norm[0, k] ** 2]) for k in range(2)))
+    largest = float(
+        max(
+            np.sum(
+                [
+                    run.encoder_norm[0, k] ** 2,
+                    run.head_norm[0, k] ** 2,
+                    run.uni_head_norm[0, k] ** 2,
+                ]
+            )
+            for k in range(2)
+        )
+    )
     constant = ms.theory.smoothness(problem, method, init_norm_squared=largest)
-    return float(curves.objective.max()), float(nw.stated_constant(curves, objective, 1)[0]), constant
+    return (
+        float(curves.objective.max()),
+        float(nw.stated_constant(curves, objective, 1)[0]),
+        constant,
+    )
 
 
 def check(draws: int) -> Evidence:
     """True Hessian eigenvalues by differentiating F twice, against the formula with every constant measured the same way."""
     curves, objective = along_network_runs(max(draws // 2, 24))
     share = curves.objective / curves.stated(objective)
-    half = curves.objective / (curves.joint + objective.lam * (curves.single.max(axis=1) + (curves.slopes**2).max(axis=1) / (2 * objective.mu)))
+    half = curves.objective / (
+        curves.joint
+        + objective.lam
+        * (curves.single.max(axis=1) + (curves.slopes**2).max(axis=1) / (2 * objective.mu))
+    )
     rng = np.random.default_rng(13)
-    runs = np.array([package_run(seed, float(np.exp(rng.uniform(-1, 3))), float(np.exp(rng.uniform(-6, 0)))) for seed in range(max(draws // 10, 10))])
+    runs = np.array(
+        [
+            package_run(seed, float(np.exp(rng.uniform(-1, 3))), float(np.exp(rng.uniform(-6, 0))))
+            for seed in range(max(draws // 10, 10))
+        ]
+    )
     measured, stated, constant = runs.T
     covered = float((measured / constant).max())
     holds = bool(max(share.max(), (measured / stated).max()) <= 1 + SLACK and covered <= 1)
@@ -70,8 +111,20 @@ def check(draws: int) -> Evidence:
 
     def plot(axes: Axes) -> None:
         ends = [measured.min(), constant.max()]
-        axes.loglog(measured, stated, "o", color=ms.plots.MODALITY_COLORS[0], label="stated formula, constants of the run")
-        axes.loglog(measured, constant, "s", color=ms.plots.MODALITY_COLORS[1], label="the package's L before the run")
+        axes.loglog(
+            measured,
+            stated,
+            "o",
+            color=ms.plots.MODALITY_COLORS[0],
+            label="stated formula, constants of the run",
+        )
+        axes.loglog(
+            measured,
+            constant,
+            "s",
+            color=ms.plots.MODALITY_COLORS[1],
+            label="the package's L before the run",
+        )
         axes.loglog(ends, ends, color=ms.plots.JOINT_COLOR, label="equal")
         axes.set_xlabel("largest Hessian eigenvalue met along a run")
         axes.set_ylabel("bound")

@@ -35,7 +35,10 @@ def tie_slopes(count: int) -> np.ndarray:
     net = nw.random_network(rng, data, 2, 0.6)
     plain = nw.random_objective(rng, data, (LAM, LAM * 1.0001), (1.0, 1.0001))
     level = nw.descend(data, net, plain, np.zeros(count), 0).f_uni[:, 0]
-    both = [nw.curvature(data, net, nw.Objective(plain.lam, np.full(count, mu), level)).objective for mu in (1e-8, 1e-7)]
+    both = [
+        nw.curvature(data, net, nw.Objective(plain.lam, np.full(count, mu), level)).objective
+        for mu in (1e-8, 1e-7)
+    ]
     return np.asarray(np.log(both[0] / both[1]) / np.log(0.1))
 
 
@@ -55,9 +58,13 @@ def peak(problem: ms.LateFusionProblem, mu: float) -> float:
         record_every=max(steps // 90, 1),
         record_maps=True,
     )
-    net = nw.scalar_weights(run.joint_map.values[:, 0], run.uni_map.values[:, 0], run.encoder_norm.values)
+    net = nw.scalar_weights(
+        run.joint_map.values[:, 0], run.uni_map.values[:, 0], run.encoder_norm.values
+    )
     points = len(run.step)
-    objective = nw.Objective(np.full(points, LAM), np.full(points, mu), np.tile(problem.unimodal_optima, (points, 1)))
+    objective = nw.Objective(
+        np.full(points, LAM), np.full(points, mu), np.tile(problem.unimodal_optima, (points, 1))
+    )
     return float(nw.curvature(nw.exact_samples(problem, points), net, objective).objective.max())
 
 
@@ -66,14 +73,26 @@ def figure1_rises(mu: float, step: float) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ms.ChatteringWarning)
         start = [([[0.1]], [[0.1]], [[0.1]])] * 2
-        run = ms.simulate(ms.generators.superficial_preference(), ms.MIMO(lam=LAM, mu=mu), step_size=step, steps=2000, initial=start)
+        run = ms.simulate(
+            ms.generators.superficial_preference(),
+            ms.MIMO(lam=LAM, mu=mu),
+            step_size=step,
+            steps=2000,
+            initial=start,
+        )
     return float(np.diff(run.objective.values).max())
 
 
 def check(draws: int) -> Evidence:
     """Slope of the curvature in mu at exact ties, and of the peak along runs at both ends of the range of mu."""
     ties = tie_slopes(max(draws // 4, 20))
-    problems = [ms.generators.superficial_preference(), *(ms.generators.random_problem((1, 1), seed, "superficial") for seed in range(max(draws // 60, 3)))]
+    problems = [
+        ms.generators.superficial_preference(),
+        *(
+            ms.generators.random_problem((1, 1), seed, "superficial")
+            for seed in range(max(draws // 60, 3))
+        ),
+    ]
     peaks = np.array([[peak(problem, float(mu)) for mu in MUS] for problem in problems])
     slopes = np.diff(np.log(peaks), axis=1) / np.diff(np.log(MUS))
     small, large = slopes[:, 0], slopes[:, -2:].mean(axis=1)
@@ -82,11 +101,22 @@ def check(draws: int) -> Evidence:
     coarse, fine = max(figure1_rises(mu, step) for mu in (1.0, 0.1)), figure1_rises(0.001, step)
     asymptotic = bool(np.abs(ties + 1).max() < 0.05 and np.median(np.abs(small + 1)) < 0.1)
     everywhere = bool(np.median(np.abs(large + 1)) < 0.2)
-    verdict = Verdict.HOLDS if asymptotic and everywhere else Verdict.CONDITIONAL if asymptotic and coarse < 1e-12 < fine else Verdict.REFUTED
+    verdict = (
+        Verdict.HOLDS
+        if asymptotic and everywhere
+        else Verdict.CONDITIONAL
+        if asymptotic and coarse < 1e-12 < fine
+        else Verdict.REFUTED
+    )
 
     def plot(axes: Axes) -> None:
         for i, row in enumerate(peaks):
-            axes.loglog(MUS, row / row[-1], color=ms.plots.MODALITY_COLORS[i % 6], label="Figure 1's problem" if i == 0 else None)
+            axes.loglog(
+                MUS,
+                row / row[-1],
+                color=ms.plots.MODALITY_COLORS[i % 6],
+                label="Figure 1's problem" if i == 0 else None,
+            )
         axes.loglog(MUS, 1e-2 / MUS, "--", color=ms.plots.JOINT_COLOR, label="1 / mu")
         axes.set_xlabel("mu")
         axes.set_ylabel("curvature met, over mu = 1")
@@ -105,7 +135,9 @@ def check(draws: int) -> Evidence:
             "exponent along runs, smallest mu": small.tolist(),
             "exponent along runs, mu 0.3 to 1": large.tolist(),
             "mu where the cost starts": crossover,
-            "curvature of Figure 1's problem at mu = 1, 0.1, 0.01, 0.001": peaks[0][[8, 6, 4, 2]].tolist(),
+            "curvature of Figure 1's problem at mu = 1, 0.1, 0.01, 0.001": peaks[0][
+                [8, 6, 4, 2]
+            ].tolist(),
         },
         counterexample=None
         if verdict == Verdict.HOLDS

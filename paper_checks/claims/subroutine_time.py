@@ -41,7 +41,10 @@ def gradient_error() -> float:
     joint, uni = network()
     whole, own = timing.separate(network, joint, uni)
     weights = torch.softmax(torch.stack(uni).detach() / timing.MU, dim=0)
-    errors = [float((a - (u + timing.LAM * w * g)).norm() / a.norm()) for a, u, g, w in zip(one_pass, whole, own, weights, strict=True)]
+    errors = [
+        float((a - (u + timing.LAM * w * g)).norm() / a.norm())
+        for a, u, g, w in zip(one_pass, whole, own, weights, strict=True)
+    ]
     return max(errors)
 
 
@@ -54,20 +57,30 @@ def check(draws: int) -> Evidence:
         times = timing.measure(rounds)
         ratios = {name: times.ratio(name) for name in timing.METHODS if name != "vanilla"}
         against = {name: times.ratio("MIMO", name) for name in RIVALS}
-        near = (1 + min(ratios[name][0] for name in RIVALS)) / 2  # half-way from joint training to the cheapest rival
-        holds = error < SAME and ratios["MIMO"][2] < near and all(high < FEWER for _, _, high in against.values())
+        near = (
+            1 + min(ratios[name][0] for name in RIVALS)
+        ) / 2  # half-way from joint training to the cheapest rival
+        holds = (
+            error < SAME
+            and ratios["MIMO"][2] < near
+            and all(high < FEWER for _, _, high in against.values())
+        )
         if holds or error >= SAME:
             break
     base, extra = timing.multiply_adds()
     numbers = {
         "rounds": rounds,
-        "median milliseconds": {name: 1e3 * float(np.median(values)) for name, values in times.seconds.items()},
+        "median milliseconds": {
+            name: 1e3 * float(np.median(values)) for name, values in times.seconds.items()
+        },
         "over vanilla, with 95% interval": ratios,
         "MIMO over each, with 95% interval": against,
         "bound on MIMO over vanilla": near,
         "expected MIMO over vanilla by multiply-adds": 1 + extra / base,
         "published seconds": PUBLISHED,
-        "published over vanilla": {name: PUBLISHED[name] / PUBLISHED["vanilla"] for name in ("MIMO", "MMPareto")},
+        "published over vanilla": {
+            name: PUBLISHED[name] / PUBLISHED["vanilla"] for name in ("MIMO", "MMPareto")
+        },
         "one pass against separate passes, relative": error,
     }
     mimo, rule = ratios["MIMO"], ratios["MMPareto"][0]
@@ -78,19 +91,44 @@ def check(draws: int) -> Evidence:
         "extra backward passes and a compact solver "
         f"account for a factor {rule:.1f} here, so the published one must contain more than these."
     )
-    shown = Counterexample("see the measured ratios", "python -c \"from paper_checks import timing; print(timing.measure(20).ratio('MIMO'))\"")
-    return Evidence(Verdict.HOLDS if holds else Verdict.REFUTED, words, numbers, None if holds else shown, functools.partial(_draw, ratios))
+    shown = Counterexample(
+        "see the measured ratios",
+        "python -c \"from paper_checks import timing; print(timing.measure(20).ratio('MIMO'))\"",
+    )
+    return Evidence(
+        Verdict.HOLDS if holds else Verdict.REFUTED,
+        words,
+        numbers,
+        None if holds else shown,
+        functools.partial(_draw, ratios),
+    )
 
 
 def _draw(ratios: dict[str, tuple[float, float, float]], ax: Axes) -> None:
-    from mimo_sim.plots import METHOD_COLORS
+    from mimo_sim.plots.figures import METHOD_COLORS
 
     for i, (name, (middle, low, high)) in enumerate(ratios.items()):
-        ax.errorbar([middle], [i], xerr=[[middle - low], [high - middle]], marker="o", capsize=2, color=METHOD_COLORS[1 + i])
+        ax.errorbar(
+            [middle],
+            [i],
+            xerr=[[middle - low], [high - middle]],
+            marker="o",
+            capsize=2,
+            color=METHOD_COLORS[1 + i],
+        )
         if name in PUBLISHED:
-            ax.plot([PUBLISHED[name] / PUBLISHED["vanilla"]], [i], marker="x", color=METHOD_COLORS[1 + i])
+            ax.plot(
+                [PUBLISHED[name] / PUBLISHED["vanilla"]],
+                [i],
+                marker="x",
+                color=METHOD_COLORS[1 + i],
+            )
     ax.axvline(1.0, color="0.7", lw=0.8)
     ax.set_yticks(range(len(ratios)), list(ratios))
-    ax.set(xscale="log", xlabel="sub-routine time over joint training's (dots: measured, crosses: published)", ylim=(len(ratios) - 0.5, -0.5))
+    ax.set(
+        xscale="log",
+        xlabel="sub-routine time over joint training's (dots: measured, crosses: published)",
+        ylim=(len(ratios) - 0.5, -0.5),
+    )
     ax.set_xticks((1, 2, 4, 8), ("1", "2", "4", "8"))
     ax.minorticks_off()

@@ -37,7 +37,9 @@ def first_failures(case: nw.Setting) -> np.ndarray:
     runs, tried = len(case.step_size), len(MULTIPLES)
     index = np.repeat(np.arange(runs), tried)
     eta = (case.step_size[:, None] * MULTIPLES).ravel()
-    found = nw.descend(case.data.take(index), case.start.take(index), case.objective.take(index), eta, STEPS).objective
+    found = nw.descend(
+        case.data.take(index), case.start.take(index), case.objective.take(index), eta, STEPS
+    ).objective
     failed = (nw.increases(found, np.abs(found[:, 0])) > ROUND_OFF).reshape(runs, tried)
     return np.where(failed.any(axis=1), failed.argmax(axis=1), tried)
 
@@ -45,7 +47,9 @@ def first_failures(case: nw.Setting) -> np.ndarray:
 def curvature_of_failure(case: nw.Setting, step_size: np.ndarray) -> np.ndarray:
     """Step size times the largest curvature of F on the segment of the first step that rises, for runs (B,) that have one."""
     runs = len(step_size)
-    found = nw.descend(case.data, case.start, case.objective, step_size, STEPS, keep=range(STEPS + 1))
+    found = nw.descend(
+        case.data, case.start, case.objective, step_size, STEPS, keep=range(STEPS + 1)
+    )
     with np.errstate(invalid="ignore"):
         rising = ~(np.diff(found.objective, axis=1) <= ROUND_OFF * np.abs(found.objective[:, :1]))
     before = np.arange(runs) * (STEPS + 1) + rising.argmax(axis=1)
@@ -62,10 +66,18 @@ def rises(case: nw.Setting, b: int, multiple: float) -> bool:
     """Whether the package's run b rises or diverges at this multiple of 1/L."""
     method = ms.MIMO(lam=float(case.objective.lam[b]), mu=float(case.objective.mu[b]))
     try:
-        run = ms.simulate(case.data.problem(b), method, step_size=float(multiple * case.step_size[b]), steps=STEPS, initial=case.start.initial(b))
+        run = ms.simulate(
+            case.data.problem(b),
+            method,
+            step_size=float(multiple * case.step_size[b]),
+            steps=STEPS,
+            initial=case.start.initial(b),
+        )
     except ms.DivergenceError:
         return True
-    return bool(nw.increases(run.objective.values[None], np.abs(run.objective.values[:1]))[0] > ROUND_OFF)
+    return bool(
+        nw.increases(run.objective.values[None], np.abs(run.objective.values[:1]))[0] > ROUND_OFF
+    )
 
 
 def check(draws: int) -> Evidence:
@@ -73,7 +85,12 @@ def check(draws: int) -> Evidence:
     count = max(draws // 5, 10)
     rng = np.random.default_rng(10)
     data = nw.random_data(rng, count)
-    case = nw.setting(data, nw.random_network(rng, data, 2, 1.0), nw.random_objective(rng, data, (0.03, 30), (0.003, 1)), STEPS)
+    case = nw.setting(
+        data,
+        nw.random_network(rng, data, 2, 1.0),
+        nw.random_objective(rng, data, (0.03, 30), (0.003, 1)),
+        STEPS,
+    )
     index = first_failures(case)
     fails = np.append(MULTIPLES, np.inf)[index]
     fits = fails[case.inside]
@@ -83,11 +100,18 @@ def check(draws: int) -> Evidence:
         warnings.simplefilter("ignore", ms.ChatteringWarning)
         for b in range(compared):
             below = index[b] == 0 or not rises(case, b, float(MULTIPLES[index[b] - 1]))
-            agree += below and (index[b] == len(MULTIPLES) or rises(case, b, float(MULTIPLES[index[b]])))
+            agree += below and (
+                index[b] == len(MULTIPLES) or rises(case, b, float(MULTIPLES[index[b]]))
+            )
     low, median, high = np.quantile(fits, [0.1, 0.5, 0.9])
     failing = np.flatnonzero(case.inside & np.isfinite(fails))
     real = (fails * case.step_size * case.sharpest)[failing]
-    part = replace(case, data=data.take(failing), start=case.start.take(failing), objective=case.objective.take(failing))
+    part = replace(
+        case,
+        data=data.take(failing),
+        start=case.start.take(failing),
+        objective=case.objective.take(failing),
+    )
     own = curvature_of_failure(part, (fails * case.step_size)[failing])
     safe = bool(fits.min() > 1)
     holds = safe and agree >= compared - 1 and median > 2 and own.min() > 1.99
@@ -95,7 +119,12 @@ def check(draws: int) -> Evidence:
 
     def plot(axes: Axes) -> None:
         shown = np.sort(fits[np.isfinite(fits)])
-        axes.step(shown, np.arange(1, len(shown) + 1) / len(fits), where="post", color=ms.plots.MODALITY_COLORS[0])
+        axes.step(
+            shown,
+            np.arange(1, len(shown) + 1) / len(fits),
+            where="post",
+            color=ms.plots.MODALITY_COLORS[0],
+        )
         axes.set_xscale("log", base=2)
         axes.set_xlabel("first failing step in units of 1/L")
         axes.set_ylabel("share of problems")
@@ -114,7 +143,10 @@ def check(draws: int) -> Evidence:
             "least multiple of 1/L": float(fits.min()),
             "quantiles 10, 50, 90%": [float(low), float(median), float(high)],
             "never failed": int(np.isinf(fits).sum()),
-            "in units of 1 / largest curvature of the run at 1/L, least and median": [float(real.min()), float(np.median(real))],
+            "in units of 1 / largest curvature of the run at 1/L, least and median": [
+                float(real.min()),
+                float(np.median(real)),
+            ],
             "in units of 1 / largest curvature on the failing step, least": float(own.min()),
             "grid": "half-octaves",
             "package agrees": f"{agree} of {compared}",

@@ -28,7 +28,9 @@ CLAIM = Claim(
 ROUND_OFF = 1e-13
 
 
-def scalar_case(x: list[float], u: list[float], w: list[float], v: list[float], lam: float, mu: float) -> tuple[nw.Data, nw.Network, nw.Objective]:
+def scalar_case(
+    x: list[float], u: list[float], w: list[float], v: list[float], lam: float, mu: float
+) -> tuple[nw.Data, nw.Network, nw.Objective]:
     """One sample with target 1, inputs `x`, and a network of width 1; every f_k* is 0."""
     shape = (1, len(x), 1, 1)
     data = nw.Data(np.reshape(x, shape).astype(float), np.ones((1, 1, 1)))
@@ -41,7 +43,9 @@ def excess_over_bound(lam: int) -> tuple[float, float]:
     data, net, objective = scalar_case([1.0], [0.0], [1.0], [1.0], lam, 1000.0)
     case = nw.setting(data, net, objective, 4 * lam, "plain", points=10)
     drop = case.run.objective[:, 0] - nw.infimum(data, objective)
-    return float(nw.rate_ratio(case.run.grad_sq, drop, case.step_size)[0]), float(1 / case.step_size[0])
+    return float(nw.rate_ratio(case.run.grad_sq, drop, case.step_size)[0]), float(
+        1 / case.step_size[0]
+    )
 
 
 def increase(case: tuple[int, int]) -> tuple[float, float]:
@@ -58,18 +62,36 @@ def check(draws: int) -> Evidence:
     rng = np.random.default_rng(9)
     data = nw.random_data(rng, count)
     start = nw.random_network(rng, data, 2, 1.0)
-    case = nw.setting(data, start, nw.random_objective(rng, data, (1, 100), (0.003, 1)), 300, "plain")
+    case = nw.setting(
+        data, start, nw.random_objective(rng, data, (1, 100), (0.003, 1)), 300, "plain"
+    )
     worst_agreement = 0.0
     for b in range(min(count, 10)):
-        method = ms.MIMO(lam=float(case.objective.lam[b]), mu=float(case.objective.mu[b]), heads="plain")
-        run = ms.simulate(data.problem(b), method, step_size=float(case.step_size[b]), steps=300, initial=start.initial(b))
-        worst_agreement = max(worst_agreement, float(np.abs(run.objective.values - case.run.objective[b]).max() / abs(run.objective.values[0])))
+        method = ms.MIMO(
+            lam=float(case.objective.lam[b]), mu=float(case.objective.mu[b]), heads="plain"
+        )
+        run = ms.simulate(
+            data.problem(b),
+            method,
+            step_size=float(case.step_size[b]),
+            steps=300,
+            initial=start.initial(b),
+        )
+        worst_agreement = max(
+            worst_agreement,
+            float(
+                np.abs(run.objective.values - case.run.objective[b]).max()
+                / abs(run.objective.values[0])
+            ),
+        )
     rising = nw.increases(case.run.objective, np.abs(case.run.objective[:, 0]))[case.inside]
     drop = case.run.objective[:, 0] - nw.infimum(data, case.objective)
     ratio = nw.rate_ratio(case.run.grad_sq, drop, case.step_size)
     corrected = (ratio / np.maximum(case.objective.lam, 1))[case.inside]
     lam = counterexample(st.integers(1, 16), lambda n: excess_over_bound(n)[0] > 1 + 1e-9, 16)
-    tame = counterexample(st.tuples(st.integers(0, 8), st.integers(0, 8)), lambda pair: increase(pair)[0] > 1e-9, 60)
+    tame = counterexample(
+        st.tuples(st.integers(0, 8), st.integers(0, 8)), lambda pair: increase(pair)[0] > 1e-9, 60
+    )
 
     monotone = bool(rising.max() <= ROUND_OFF)
     survives = monotone and ratio[case.inside].max() <= 1 and lam is None and tame is None
@@ -87,7 +109,13 @@ def check(draws: int) -> Evidence:
 
     def plot(axes: Axes) -> None:
         values = [1, 2, 4, 8, 16, 32]
-        axes.loglog(values, [excess_over_bound(n)[0] for n in values], "o-", color=ms.plots.MODALITY_COLORS[1], label="plain heads, y = x")
+        axes.loglog(
+            values,
+            [excess_over_bound(n)[0] for n in values],
+            "o-",
+            color=ms.plots.MODALITY_COLORS[1],
+            label="plain heads, y = x",
+        )
         axes.axhline(1.0, color=ms.plots.JOINT_COLOR, label="Theorem 1's bound")
         axes.set_xlabel("lam")
         axes.set_ylabel("min |grad F|^2 over its bound")
@@ -115,6 +143,9 @@ def check(draws: int) -> Evidence:
         },
         counterexample=None
         if survives
-        else Counterexample(f"y = x, V = W = 1, U = 0, lam = {lam}, eta = 1/L: the bound is exceeded {share:.2f} times", command),
+        else Counterexample(
+            f"y = x, V = W = 1, U = 0, lam = {lam}, eta = 1/L: the bound is exceeded {share:.2f} times",
+            command,
+        ),
         plot=plot,
     )

@@ -35,7 +35,13 @@ def package_runs(case: nw.Setting) -> tuple[np.ndarray, np.ndarray]:
     values, slopes = [], []
     for b, eta in enumerate(case.step_size):
         method = ms.MIMO(lam=float(case.objective.lam[b]), mu=float(case.objective.mu[b]))
-        run = ms.simulate(case.data.problem(b), method, step_size=float(eta), steps=STEPS, initial=case.start.initial(b))
+        run = ms.simulate(
+            case.data.problem(b),
+            method,
+            step_size=float(eta),
+            steps=STEPS,
+            initial=case.start.initial(b),
+        )
         values.append(run.objective.values)
         slopes.append(run.grad_norm_sq.values)
     return np.stack(values), np.stack(slopes)
@@ -44,12 +50,16 @@ def package_runs(case: nw.Setting) -> tuple[np.ndarray, np.ndarray]:
 def default_step_increase(seed: int) -> float:
     """Largest increase of F over its start in a run with the package's own step, half of its 1/L, from a small start."""
     rng = np.random.default_rng([8, seed])
-    problem = ms.generators.random_problem((1, 1), seed, ("superficial", "none")[seed % 2], noise_variance=0.1)
+    problem = ms.generators.random_problem(
+        (1, 1), seed, ("superficial", "none")[seed % 2], noise_variance=0.1
+    )
     method = ms.MIMO(lam=float(np.exp(rng.uniform(-1, 3))), mu=float(np.exp(rng.uniform(-5, 0))))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ms.ChatteringWarning)
         try:
-            run = ms.simulate(problem, method, steps=20_000, width=4, init_scale=0.05, seed=seed, record_every=1)
+            run = ms.simulate(
+                problem, method, steps=20_000, width=4, init_scale=0.05, seed=seed, record_every=1
+            )
         except ms.DivergenceError:
             return float("inf")
     return float(np.diff(run.objective.values).max() / abs(run.objective.values[0]))
@@ -60,26 +70,47 @@ def check(draws: int) -> Evidence:
     count = max(draws // 4, 10)
     rng = np.random.default_rng(7)
     data = nw.random_data(rng, count)
-    case = nw.setting(data, nw.random_network(rng, data, 2, 1.0), nw.random_objective(rng, data, (0.03, 30), (0.003, 1)), STEPS)
+    case = nw.setting(
+        data,
+        nw.random_network(rng, data, 2, 1.0),
+        nw.random_objective(rng, data, (0.03, 30), (0.003, 1)),
+        STEPS,
+    )
     objective, grad_sq = package_runs(case)
     start = np.abs(objective[:, 0])
     agreement = float((np.abs(objective - case.run.objective).max(axis=1) / start).max())
     slopes = float((np.abs(grad_sq - case.run.grad_sq).max(axis=1) / grad_sq[:, 0]).max())
     increase = nw.increases(objective, start)[case.inside]
-    ratio = nw.rate_ratio(grad_sq, objective[:, 0] - nw.infimum(case.data, case.objective), case.step_size)[case.inside]
+    ratio = nw.rate_ratio(
+        grad_sq, objective[:, 0] - nw.infimum(case.data, case.objective), case.step_size
+    )[case.inside]
     tenth = max(count // 5, 5)
     default = max(default_step_increase(seed) for seed in range(tenth))
     worst = int(np.argmax(ratio))
     holds = bool(
-        case.inside.mean() > 0.9 and increase.max() <= ROUND_OFF and ratio.max() <= 1 + 1e-9 and max(agreement, slopes) < AGREEMENT and default <= ROUND_OFF
+        case.inside.mean() > 0.9
+        and increase.max() <= ROUND_OFF
+        and ratio.max() <= 1 + 1e-9
+        and max(agreement, slopes) < AGREEMENT
+        and default <= ROUND_OFF
     )
 
     def plot(axes: Axes) -> None:
         kept = np.flatnonzero(case.inside)[worst]
         steps = np.arange(1, STEPS + 1)
         drop = objective[kept, 0] - nw.infimum(case.data, case.objective)[kept]
-        axes.loglog(steps, 2 * drop / (case.step_size[kept] * steps), color=ms.plots.JOINT_COLOR, label="bound")
-        axes.loglog(steps, np.minimum.accumulate(grad_sq[kept, :-1]), color=ms.plots.MODALITY_COLORS[0], label="measured, worst run")
+        axes.loglog(
+            steps,
+            2 * drop / (case.step_size[kept] * steps),
+            color=ms.plots.JOINT_COLOR,
+            label="bound",
+        )
+        axes.loglog(
+            steps,
+            np.minimum.accumulate(grad_sq[kept, :-1]),
+            color=ms.plots.MODALITY_COLORS[0],
+            label="measured, worst run",
+        )
         axes.set_xlabel("steps T")
         axes.set_ylabel("smallest |grad F|^2 so far")
         axes.legend()

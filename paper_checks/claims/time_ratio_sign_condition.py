@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from matplotlib.axes import Axes
 
 import mimo_sim as ms
-from mimo_sim import plots
+from mimo_sim.plots import figures as plots
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
 from paper_checks.runs import converged, half_times, left_to_learn, sizes
 from paper_checks.search import counterexample
@@ -39,7 +39,12 @@ def unsigned(problem: ms.LateFusionProblem) -> float:
 
 def simulated(problem: ms.LateFusionProblem) -> float:
     """t_B / t_A of a run from SCALE; NaN if it does not end."""
-    run = converged(problem, ms.Vanilla(), init_scale=SCALE, step_size=ms.theory.default_step_size(problem, ms.Vanilla()) / 2)
+    run = converged(
+        problem,
+        ms.Vanilla(),
+        init_scale=SCALE,
+        step_size=ms.theory.default_step_size(problem, ms.Vanilla()) / 2,
+    )
     if run is None:
         return math.nan
     times = half_times(run)
@@ -60,7 +65,12 @@ def within(case: tuple[int, int], flips: bool) -> bool:
     """Whether A is learned first, to more than half of its final weight, the run is not too long, and the sign of C_B = 1 + rho r is as asked for, clearly."""
     r, rho = case[0] / 4, case[1] / 10
     clear = 1 + rho * r < -0.1 if flips else 1 + rho * r > 0.1
-    return clear and 1 + rho / r > PLATEAU and r * r + rho * r > 1.1 * abs(1 + rho * r) and (r * r - 1) / (1 - rho * rho) < LONGEST
+    return (
+        clear
+        and 1 + rho / r > PLATEAU
+        and r * r + rho * r > 1.1 * abs(1 + rho * r)
+        and (r * r - 1) / (1 - rho * rho) < LONGEST
+    )
 
 
 CASES = st.tuples(st.integers(5, 20), st.integers(-9, 9))
@@ -68,14 +78,36 @@ CASES = st.tuples(st.integers(5, 20), st.integers(-9, 9))
 
 def check(draws: int) -> Evidence:
     """Search both sides of rho = -1/r; the signed form of `ms.theory.time_ratio` must be right on both."""
-    flipped = counterexample(CASES.filter(lambda case: within(case, True)), lambda case: error(unsigned(pair(case)), pair(case)) > ALLOWED, draws // 2)
-    straight = counterexample(CASES.filter(lambda case: within(case, False)), lambda case: error(unsigned(pair(case)), pair(case)) > ALLOWED, draws // 4)
+    flipped = counterexample(
+        CASES.filter(lambda case: within(case, True)),
+        lambda case: error(unsigned(pair(case)), pair(case)) > ALLOWED,
+        draws // 2,
+    )
+    straight = counterexample(
+        CASES.filter(lambda case: within(case, False)),
+        lambda case: error(unsigned(pair(case)), pair(case)) > ALLOWED,
+        draws // 4,
+    )
     either = CASES.filter(lambda case: within(case, True) or within(case, False))
-    signed = counterexample(either, lambda case: error(ms.theory.time_ratio(pair(case)), pair(case)) > ALLOWED, draws // 4)
-    sweep = [(rho, unsigned(p := ms.generators.scalar_pair(RATIO, rho)), ms.theory.time_ratio(p), simulated(p)) for rho in RHOS]
+    signed = counterexample(
+        either,
+        lambda case: error(ms.theory.time_ratio(pair(case)), pair(case)) > ALLOWED,
+        draws // 4,
+    )
+    sweep = [
+        (
+            rho,
+            unsigned(p := ms.generators.scalar_pair(RATIO, rho)),
+            ms.theory.time_ratio(p),
+            simulated(p),
+        )
+        for rho in RHOS
+    ]
     known = next(row for row in sweep if row[0] == -0.9)
     wrong = straight is not None or signed is not None
-    verdict = Verdict.REFUTED if wrong else Verdict.HOLDS if flipped is None else Verdict.CONDITIONAL
+    verdict = (
+        Verdict.REFUTED if wrong else Verdict.HOLDS if flipped is None else Verdict.CONDITIONAL
+    )
     found = straight or signed or flipped
     r, rho = (found[0] / 4, found[1] / 10) if found else (RATIO, -0.9)
     example = ms.generators.scalar_pair(r, rho)
@@ -96,9 +128,15 @@ def check(draws: int) -> Evidence:
             "norm form": [row[1] for row in sweep],
             "signed form": [row[2] for row in sweep],
             "simulated": [row[3] for row in sweep],
-            "searched": {"rho < -1/r": draws // 2, "rho > -1/r": draws // 4, "signed form": draws // 4},
+            "searched": {
+                "rho < -1/r": draws // 2,
+                "rho > -1/r": draws // 4,
+                "signed form": draws // 4,
+            },
         },
-        counterexample=None if verdict is Verdict.HOLDS else Counterexample(f"r = {r:g}, rho = {rho:g}", f'python -c "{code}"'),
+        counterexample=None
+        if verdict is Verdict.HOLDS
+        else Counterexample(f"r = {r:g}, rho = {rho:g}", f'python -c "{code}"'),
         plot=lambda ax: draw(ax, sweep),
     )
 
@@ -108,7 +146,13 @@ def draw(ax: Axes, sweep: list[tuple[float, float, float, float]]) -> None:
     rho, norms, signed, measured = zip(*sweep, strict=True)
     ax.plot(rho, norms, color=plots.MODALITY_COLORS[1], ls="--", label="norms only")
     ax.plot(rho, signed, color=plots.MODALITY_COLORS[0], label="with the sign")
-    ax.plot(rho, measured, "o", color=plots.JOINT_COLOR, ms=4, label=rf"simulated, $u_0$ = {SCALE:g}")
+    ax.plot(
+        rho, measured, "o", color=plots.JOINT_COLOR, ms=4, label=rf"simulated, $u_0$ = {SCALE:g}"
+    )
     ax.axvline(-1 / RATIO, color="0.6", lw=0.9, ls=":")
-    ax.set(xlabel=rf"correlation $\rho$ (r = {RATIO:g}; dotted: -1/r)", ylabel="t_B / t_A", yscale="log")
+    ax.set(
+        xlabel=rf"correlation $\rho$ (r = {RATIO:g}; dotted: -1/r)",
+        ylabel="t_B / t_A",
+        yscale="log",
+    )
     ax.legend()

@@ -29,6 +29,15 @@ def check(draws: int) -> Evidence:
         Verdict.HOLDS if supported else Verdict.REFUTED,
         f"{slow} s over {fast} s is {ratio:.1f}, at most {most:.1f} with rounding: the published CREMA-D times support {ratio:.1f} times, not {HEADLINE:g}. "
         f"For {HEADLINE:g} times the baseline would have to take {HEADLINE * fast:.2f} s a batch.",
-        {"published ratio": ratio, "largest ratio within rounding": most, "headline": HEADLINE, "seconds a baseline needs for the headline": HEADLINE * fast},
-        None if supported else Counterexample("The published times themselves", f'python -c "print({slow} / {fast})"'),
+        {
+            "published ratio": ratio,
+            "largest ratio within rounding": most,
+            "headline": HEADLINE,
+            "seconds a baseline needs for the headline": HEADLINE * fast,
+        },
+        None
+        if supported
+        else Counterexample(
+            "The published times themselves", f'python -c "print({slow} / {fast})"'
+        ),
     )

@@ -33,7 +33,11 @@ CLAIM = Claim(
 LAM, MU = 10.0, 0.01
 NO_GAIN = math.log(1.1)  # at most this much counts as no gain
 STEP_SIZE, STEPS = 1e-3, 40_000
-CORRELATIONS = st.integers(9, 32).map(lambda n: n / 8)  # |C_A| with |C_B| = 1 and white inputs: A is first and explains most, so no superficial preference
+CORRELATIONS = st.integers(
+    9, 32
+).map(
+    lambda n: n / 8
+)  # |C_A| with |C_B| = 1 and white inputs: A is first and explains most, so no superficial preference
 
 
 def aligned(lead: float) -> ms.LateFusionProblem:
@@ -55,21 +59,43 @@ def gain(pairs: Sequence[balance.Pair]) -> tuple[float, float, float]:
 
 def check(draws: int) -> Evidence:
     """Random problems on which the conditions hold, and others on which they fail. Median gains with 95% bootstrap intervals."""
-    held = [ms.generators.random_problem((1, 1), seed=6000 + seed, require="superficial") for seed in range(max(draws // 5, 40))]
-    drawn = [ms.generators.random_problem((1, 1), seed=5000 + seed) for seed in range(max(draws, 80))]
+    held = [
+        ms.generators.random_problem((1, 1), seed=6000 + seed, require="superficial")
+        for seed in range(max(draws // 5, 40))
+    ]
+    drawn = [
+        ms.generators.random_problem((1, 1), seed=5000 + seed) for seed in range(max(draws, 80))
+    ]
     failed = [problem for problem in drawn if not ms.theory.superficial_preference(problem).holds]
-    pairs = {name: [balance.compare(problem, LAM, MU) for problem in problems] for name, problems in (("conditions hold", held), ("conditions fail", failed))}
+    pairs = {
+        name: [balance.compare(problem, LAM, MU) for problem in problems]
+        for name, problems in (("conditions hold", held), ("conditions fail", failed))
+    }
     groups = {name: [pair for pair in group if pair.converged] for name, group in pairs.items()}
     gains = {name: gain(group) for name, group in groups.items()}
     closer = {name: sum(pair.balanced for pair in group) for name, group in groups.items()}
     changes = {
-        name: [sum(sign * (pair.vanilla.log_ratio - pair.mimo.log_ratio) > NO_GAIN for pair in group) for sign in (1, -1)] for name, group in groups.items()
+        name: [
+            sum(sign * (pair.vanilla.log_ratio - pair.mimo.log_ratio) > NO_GAIN for pair in group)
+            for sign in (1, -1)
+        ]
+        for name, group in groups.items()
     }
     changed = changes["conditions fail"]
     found = counterexample(CORRELATIONS, gains_much, max(draws // 10, 10))
-    more_often = wilson(changes["conditions hold"][0], sum(changes["conditions hold"]))[0] > changed[0] / max(sum(changed), 1)
-    distinguishes = gains["conditions hold"][1] > NO_GAIN >= gains["conditions fail"][1] and more_often
-    verdict = Verdict.REFUTED if not distinguishes else Verdict.HOLDS if found is None and changed[0] == 0 else Verdict.CONDITIONAL
+    more_often = wilson(changes["conditions hold"][0], sum(changes["conditions hold"]))[
+        0
+    ] > changed[0] / max(sum(changed), 1)
+    distinguishes = (
+        gains["conditions hold"][1] > NO_GAIN >= gains["conditions fail"][1] and more_often
+    )
+    verdict = (
+        Verdict.REFUTED
+        if not distinguishes
+        else Verdict.HOLDS
+        if found is None and changed[0] == 0
+        else Verdict.CONDITIONAL
+    )
     words = (
         f"In the median MIMO divides the half-time ratio by {math.exp(gains['conditions hold'][0]):.2f} where the "
         f"conditions hold ({len(groups['conditions hold'])} problems) and by "
@@ -78,10 +104,17 @@ def check(draws: int) -> Evidence:
         f"and worsens {changed[1]}, so joint training is about as good on average, not in each case."
     )
     numbers: dict[str, object] = {
-        name: {"problems": len(group), "closer to 1": closer[name], "fall of |log ratio|, median and 95% interval": gains[name]}
+        name: {
+            "problems": len(group),
+            "closer to 1": closer[name],
+            "fall of |log ratio|, median and 95% interval": gains[name],
+        }
         for name, group in groups.items()
     }
-    numbers |= {f"{name}, improved and worsened by more than 10%": counts for name, counts in changes.items()}
+    numbers |= {
+        f"{name}, improved and worsened by more than 10%": counts
+        for name, counts in changes.items()
+    }
     shown = None
     if verdict is not Verdict.HOLDS:
         lead = found if found is not None else 2.0
@@ -94,15 +127,21 @@ def check(draws: int) -> Evidence:
         case = f"y = {lead} x_A + x_B, white inputs: A is first and explains most, yet the ratio goes from {before:.2f} to {after:.2f}"
         shown = Counterexample(case, f'python -c "{code}"')
     return Evidence(
-        verdict, words, numbers | {"not converged": sum(len(pairs[name]) - len(groups[name]) for name in groups)}, shown, functools.partial(_draw, groups)
+        verdict,
+        words,
+        numbers | {"not converged": sum(len(pairs[name]) - len(groups[name]) for name in groups)},
+        shown,
+        functools.partial(_draw, groups),
     )
 
 
 def _draw(groups: dict[str, list[balance.Pair]], ax: Axes) -> None:
-    from mimo_sim.plots import MODALITY_COLORS
+    from mimo_sim.plots.figures import MODALITY_COLORS
 
     for i, (name, group) in enumerate(groups.items()):
-        before, after = (np.exp([getattr(pair, who).log_ratio for pair in group]) for who in ("vanilla", "mimo"))
+        before, after = (
+            np.exp([getattr(pair, who).log_ratio for pair in group]) for who in ("vanilla", "mimo")
+        )
         ax.plot(before, after, "o", ms=3.5, alpha=0.7, color=MODALITY_COLORS[i], label=name)
     ax.axline((1, 1), (2, 2), color="0.7", lw=0.8)
     ax.set(xscale="log", yscale="log", xlabel="half-time ratio of joint training", ylabel="of MIMO")

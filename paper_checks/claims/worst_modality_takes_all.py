@@ -33,7 +33,14 @@ def weights_along(problem: ms.LateFusionProblem) -> tuple[np.ndarray, np.ndarray
     """Flow time, the smaller sigma, and the gaps until both are below a hundredth of their start."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ms.ChatteringWarning)
-        run = ms.simulate(problem, ms.MIMO(lam=LAM, mu=MU), steps=200_000, width=2, init_scale=0.01, record_every=100)
+        run = ms.simulate(
+            problem,
+            ms.MIMO(lam=LAM, mu=MU),
+            steps=200_000,
+            width=2,
+            init_scale=0.01,
+            record_every=100,
+        )
     gaps = run.excess_uni.values
     busy = gaps.max(axis=1) > 0.01 * gaps[0].max()
     return run.time.values[busy], run.sigma.values[busy].min(axis=1), gaps[busy]
@@ -48,7 +55,13 @@ def check(draws: int) -> Evidence:
     indicator = (apart == apart.max(axis=1, keepdims=True)).astype(float)
     limit = float(np.abs(sharp - indicator).max())
     independent = float(np.abs(sharp - nw.softmax(apart, np.full(len(apart), MU))).max())
-    problems = [ms.generators.superficial_preference(), *(ms.generators.random_problem((1, 1), seed, "superficial") for seed in range(max(draws // 20, 6)))]
+    problems = [
+        ms.generators.superficial_preference(),
+        *(
+            ms.generators.random_problem((1, 1), seed, "superficial")
+            for seed in range(max(draws // 20, 6))
+        ),
+    ]
     runs = [weights_along(problem) for problem in problems]
     shared = np.array([float((small > PURE).mean()) for _, small, _ in runs])
     pure = bool(limit < 1e-6 and independent < 1e-12)
@@ -59,7 +72,9 @@ def check(draws: int) -> Evidence:
     def plot(axes: Axes) -> None:
         time, small, gap = runs[0]
         axes.plot(time, gap[:, 0], color=ms.plots.MODALITY_COLORS[0], label="gap of modality 1")
-        axes.plot(time, gap[:, 1], "--", color=ms.plots.MODALITY_COLORS[1], label="gap of modality 2")
+        axes.plot(
+            time, gap[:, 1], "--", color=ms.plots.MODALITY_COLORS[1], label="gap of modality 2"
+        )
         axes.plot(time, small, color=ms.plots.JOINT_COLOR, linewidth=0.8, label="smaller sigma")
         axes.set_xlabel("flow time")
         axes.set_ylabel("gap, sigma")

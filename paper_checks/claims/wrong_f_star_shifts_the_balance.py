@@ -51,15 +51,27 @@ def run(problem: ms.LateFusionProblem, method: ms.MIMO | ms.Vanilla) -> tuple[fl
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ms.ChatteringWarning)
         warnings.simplefilter("ignore", ms.UnconvergedWarning)
-        found = ms.simulate(problem, method, width=math.inf, init_scale=START, step_size=step, steps=steps, record_every=max(steps // 2000, 1))
+        found = ms.simulate(
+            problem,
+            method,
+            width=math.inf,
+            init_scale=START,
+            step_size=step,
+            steps=steps,
+            record_every=max(steps // 2000, 1),
+        )
         times = ms.half_times(found).values
-    return float(times[report.most_explaining] / times[report.first_learned]), found.encoder_norm.values
+    return float(
+        times[report.most_explaining] / times[report.first_learned]
+    ), found.encoder_norm.values
 
 
 def estimates(problem: ms.LateFusionProblem) -> dict[str, ms.MIMO | ms.Vanilla]:
     """The methods compared."""
     best = np.asarray(problem.unimodal_optima)
-    own = ERROR * (np.arange(len(best)) == ms.theory.superficial_preference(problem).most_explaining)
+    own = ERROR * (
+        np.arange(len(best)) == ms.theory.superficial_preference(problem).most_explaining
+    )
 
     def given(values: np.ndarray) -> ms.MIMO:
         return ms.MIMO(lam=LAM, mu=MU, f_star=values.tolist())
@@ -92,8 +104,13 @@ def tolerance(problem: ms.LateFusionProblem) -> float:
 def check(draws: int) -> Evidence:
     """Random problems under seven estimates; a bootstrap interval for the price of f* = 0; the tolerated error of Figure 1's problem against prediction."""
     count = max(draws // 10, 12)
-    problems = [ms.generators.random_problem((1, 1), seed, "superficial", noise_variance=0.1) for seed in range(count)]
-    reversible = np.array([ms.theory.order_threshold(problem, MU) < LAM / 1.5 for problem in problems])
+    problems = [
+        ms.generators.random_problem((1, 1), seed, "superficial", noise_variance=0.1)
+        for seed in range(count)
+    ]
+    reversible = np.array(
+        [ms.theory.order_threshold(problem, MU) < LAM / 1.5 for problem in problems]
+    )
     balance: dict[str, list[float]] = {}
     common = 0.0
     for problem in problems:
@@ -101,28 +118,69 @@ def check(draws: int) -> Evidence:
         for name, method in estimates(problem).items():
             value, paths[name] = run(problem, method)
             balance.setdefault(name, []).append(value)
-        common = max(common, float(np.abs(paths["all too high by 0.3"] - paths["exact"]).max() / paths["exact"].max()))
+        common = max(
+            common,
+            float(
+                np.abs(paths["all too high by 0.3"] - paths["exact"]).max() / paths["exact"].max()
+            ),
+        )
     medians = {name: float(np.nanmedian(values)) for name, values in balance.items()}
-    more = [ms.generators.random_problem((1, 1), seed, "superficial", noise_variance=0.1) for seed in range(count, 3 * count)]
-    extra = {name: [run(problem, estimates(problem)[name])[0] for problem in more] for name in ("zero", "exact")}  # the price differs much between problems
+    more = [
+        ms.generators.random_problem((1, 1), seed, "superficial", noise_variance=0.1)
+        for seed in range(count, 3 * count)
+    ]
+    extra = {
+        name: [run(problem, estimates(problem)[name])[0] for problem in more]
+        for name in ("zero", "exact")
+    }  # the price differs much between problems
     off = {name: np.abs(np.log(balance[name] + values)) for name, values in extra.items()}
     price = (off["zero"] - off["exact"])[np.isfinite(off["zero"] - off["exact"])]
-    interval = bootstrap((price,), np.median, confidence_level=0.99, n_resamples=2000, rng=np.random.default_rng(16), method="percentile").confidence_interval
-    first = {name: int(np.sum(np.array(values)[reversible] < 1.0 + 0.02)) for name, values in balance.items()}
+    interval = bootstrap(
+        (price,),
+        np.median,
+        confidence_level=0.99,
+        n_resamples=2000,
+        rng=np.random.default_rng(16),
+        method="percentile",
+    ).confidence_interval
+    first = {
+        name: int(np.sum(np.array(values)[reversible] < 1.0 + 0.02))
+        for name, values in balance.items()
+    }
 
     figure1 = ms.generators.superficial_preference()
     allowed = tolerance(figure1)
     best = figure1.unimodal_optima
-    around = [leaving_ratio(run(figure1, ms.MIMO(lam=LAM, mu=MU, f_star=[float(best[0]), float(best[1] + share * allowed)]))[1]) for share in (0.85, 1.15)]
+    around = [
+        leaving_ratio(
+            run(
+                figure1,
+                ms.MIMO(lam=LAM, mu=MU, f_star=[float(best[0]), float(best[1] + share * allowed)]),
+            )[1]
+        )
+        for share in (0.85, 1.15)
+    ]
     predicted = around[0] < 1 < around[1]
 
     harmless = common < 1e-6
-    shifts = bool(interval.low > 0 and medians["most explaining too high by 0.1"] > medians["exact"] > medians["most explaining too low by 0.1"] and predicted)
+    shifts = bool(
+        interval.low > 0
+        and medians["most explaining too high by 0.1"]
+        > medians["exact"]
+        > medians["most explaining too low by 0.1"]
+        and predicted
+    )
     verdict = (Verdict.CONDITIONAL if harmless else Verdict.HOLDS) if shifts else Verdict.REFUTED
 
     def plot(axes: Axes) -> None:
         for i, (name, values) in enumerate(balance.items()):
-            axes.plot(np.array(values), np.full(count, i), "o", alpha=0.5, color=ms.plots.MODALITY_COLORS[i % 6])
+            axes.plot(
+                np.array(values),
+                np.full(count, i),
+                "o",
+                alpha=0.5,
+                color=ms.plots.MODALITY_COLORS[i % 6],
+            )
             axes.plot(medians[name], i, "|", markersize=18, color=ms.plots.JOINT_COLOR)
         axes.set_xscale("log")
         axes.set_yticks(range(len(balance)), list(balance))
@@ -145,7 +203,10 @@ def check(draws: int) -> Evidence:
             "problems": count,
             **{f"median ratio, {name}": value for name, value in medians.items()},
             "problems for the price of f* = 0": len(price),
-            "99% interval (bootstrap) of the price of f* = 0": [float(interval.low), float(interval.high)],
+            "99% interval (bootstrap) of the price of f* = 0": [
+                float(interval.low),
+                float(interval.high),
+            ],
             "false-alarm rate of that interval": 0.01,
             "problems with lam above 1.5 lam*": int(reversible.sum()),
             "of these, ratio below 1.02": [f"{name}: {value}" for name, value in first.items()],

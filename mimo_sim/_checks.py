@@ -1,0 +1,49 @@
+"""Checks of arguments: each refuses a bad value in one sentence that names the argument, the value and what is allowed."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+
+def check_positive(name: str, value: float, *, allow_zero: bool = False) -> None:
+    """Raise ``ValueError`` unless `value` is finite and > 0 (or >= 0)."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"`{name}` must be a number. Got {name}={value!r}.")
+    if not (math.isfinite(value) and (value > 0 or (allow_zero and value == 0))):
+        raise ValueError(
+            f"`{name}` must be finite and {'>= 0' if allow_zero else '> 0'}. Got {name}={value!r}."
+        )
+
+
+def check_count(name: str, value: Any, least: int = 1) -> int:
+    """`value` as an int; ``TypeError`` unless it is an integer, ``ValueError`` unless it is >= `least`."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"`{name}` must be an integer. Got {name}={value!r}.") from None
+    if number < least:
+        raise ValueError(f"`{name}` must be >= {least}. Got {name}={value!r}.")
+    return number
+
+
+def finite_array(name: str, value: Any) -> FloatArray:
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"`{name}` must be an array of numbers. Got {type(value).__name__}: {error}."
+        ) from None
+    if not np.isfinite(array).all():
+        raise ValueError(
+            f"`{name}` must be finite. Got {int((~np.isfinite(array)).sum())} NaN or infinite of {array.size} values."
+        )
+    return array

@@ -1,0 +1,57 @@
+"""What is known of a data set before any of it is read."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mimo_sim.datasets._data import Dataset
+    from mimo_sim.datasets._files import Download
+
+
+@dataclass(frozen=True)
+class Record:
+    """One data set: what is in it, whose it is, and its raw files.
+
+    A module of this package with a ``RECORD`` is a data set: that is all it takes to register it.
+
+    Attributes
+    ----------
+    name : str
+        Registry key.
+    about : str
+        One line.
+    modalities : mapping
+        Name -> shape without the batch axis; empty where it depends on the settings.
+    classes : sequence of str
+        In index order; empty for regression.
+    build : callable
+        ``build(root, seed, **settings)``; its keyword arguments after `root` and `seed` are the data set's settings.
+    licence, home : str
+    downloads : sequence of Download
+        Raw files, empty when nothing has to be fetched.
+    group : str
+        What must not be shared between splits.
+    settings : mapping
+        Named settings -> what they are.
+    """
+
+    name: str
+    about: str
+    modalities: Mapping[str, tuple[int, ...]]
+    classes: tuple[str, ...]
+    build: Callable[..., Dataset]
+    licence: str
+    home: str
+    downloads: Sequence[Download] = ()
+    group: str = "sample"
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def default_setting(self) -> str | None:
+        """The named setting that `build` takes when none is given; None where there are none."""
+        setting = inspect.signature(self.build).parameters.get("setting")
+        return None if setting is None else setting.default

@@ -1,0 +1,10 @@
+from . import driver as driver
+from . import trajectory as trajectory
+from .driver import ENGINES as ENGINES
+from .driver import rerun as rerun
+from .driver import simulate as simulate
+from .ensemble import simulate_ensemble as simulate_ensemble
+from .trajectory import half_time_ratio as half_time_ratio
+from .trajectory import half_times as half_times
+from .trajectory import load as load
+from .trajectory import save as save

@@ -1,0 +1,1 @@
+"""Engines that train the toy, one file each."""

@@ -1,0 +1,313 @@
+r"""The exact engine: discrete gradient descent on second moments, whatever the hidden width and the number of samples.
+
+With Z_k = [V_k; U_k; W_k^T] every quantity of the toy is a block of the Gram matrix G_k = Z_k Z_k^T, and one step of gradient descent is
+
+.. math:: Z_k \leftarrow (I + \eta A_k) Z_k, \qquad
+    A_k = \begin{pmatrix} 0 & 0 & R_k \\ 0 & 0 & \lambda\sigma_k Q_k \\ R_k^T & \lambda\sigma_k Q_k^T & 0 \end{pmatrix}
+
+where A_k depends on G alone. So any factor of G_k may stand for Z_k; this engine steps the square factor of :func:`.start.compact_factors`, with at
+most 2m + d_k columns, instead of h. (Stepping G itself would square the initial scale and drown it in round-off.)
+
+Modalities are padded to one shape with zeros, which the recursion keeps zero. For small scalar-output problems the loop is compiled for its exact
+sizes. The MIMO arithmetic inlined here is compared with :mod:`mimo_sim.objective` in tests.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+
+from mimo_sim._checks import FloatArray
+from mimo_sim.dynamics.records import FLIP_SIZE, Records, limit
+from mimo_sim.dynamics.start import Weights, compact_factors
+from mimo_sim.problem import LateFusionProblem
+from mimo_sim.solvers import Solver, initial_f_star
+
+if TYPE_CHECKING:
+    from mimo_sim.dynamics.records import Options
+
+HEADS = {"frozen": 0, "gradient": 1, "plain": 2}
+STATIC_SIZE = 400  # compile for exact sizes while K * (2 + d) * r is at most this (m = 1): loops unroll, 3 to 7 times faster
+CHUNK = 20_000_000  # multiply-adds between two looks at the progress bar and the keyboard
+
+# Reassociation lets reductions vectorise. Infinities and NaN keep their meaning: divergence is seen by them.
+_jit: Any = njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")
+
+
+def size(n: Any) -> int:
+    """A size given as a number, or as the length of a tuple, which the compiler then knows."""
+    return len(n) if isinstance(n, tuple) else n
+
+
+@overload(size, inline="always")
+def _size_overload(n):  # type: ignore[no-untyped-def]
+    if isinstance(n, types.BaseTuple):
+        length = len(n)
+        return lambda n: length
+    return lambda n: n
+
+
+@_jit
+def evaluate(Z, sizes, S, joint, uni, lam, mu, heads, running, base, excess, sigma, work, dZ):  # type: ignore[no-untyped-def]
+    """Losses, sigma and the descent direction at Z; returns (f_mm - min f_mm, largest gap).
+
+    Z, dZ (K, 2m + d, r); S (K d, K d); joint, uni (m, K d) optimal maps; base (K,) estimate of f* minus f* (updated when
+    `running`); excess, sigma (K,) and dZ are filled; work (4, m, K d) is scratch.
+    """
+    K, m, d, r = size(sizes[0]), size(sizes[1]), size(sizes[2]), size(sizes[3])
+    E, D, R, Q = work[0], work[1], work[2], work[3]
+    for k in range(K):
+        for a in range(m):
+            for i in range(d):
+                p = 0.0
+                q = 0.0
+                for j in range(r):
+                    w = Z[k, 2 * m + i, j]
+                    p += Z[k, a, j] * w
+                    q += Z[k, m + a, j] * w
+                E[a, k * d + i] = joint[a, k * d + i] - p
+                D[a, k * d + i] = uni[a, k * d + i] - q
+    excess_mm = 0.0
+    top = -math.inf
+    for k in range(K):
+        own = 0.0
+        for a in range(m):
+            for i in range(d):
+                x = 0.0
+                for j in range(K * d):
+                    x += S[k * d + i, j] * E[a, j]
+                y = 0.0
+                for j in range(d):
+                    y += S[k * d + i, k * d + j] * D[a, k * d + j]
+                R[a, k * d + i] = x
+                Q[a, k * d + i] = y
+                excess_mm += 0.5 * x * E[a, k * d + i]
+                own += 0.5 * y * D[a, k * d + i]
+        excess[k] = own
+        if running:
+            base[k] = min(base[k], own)
+        top = max(top, own - base[k])
+    total = 0.0
+    for k in range(K):
+        sigma[k] = math.exp((excess[k] - base[k] - top) / mu)
+        total += sigma[k]
+    for k in range(K):
+        sigma[k] /= total
+        own = lam * sigma[k]
+        head = own if heads == 1 else (1.0 if heads == 2 else 0.0)
+        for a in range(2 * m):
+            for j in range(r):
+                dZ[k, a, j] = 0.0
+        for i in range(d):
+            for j in range(r):
+                dZ[k, 2 * m + i, j] = 0.0
+            for a in range(m):
+                x = R[a, k * d + i]
+                y = Q[a, k * d + i]
+                for j in range(r):
+                    w = Z[k, 2 * m + i, j]
+                    dZ[k, a, j] += x * w
+                    dZ[k, m + a, j] += head * y * w
+                    dZ[k, 2 * m + i, j] += x * Z[k, a, j] + own * y * Z[k, m + a, j]
+    return excess_mm, top
+
+
+@_jit
+def _observe(Z, dZ, sizes, lam, heads, sigma, norms):  # type: ignore[no-untyped-def]
+    """Fill norms (K, 3) of V, U, W and return |grad F|^2."""
+    K, m, d, r = size(sizes[0]), size(sizes[1]), size(sizes[2]), size(sizes[3])
+    total = 0.0
+    for k in range(K):
+        norms[k, :] = 0.0
+        for i in range(2 * m + d):
+            block = min(i // m, 2)
+            z = 0.0
+            g = 0.0
+            for j in range(r):
+                z += Z[k, i, j] ** 2
+                g += dZ[k, i, j] ** 2
+            norms[k, block] += z
+            total += g * (lam * sigma[k]) ** 2 if heads == 2 and block == 1 else g
+        for block in range(3):
+            norms[k, block] = math.sqrt(norms[k, block])
+    return total
+
+
+@njit(inline="always")  # a call would cost a fifth of a small step
+def count_flips(K, sigma, previous, change):  # type: ignore[no-untyped-def]
+    """How many sigma_k reverse the change before by another, both larger than FLIP_SIZE; the memory (K,) of sigma and its last change is updated."""
+    flips = 0
+    for k in range(K):
+        new = sigma[k] - previous[k]
+        if new * change[k] < 0.0 and min(abs(new), abs(change[k])) > FLIP_SIZE:
+            flips += 1
+        previous[k], change[k] = sigma[k], new
+    return flips
+
+
+@_jit
+def _descend(  # type: ignore[no-untyped-def]
+    Z,
+    sizes,
+    S,
+    joint,
+    uni,
+    lam,
+    mu,
+    heads,
+    running,
+    base,
+    eta,
+    decay,
+    start,
+    stop,
+    every,
+    last,
+    ceiling,
+    memory,
+    counts,
+    out,
+    maps,
+):
+    """Gradient descent from step `start` up to `stop`; returns the step at which it diverged, or -1.
+
+    Step t is recorded in row t / every, and step `last` in the last row. memory (2, K) holds sigma and its last change, counts [flips, first flip].
+    """
+    K, m, d, r = size(sizes[0]), size(sizes[1]), size(sizes[2]), size(sizes[3])
+    excess_mm_out, excess_out, base_out, sigma_out, norms_out, grad_out = out
+    excess = np.empty(K)
+    sigma = np.empty(K)
+    work = np.empty((4, m, K * d))
+    dZ = np.empty((K, 2 * m + d, r))
+    for t in range(start, stop):
+        excess_mm, top = evaluate(
+            Z, sizes, S, joint, uni, lam, mu, heads, running, base, excess, sigma, work, dZ
+        )
+        if not (excess_mm < ceiling and top < ceiling):
+            return t
+        if t % every == 0 or t == last:
+            row = (t + every - 1) // every
+            excess_mm_out[row] = excess_mm
+            for k in range(K):
+                excess_out[row, k] = excess[k]
+                base_out[row, k] = base[k]
+                sigma_out[row, k] = sigma[k]
+            grad_out[row] = _observe(Z, dZ, sizes, lam, heads, sigma, norms_out[row])
+            if maps.shape[1] > 0:
+                for a in range(m):
+                    for i in range(K * d):
+                        maps[0, row, a, i] = joint[a, i] - work[0, a, i]
+                        maps[1, row, a, i] = uni[a, i] - work[1, a, i]
+        flips = count_flips(K, sigma, memory[0], memory[1])
+        if flips > 0 and counts[0] == 0:
+            counts[1] = t
+        counts[0] += flips
+        for k in range(K):
+            for i in range(2 * m + d):
+                keep = 1.0 if heads == 0 and m <= i < 2 * m else 1.0 - eta * decay
+                for j in range(r):
+                    Z[k, i, j] = keep * Z[k, i, j] + eta * dZ[k, i, j]
+    return -1
+
+
+class Packed:
+    """A problem, a method and a starting point as the padded arrays of :func:`evaluate`."""
+
+    def __init__(
+        self, problem: LateFusionProblem, method: Solver, factors: list[FloatArray]
+    ) -> None:
+        K, m, d = problem.num_modalities, problem.output_dim, max(problem.dims)
+        r = max(z.shape[1] for z in factors)
+        self.features = np.concatenate(
+            [k * d + np.arange(n) for k, n in enumerate(problem.dims)]
+        )  # ours in the padded layout
+        self.S = np.zeros((K * d, K * d))
+        self.S[np.ix_(self.features, self.features)] = problem.input_moment
+        self.joint, self.uni = np.zeros((m, K * d)), np.zeros((m, K * d))
+        self.joint[:, self.features] = problem.joint_map
+        self.uni[:, self.features] = np.hstack(problem.unimodal_maps)
+        self.Z = np.zeros((K, 2 * m + d, r))
+        for k, z in enumerate(factors):
+            self.Z[k, : z.shape[0], : z.shape[1]] = z
+        self.lam, self.mu, self.heads = float(method.lam), float(method.mu), HEADS[method.heads]
+        self.running = method.f_star == "running_minimum"
+        self.base = initial_f_star(method, problem.unimodal_optima) - problem.unimodal_optima
+        self.flops = self.Z.size * (4 * m + 2) + m * (K * d) ** 2
+        small = m == 1 and K * (2 + d) * r <= STATIC_SIZE
+        self.sizes: Any = tuple((0,) * n for n in (K, m, d, r)) if small else (K, m, d, r)
+
+    @property
+    def model(self) -> tuple[Any, ...]:
+        """The arguments of :func:`evaluate` between Z and the arrays it fills."""
+        return (
+            self.sizes,
+            self.S,
+            self.joint,
+            self.uni,
+            self.lam,
+            self.mu,
+            self.heads,
+            self.running,
+            self.base,
+        )
+
+
+def run(
+    problem: LateFusionProblem,
+    method: Solver,
+    weights: list[Weights] | None,
+    init_scale: float,
+    options: Options,
+) -> Records:
+    """Exact gradient descent; cost per step independent of width and sample size."""
+    from mimo_sim._progress import steps_bar
+
+    packed = Packed(problem, method, compact_factors(problem, weights, init_scale))
+    records = Records.empty(problem, options)
+    last = int(options.steps[-1])
+    every = int(options.steps[1]) if len(options.steps) > 1 else 1
+    kept = len(options.steps) if options.record_maps else 0
+    maps = np.empty((2, kept, problem.output_dim, packed.S.shape[0]))
+    memory, counts = (
+        np.full((2, problem.num_modalities), np.nan),
+        np.zeros(2, dtype=np.int64),
+    )  # NaN: the first step has no change before it
+    out = (
+        records.excess_mm,
+        records.excess_uni,
+        records.f_star_excess,
+        records.sigma,
+        records.norms,
+        records.grad_norm_sq,
+    )
+    chunk = max(1, CHUNK // packed.flops)
+    with steps_bar(last, options.progress) as advance:
+        for start in range(0, last + 1, chunk):
+            stop = min(start + chunk, last + 1)
+            diverged = _descend(
+                packed.Z,
+                *packed.model,
+                options.step_size,
+                options.weight_decay,
+                start,
+                stop,
+                every,
+                last,
+                limit(problem),
+                memory,
+                counts,
+                out,
+                maps,
+            )
+            if diverged >= 0:
+                records.diverged_at = int(diverged)
+                break
+            advance(stop - start)
+    records.flips, records.first_flip = int(counts[0]), int(counts[1])
+    if options.record_maps:
+        records.joint_map, records.uni_map = maps[..., packed.features]
+    return records

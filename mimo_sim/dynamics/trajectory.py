@@ -1,0 +1,195 @@
+"""The labelled result of a run: built, measured, saved, loaded. Measures are functions of the dataset, so a stored run can be measured again."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from mimo_sim._files import replacing
+from mimo_sim.errors import UnconvergedWarning
+from mimo_sim.objective import mimo_objective
+from mimo_sim.problem import LateFusionProblem
+from mimo_sim.solvers import MIMO, Solver, Vanilla
+
+if TYPE_CHECKING:
+    from mimo_sim.dynamics.records import Records
+
+LONG_NAMES = {
+    "loss_mm": "multi-modal loss f_mm",
+    "loss_uni": "uni-modal loss f_k",
+    "encoder_norm": "Frobenius norm of the encoder W_k",
+    "head_norm": "Frobenius norm of the multi-modal head block V_k",
+    "uni_head_norm": "Frobenius norm of the uni-modal head U_k",
+    "sigma": "weight sigma_k of the smoothed maximum",
+    "objective": "objective F",
+    "gap": "f_k minus the estimate of f_k* in use",
+    "excess_mm": "f_mm minus its minimum",
+    "excess_uni": "f_k minus its minimum f_k*",
+    "grad_norm_sq": "squared norm of the gradient of F",
+    "joint_map": "map of the multi-modal head, V_k W_k",
+    "uni_map": "map of the uni-modal heads, U_k W_k",
+}
+
+
+def build(
+    problem: LateFusionProblem,
+    method: Solver,
+    settings: dict[str, Any],
+    steps: np.ndarray,
+    records: Records,
+) -> xr.Dataset:
+    """Label what an engine recorded. A diverged run keeps the steps before the divergence."""
+    kept = (
+        len(steps)
+        if records.diverged_at is None
+        else int(np.searchsorted(steps, records.diverged_at))
+    )
+    per_step, per_modality = ("step",), ("step", "modality")
+    excess_mm, excess_uni = records.excess_mm[:kept], records.excess_uni[:kept]
+    gap = excess_uni - records.f_star_excess[:kept]
+    loss_mm = problem.joint_optimum + excess_mm
+    is_mimo = isinstance(method, MIMO)
+    data: dict[str, Any] = {
+        "loss_mm": (per_step, loss_mm),
+        "loss_uni": (per_modality, problem.unimodal_optima + excess_uni),
+        "encoder_norm": (per_modality, records.norms[:kept, :, 2]),
+        "sigma": (per_modality, records.sigma[:kept] if is_mimo else np.full_like(gap, np.nan)),
+        "objective": (
+            per_step,
+            mimo_objective(loss_mm, gap, method.lam, method.mu) if is_mimo else loss_mm,
+        ),
+        "gap": (per_modality, gap),
+        "excess_mm": (per_step, excess_mm),
+        "excess_uni": (per_modality, excess_uni),
+        "head_norm": (per_modality, records.norms[:kept, :, 0]),
+        "uni_head_norm": (per_modality, records.norms[:kept, :, 1]),
+        "grad_norm_sq": (per_step, records.grad_norm_sq[:kept]),
+    }
+    coords: dict[str, Any] = {
+        "step": ("step", steps[:kept], {"long_name": "gradient-descent step"}),
+        "time": (
+            "step",
+            steps[:kept] * settings["step_size"],
+            {"long_name": "flow time, step size times step"},
+        ),
+        "modality": ("modality", list(problem.names)),
+    }
+    if records.joint_map is not None and records.uni_map is not None:
+        data["joint_map"] = (("step", "output", "feature"), records.joint_map[:kept])
+        data["uni_map"] = (("step", "output", "feature"), records.uni_map[:kept])
+        coords["feature_modality"] = ("feature", np.repeat(problem.names, problem.dims).tolist())
+    labelled = {name: (*entry, {"long_name": LONG_NAMES[name]}) for name, entry in data.items()}
+    return xr.Dataset(labelled, coords, attrs=_attributes(problem, method, settings))
+
+
+def _attributes(
+    problem: LateFusionProblem, method: Solver, settings: dict[str, Any]
+) -> dict[str, Any]:
+    from mimo_sim import __version__
+
+    fields: dict[str, Any] = {"method": method.name, "heads": method.heads}
+    if isinstance(method, MIMO):
+        f_star = (
+            method.f_star
+            if isinstance(method.f_star, str)
+            else np.array(method.f_star, dtype=float)
+        )
+        fields |= {"lam": float(method.lam), "mu": float(method.mu), "f_star": f_star}
+    return {**fields, **settings, "problem": problem.to_json(), "mimo_sim_version": __version__}
+
+
+def arguments(run: xr.Dataset) -> dict[str, Any]:
+    """The arguments of :func:`mimo_sim.simulate` that made `run`, including `problem` and `method`."""
+    attrs = run.attrs
+    method: Solver
+    if attrs["method"] == "vanilla":
+        method = Vanilla(heads=attrs["heads"])
+    else:
+        rule = attrs["f_star"]
+        values: Any = rule if isinstance(rule, str) else np.asarray(rule, dtype=float).tolist()
+        method = MIMO(
+            lam=float(attrs["lam"]), mu=float(attrs["mu"]), f_star=values, heads=attrs["heads"]
+        )
+    width = float(attrs["width"])
+    return {
+        "problem": LateFusionProblem.from_json(attrs["problem"]),
+        "method": method,
+        "width": width if math.isinf(width) else int(width),
+        "initial": json.loads(attrs["initial"]) if "initial" in attrs else None,
+        "engine": str(attrs["engine"]),
+        "record_maps": bool(attrs["record_maps"]),
+        **{name: float(attrs[name]) for name in ("step_size", "init_scale", "weight_decay")},
+        **{name: int(attrs[name]) for name in ("steps", "seed", "record_every")},
+    }
+
+
+def half_times(run: xr.Dataset) -> xr.DataArray:
+    r"""First recorded step at which :math:`|W_k|_F^2` reaches half of its final value.
+
+    Parameters
+    ----------
+    run : Dataset
+        As returned by :func:`mimo_sim.simulate`; resolution is its ``record_every``.
+
+    Returns
+    -------
+    DataArray (modality,)
+        In steps; NaN for an encoder that ends below twice its initial squared norm, or at zero, i.e. was never learned.
+
+    Warns
+    -----
+    UnconvergedWarning
+        If an encoder's squared norm still changed by more than 5% over the last tenth of the run, or fewer than three steps were recorded: its final
+        value is not known, so neither is the half.
+    """
+    steps, squared = run.step.values, run.encoder_norm.transpose("step", "modality").values ** 2
+    final = squared[-1]
+    late = squared[
+        np.searchsorted(steps, 0.9 * steps[-1], side="right") - 1 :
+    ]  # from the last row before the last tenth
+    drift = float(np.max(np.ptp(late, axis=0) / np.maximum(final, np.finfo(float).tiny)))
+    if len(steps) < 3 or not drift <= 0.05:
+        warnings.warn(
+            f"The run was still moving when it stopped (an encoder's squared norm changed by {drift:.0%} over the last tenth of {steps[-1]} steps); "
+            f"half-times refer to values that are not final. Raise `steps`.",
+            UnconvergedWarning,
+            stacklevel=2,
+        )
+    reached = steps[(squared >= final / 2).argmax(axis=0)]
+    times = np.where((final >= 2 * squared[0]) & (final > 0), reached, np.nan)
+    attrs = {"long_name": "half-time of the encoder norm", "units": "steps"}
+    return xr.DataArray(
+        times, {"modality": run.modality}, ("modality",), name="half_time", attrs=attrs
+    )
+
+
+def half_time_ratio(run: xr.Dataset) -> float:
+    """The latest half-time over the earliest; NaN if a modality was never learned. 1 means that all encoders are learned together."""
+    times = half_times(run).values
+    return float(times.max() / times.min()) if times.min() > 0 else math.nan
+
+
+def save(run: xr.Dataset, path: str | Path) -> None:
+    """Write a trajectory (or a set of them) as netCDF 4, atomically."""
+    with replacing(path) as temporary:
+        run.to_netcdf(temporary, engine="h5netcdf")
+
+
+def load(path: str | Path) -> xr.Dataset:
+    """Read a file written by :func:`save` into memory."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"`path` must be a trajectory file written by mimo_sim. No file {str(path)!r}."
+        )
+    try:
+        return xr.load_dataset(path, engine="h5netcdf")
+    except OSError as error:
+        raise ValueError(
+            f"`path` must be a netCDF 4 file written by mimo_sim. {str(path)!r} is not one ({error})."
+        ) from None
