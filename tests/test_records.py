@@ -240,7 +240,7 @@ def test_presets_know_the_data_sets() -> None:
         {"train_size": 5000, "validation_size": 1000, "test_size": 2000},
         {"epochs": 12},
     )
-    assert benchmark.preset("cpu", "synthetic") == ({}, {"epochs": benchmark.FALLBACK_EPOCHS})
+    assert benchmark.preset("cpu", "synthetic") == ({}, {"epochs": 30})
     with pytest.raises(ValueError, match="`preset` must be one of"):
         benchmark.preset("gpu", "avmnist")
 
