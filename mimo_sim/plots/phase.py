@@ -1,4 +1,4 @@
-"""Figures of the studies in :mod:`mimo_sim.studies.phase`, drawn from their datasets. Nothing is computed here."""
+"""Figures of the studies in :mod:`mimo_sim.studies`, drawn from their datasets. Nothing is computed here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from mimo_sim.plots.figures import DASHES, METHOD_COLORS, MODALITY_COLORS, style
-from mimo_sim.studies.phase import BUDGET, LEVELS, MARGIN
+from mimo_sim.studies.race import BUDGET, LEVELS, MARGIN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +47,7 @@ def _note(figure: Figure, text: str) -> None:
 
 
 def draw_zls(data: xr.Dataset) -> Figure:
-    """Time ratio and mis-attribution over correlation, from :func:`mimo_sim.studies.phase.zls`: theory as lines, simulations as markers (every seed)."""
+    """Time ratio and mis-attribution over correlation, from :func:`mimo_sim.studies.zls.compute`: theory as lines, simulations as markers (every seed)."""
     with style():
         figure = Figure(figsize=(8.4, 3.8))
         left, right = figure.subplots(
@@ -112,7 +112,7 @@ def draw_zls(data: xr.Dataset) -> Figure:
 
 
 def draw_scatter(data: xr.Dataset) -> Figure:
-    """Predicted against simulated time ratios on random problems, from :func:`mimo_sim.studies.phase.scatter`."""
+    """Predicted against simulated time ratios on random problems, from :func:`mimo_sim.studies.scatter.compute`."""
     with style():
         figure = Figure(figsize=(8.4, 4.2))
         panels = figure.subplots(
@@ -223,7 +223,7 @@ GAIN_TICKS = (0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5)
 
 
 def draw_map(data: xr.Dataset) -> Figure:
-    """The phase diagram of :func:`mimo_sim.studies.phase.ratio_map` or :func:`mimo_sim.studies.phase.correlation_map`."""
+    """The phase diagram of :func:`mimo_sim.studies.maps.compute_ratios` or :func:`mimo_sim.studies.maps.compute_correlations`."""
     y, x = (str(name) for name in data.learning_gain.dims)
     joint, mimo = data.sel(solver="vanilla"), data.sel(solver="mimo")
     with style():
@@ -343,7 +343,7 @@ def draw_map(data: xr.Dataset) -> Figure:
 
 
 def draw_penalty(data: xr.Dataset) -> Figure:
-    """The phase diagram over lam and mu with the predicted order threshold, from :func:`mimo_sim.studies.phase.penalty_map`."""
+    """The phase diagram over lam and mu with the predicted order threshold, from :func:`mimo_sim.studies.maps.compute_penalties`."""
     with style():
         figure = Figure(figsize=(11.4, 6.4))
         axes = figure.subplots(
@@ -415,7 +415,7 @@ def draw_penalty(data: xr.Dataset) -> Figure:
 
 
 def draw_score(data: xr.Dataset, summary: dict[str, Any]) -> Figure:
-    """How well scores predict gains, from :func:`mimo_sim.studies.phase.score` and :func:`mimo_sim.studies.phase.score_summary`."""
+    """How well scores predict gains, from :func:`mimo_sim.studies.score.compute` and :func:`mimo_sim.studies.score.summarise`."""
     held = data.isel(problem=slice(data.sizes["problem"] // 2, None))
     predictor = {"learning_gain": "predicted gain", "balance_gain": "predicted balance"}
     says = {"learning_gain": "time until both are learned", "balance_gain": "ratio of half-times"}
