@@ -28,7 +28,7 @@ def one_thread() -> None:
 @pytest.fixture
 def small_studies(monkeypatch: pytest.MonkeyPatch) -> None:
     """The studies with a few steps of tiny networks: their shapes, not their findings."""
-    train, study = depth.simulate_layered, early_fusion.early_study
+    train, study = ms.dynamics.simulate_layered, early_fusion.early_study
     for module in (depth, relu):
         monkeypatch.setattr(
             module,
