@@ -256,8 +256,8 @@ def compare(
     if out is None:
         return
     from mimo_sim._files import replacing
-    from mimo_sim.plots.benchmark import draw_all
     from mimo_sim.plots import figures as plots
+    from mimo_sim.plots.benchmark import draw_all
 
     written = []
     for suffix, text in (
