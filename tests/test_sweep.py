@@ -22,9 +22,8 @@ from hypothesis import strategies as st
 import mimo_sim as ms
 from mimo_sim.dynamics.ensemble.driver import simulate_ensemble
 from mimo_sim.errors import GenerationError
-from mimo_sim.generators import random_problem, scalar_pair
+from mimo_sim.generators import random_problem, scalar_pair, scalar_pairs
 from mimo_sim.sweeps import backends, sweep
-from mimo_sim.sweeps.families import scalar_pairs
 from mimo_sim.sweeps.recipe import compute
 
 GRID: dict[str, Any] = {

@@ -197,7 +197,7 @@ def sweep(
 
     mimo-sim sweep --problem random --samples 1000 --random problem_seed=int:0:999999 --axis method=vanilla,mimo --out random.nc
     """
-    from mimo_sim.sweeps import FAMILIES
+    from mimo_sim.generators import FAMILIES
     from mimo_sim.sweeps import sweep as run_sweep
 
     axes: dict[str, Any] = {}

@@ -5,6 +5,5 @@ and the attempt in which chunks are computed leave no trace in the result.
 """
 
 from mimo_sim.sweeps.driver import sweep
-from mimo_sim.sweeps.families import FAMILIES
 
-__all__ = ["FAMILIES", "sweep"]
+__all__ = ["sweep"]

@@ -21,12 +21,12 @@ import xarray as xr
 
 from mimo_sim._checks import check_count
 from mimo_sim.dynamics import trajectory
+from mimo_sim.generators import FAMILIES
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Solver, Vanilla
 from mimo_sim.sweeps import store
 from mimo_sim.sweeps.backends import BACKENDS, Backend
 from mimo_sim.sweeps.design import CHUNK_RUNS, Design, chunk_size, law, lay_out
-from mimo_sim.sweeps.families import FAMILIES
 from mimo_sim.sweeps.recipe import METHODS, OF_METHOD, Part, Recipe
 
 OF_RUN = ("step_size", "init_scale", "width", "weight_decay")
