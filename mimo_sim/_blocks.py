@@ -119,9 +119,7 @@ def true_weights(weights: Sequence[npt.ArrayLike]) -> list[FloatArray]:
     return true
 
 
-def sample_columns(
-    inputs: Sequence[npt.ArrayLike], y: npt.ArrayLike
-) -> tuple[list[FloatArray], FloatArray]:
+def sample_columns(inputs: Any, y: npt.ArrayLike) -> tuple[list[FloatArray], FloatArray]:
     """Samples as K arrays (n, d_k) and an array (n, m)."""
     if isinstance(inputs, np.ndarray) and inputs.ndim == 2 and len(inputs) == len(np.asarray(y)):
         raise ValueError(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mimo_sim._checks import FloatArray
 
@@ -23,7 +24,7 @@ def frozen(values: Any) -> FloatArray:
     return array
 
 
-def transposed(matrix: FloatArray) -> FloatArray:
+def transposed(matrix: npt.NDArray[Any]) -> FloatArray:
     """The last two axes swapped."""
     return np.swapaxes(matrix, -1, -2)
 
@@ -146,7 +147,7 @@ def generalised_solve(cross: FloatArray, moment: FloatArray) -> FloatArray:
     values, vectors = np.linalg.eigh(scaled)
     if (values[..., 0] > TOLERANCE).all():
         columns = np.linalg.solve(scaled, transposed(cross / scale[..., None, :]))
-        return transposed(columns) / scale[..., None, :]
+        return np.asarray(transposed(columns) / scale[..., None, :])
     if moment.ndim == 2:
         return _singular_solve(cross, moment, scale, values, vectors)
     return np.stack([generalised_solve(*one) for one in zip(cross, moment, strict=True)])
@@ -185,7 +186,7 @@ def optimum(second_moment: Any, best: FloatArray, cross: FloatArray) -> FloatArr
     `best` and `cross` :math:`C = E[y x^T]` have shape (..., m, d).
     """
     explained = np.sum(best * cross, axis=(-2, -1))
-    return np.maximum(second_moment - explained, 0.0) / 2
+    return np.asarray(np.maximum(second_moment - explained, 0.0) / 2)
 
 
 def linear_model(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 MOVED = {  # below `mimo_sim.`
     "files": "_files",
@@ -40,6 +41,8 @@ MOVED = {  # below `mimo_sim.`
     "objective.initial_f_star": "solvers.initial_f_star",
     "objective.check_positive": "_checks.check_positive",
     "objective.check_count": "_checks.check_count",
+    "sweeps.FAMILIES": "generators.FAMILIES",
+    "sweeps.families": "generators",
 }
 
 
@@ -47,6 +50,17 @@ def sentence(name: str) -> str | None:
     """What to say of a full name of 0.2 that is gone; None for any other name."""
     new = MOVED.get(name.removeprefix("mimo_sim."))
     return new and f"`{name}` of 0.2 is now `mimo_sim.{new}`; CHANGELOG.md has the whole map."
+
+
+def hook(module: str) -> Callable[[str], NoReturn]:
+    """The ``__getattr__`` of a module some of whose names of 0.2 have moved."""
+
+    def missing(name: str) -> NoReturn:
+        raise AttributeError(
+            sentence(f"{module}.{name}") or f"module {module!r} has no attribute {name!r}"
+        )
+
+    return missing
 
 
 class _Watch:

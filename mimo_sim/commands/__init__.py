@@ -10,8 +10,8 @@ import json
 import pkgutil
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,15 +64,6 @@ ProblemName = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Seed, >= 0.")]
 FORMATS = (".png", ".pdf", ".svg")
-
-
-@contextmanager
-def progress_bar(total: int, description: str, quiet: bool) -> Iterator[Callable[[], None]]:
-    """A progress bar on stderr (none when quiet or not a terminal); yields a function that advances it by one."""
-    from mimo_sim._progress import steps_bar
-
-    with steps_bar(total, not quiet and sys.stderr.isatty(), description) as advance:
-        yield lambda: advance(1)
 
 
 def command_line(*parts: Any) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -134,7 +133,7 @@ def run(
     import torch
 
     from mimo_sim import datasets
-    from mimo_sim._progress import steps_bar
+    from mimo_sim._progress import on_terminal, progress_bar
     from mimo_sim.benchmark import grid as benchmark
 
     if seeds < 1:
@@ -198,9 +197,7 @@ def run(
     left = len(benchmark.pending(todo, out))
     start = time.perf_counter()
     total = sum(job.settings.epochs for job in todo)
-    with steps_bar(
-        total, not quiet and sys.stderr.isatty(), f"{left} of {len(todo)} runs"
-    ) as advance:
+    with progress_bar(total, on_terminal(quiet), f"{left} of {len(todo)} runs") as advance:
         failures = benchmark.execute(todo, out, workers, advance)
     if not quiet:
         done = left - len(failures)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from mimo_sim.commands import Quiet, app, command_line, progress_bar, report
+from mimo_sim._progress import on_terminal, progress_bar
+from mimo_sim.commands import Quiet, app, command_line, report
 
 
 @app.command()
@@ -59,7 +60,7 @@ def check(
             raise ValueError(
                 f"`--out` {out} holds a ledger with {len(lost)} other claims. Choose another folder, or check all claims."
             )
-    with progress_bar(len(ids), "checking", quiet) as advance:
+    with progress_bar(len(ids), on_terminal(quiet), "checking") as advance:
         rows = runner.run_claims(ids, thorough=thorough, on_claim=lambda _: advance())
     command = command_line(
         "check",

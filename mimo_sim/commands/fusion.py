@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mimo_sim.commands import Mu, Out, Quiet, command_line, progress_bar, report, study
+from mimo_sim._progress import on_terminal, progress_bar
+from mimo_sim.commands import Mu, Out, Quiet, command_line, report, study
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -86,7 +87,7 @@ def fusion(
                     )
 
     with progress_bar(
-        len(penalties) * len(correlations) + 2 + 6 + 5 + 2 + 6, "studies", quiet
+        len(penalties) * len(correlations) + 2 + 6 + 5 + 2 + 6, on_terminal(quiet), "studies"
     ) as advance:
         early = studies.early_study(penalties, correlations, mu=mu, on_run=advance)
         write("fusion_early", fusion_plots.draw_early(early), early)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mimo_sim.commands import Lam, Out, Quiet, Seed, command_line, progress_bar, study, write_all
+from mimo_sim._progress import on_terminal, progress_bar
+from mimo_sim.commands import Lam, Out, Quiet, Seed, command_line, study, write_all
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -55,7 +56,7 @@ def zls(
     from mimo_sim.plots import phase as phase_plots
     from mimo_sim.studies import phase
 
-    with progress_bar(4 * 9 * max(seeds, 0), "scalar pairs", quiet) as advance:
+    with progress_bar(4 * 9 * max(seeds, 0), on_terminal(quiet), "scalar pairs") as advance:
         data = phase.zls(seeds=seeds, init_scale=init_scale, steps=steps, on_run=advance)
     summary = phase.zls_summary(data)
     command = command_line(
@@ -90,7 +91,7 @@ def scatter(
     from mimo_sim.plots import phase as phase_plots
     from mimo_sim.studies import phase
 
-    with progress_bar(max(problems, 0), "random problems", quiet) as advance:
+    with progress_bar(max(problems, 0), on_terminal(quiet), "random problems") as advance:
         data = phase.scatter(problems, init_scale=init_scale, steps=steps, on_run=advance)
     summary = phase.scatter_summary(data)
     command = command_line(
@@ -175,7 +176,7 @@ def phase(
         ),
     }
     for name, (runs, compute, draw, summarise) in maps.items():
-        with progress_bar(runs * grid**2, name, quiet) as advance:
+        with progress_bar(runs * grid**2, on_terminal(quiet), name) as advance:
             data = compute(init_scale=init_scale, on_run=advance)
         _write(out, f"phase_{name}", draw(data), data, summarise(data), command, quiet)
 
@@ -198,7 +199,7 @@ def score(
     from mimo_sim.plots import phase as phase_plots
     from mimo_sim.studies import phase
 
-    with progress_bar(2 * max(problems, 0), "random problems", quiet) as advance:
+    with progress_bar(2 * max(problems, 0), on_terminal(quiet), "random problems") as advance:
         data = phase.score(problems, lam=lam, init_scale=init_scale, seed=seed, on_run=advance)
     summary = phase.score_summary(data)
     command = command_line(

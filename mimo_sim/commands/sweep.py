@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from mimo_sim._progress import on_terminal
 from mimo_sim.commands import (
     FStar,
     Heads,
@@ -232,7 +232,7 @@ def sweep(
             cluster=cluster,
             chunk=chunk,
             engine=engine,
-            progress=not quiet and sys.stderr.isatty(),
+            progress=on_terminal(quiet),
         )
     except KeyboardInterrupt as stopped:
         typer.echo(f"mimo-sim: stopped. {' '.join(getattr(stopped, '__notes__', []))}", err=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mimo_sim._progress import on_terminal, progress_bar
 from mimo_sim.commands import (
     FStar,
     Heads,
@@ -28,7 +28,6 @@ from mimo_sim.commands import (
     command_line,
     load_problem,
     make_method,
-    progress_bar,
     report,
     whole_width,
     write_all,
@@ -63,7 +62,7 @@ def figure1(
     if step_size is not None:
         options["--step-size"] = f"{step_size:g}"
     command = command_line("figure1", *(part for pair in options.items() for part in pair))
-    with progress_bar(2 * max(seeds, 0), "training", quiet) as advance:
+    with progress_bar(2 * max(seeds, 0), on_terminal(quiet), "training") as advance:
         data = experiments.figure1(
             lam=lam,
             mu=mu,
@@ -110,7 +109,7 @@ def convergence(
     from mimo_sim.plots import figures as plots
     from mimo_sim.studies import experiments
 
-    with progress_bar(4, "training", quiet) as advance:
+    with progress_bar(4, on_terminal(quiet), "training") as advance:
         data = experiments.convergence(mu=mu, seed=seed, on_run=advance)
     paths = write_all(out, "convergence", plots.draw_convergence(data), data, None)
     if not quiet:
@@ -154,7 +153,7 @@ def simulate(
         record_every=record_every,
         engine=engine,
         weight_decay=weight_decay,
-        progress=not quiet and sys.stderr.isatty(),
+        progress=on_terminal(quiet),
     )
     if out is not None:
         ms.save(run, out)

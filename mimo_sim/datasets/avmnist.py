@@ -358,7 +358,7 @@ def _make(
     progress: bool,
 ) -> dict[str, npt.NDArray[Any]]:
     """Every array of the data set, by split and name."""
-    from mimo_sim._progress import steps_bar
+    from mimo_sim._progress import progress_bar
 
     folder, fills_itself = files.data_folder(root)
     if fills_itself:
@@ -382,7 +382,7 @@ def _make(
     if keep is not None:
         mean, _, basis = principal_components(pools["train"][0])
     arrays: dict[str, npt.NDArray[Any]] = {}
-    with steps_bar(sum(sizes.values()), progress, "building avmnist") as advance:
+    with progress_bar(sum(sizes.values()), progress, "building avmnist") as advance:
         for number, (name, (pictures, digits)) in enumerate(pools.items()):
             rng = np.random.default_rng([seed, number])
             subset = rng.permutation(len(digits))[: sizes[name]]

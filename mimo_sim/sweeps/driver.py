@@ -8,9 +8,8 @@ import json
 import os
 import re
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 import xarray as xr
 
 from mimo_sim._checks import check_count
+from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics import trajectory
 from mimo_sim.generators import FAMILIES
 from mimo_sim.problem import LateFusionProblem
@@ -339,10 +339,13 @@ def _all_parts(
                 place(index, found)
     todo = sorted(missing)
     kept = design.runs - sum(len(design.rows(index)) for index in todo)
+    steps = recipe.options["steps"]
     chunks = ((index, design.columns(np.array(design.rows(index)))) for index in todo)
     try:
         with (
-            _bar(design.runs, kept, recipe.options["steps"], progress) as advance,
+            progress_bar(
+                design.runs, progress, "sweep", done=kept, unit="runs", rate=(steps, "run-steps/s")
+            ) as advance,
             closing(backend(recipe, chunks, workers, cluster)) as results,
         ):
             for index, part in results:
@@ -384,43 +387,3 @@ def _assembled(
     }
     order = dict.fromkeys(dim for dim, _ in design.axes.values())
     return xr.Dataset(data, {"modality": blank.modality} | coords, record).transpose(*order, ...)
-
-
-@contextmanager
-def _bar(runs: int, done: int, steps: int, visible: bool) -> Iterator[Callable[[int], None]]:
-    """A progress bar over runs; yields a function that advances it."""
-    if not visible:
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("sweep"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("runs  {task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task, start, before = (
-            bar.add_task("", total=runs, completed=done, rate=""),
-            time.perf_counter(),
-            done,
-        )
-
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            rate = (done - before) * steps / (time.perf_counter() - start)
-            bar.update(task, completed=done, rate=f"{rate:.3g} run-steps/s")
-
-        yield advance

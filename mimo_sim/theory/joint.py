@@ -34,7 +34,6 @@ def residual_correlation(problem: LateFusionProblem, learned: int, waiting: int)
 def _masked_optimum(problem: LateFusionProblem, members: list[int]) -> FloatArray:
     """The (m, D) map that minimises f_mm over the modalities in `members`, zero elsewhere."""
 
-
     columns = (
         np.r_[tuple(problem.features(k) for k in members)] if members else np.array([], dtype=int)
     )

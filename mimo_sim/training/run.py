@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from mimo_sim import methods
 from mimo_sim._checks import check_count, check_positive
 from mimo_sim._files import replacing
-from mimo_sim._progress import steps_bar
+from mimo_sim._progress import progress_bar
 from mimo_sim.datasets._data import Dataset, Split
 from mimo_sim.errors import NonFiniteError
 from mimo_sim.methods._base import Batch, Forward, Method, Plan, cross_entropy, half_squared_error
@@ -649,7 +649,7 @@ def train(
     if record is not None:
         record.open()
     fabric = _fabric(options)
-    with steps_bar(epochs, progress, f"{method.name} on {dataset.name}") as advance:
+    with progress_bar(epochs, progress, f"{method.name} on {dataset.name}") as advance:
 
         def tick(count: int) -> None:
             advance(count)

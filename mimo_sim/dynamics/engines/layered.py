@@ -43,7 +43,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from mimo_sim import theory
 from mimo_sim._checks import FloatArray, check_count, check_positive
-from mimo_sim._progress import steps_bar
+from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics.driver import simulate
 from mimo_sim.dynamics.engines.early import default_step_size, simulate_early
 from mimo_sim.dynamics.records import limit
@@ -459,7 +459,7 @@ def train(
         _leaves(weights),
         0,
     )
-    with steps_bar(steps, progress) as advance, torch.no_grad():
+    with progress_bar(steps, progress) as advance, torch.no_grad():
         for t in range(steps + 1):
             slopes, (mm, uni, rules["estimate"]) = step(weights, data, rules)
             if t == recorded[row]:
