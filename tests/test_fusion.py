@@ -15,12 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mimo_sim as ms
+from mimo_sim import plots
 from mimo_sim.dynamics.engines import early
 from mimo_sim.dynamics.engines import layered as fusion
 from mimo_sim.dynamics.engines.layered import Architecture, Network
 from mimo_sim.dynamics.start import random_weights
-from mimo_sim.plots import figures as plots
-from mimo_sim.plots import fusion as fusion_plots
 from mimo_sim.solvers import Solver
 from mimo_sim.testing import problems
 
@@ -742,7 +741,7 @@ def test_the_early_study_measures_what_theory_predicts(tmp_path: Path) -> None:
     assert (ratio.sel(fusion="late", lam=0.0) < 0.9).all()
     assert (ratio.sel(fusion="late", lam=3.0) > 1.2).all()
     assert (abs(np.log(ratio.sel(fusion="early"))) < abs(np.log(ratio.sel(fusion="late")))).all()
-    plots.write(fusion_plots.draw_early(data), tmp_path / "early.png")
+    plots.write(plots.draw_early(data), tmp_path / "early.png")
     assert (tmp_path / "early.png").read_bytes().startswith(b"\x89PNG")
 
 

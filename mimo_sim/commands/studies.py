@@ -52,7 +52,7 @@ def zls(
     quiet: Quiet = False,
 ) -> None:
     """Time ratio and mis-attribution of joint training over correlation, theory against simulation: the figure of Zhang, Latham and Saxe (ICML 2024)."""
-    from mimo_sim.plots import phase as phase_plots
+    from mimo_sim import plots
     from mimo_sim.studies import phase
 
     with progress_bar(4 * 9 * max(seeds, 0), "scalar pairs", quiet) as advance:
@@ -70,7 +70,7 @@ def zls(
         "--steps",
         steps,
     )
-    _write(out, "phase_zls", phase_plots.draw_zls(data), data, summary, command, quiet)
+    _write(out, "phase_zls", plots.draw_zls(data), data, summary, command, quiet)
     if not quiet:
         errors = f"{summary['largest_error_limit']:.1%} (limit), {summary['largest_error_finite_u0']:.1%} (this u0)"
         typer.echo(
@@ -87,7 +87,7 @@ def scatter(
     quiet: Quiet = False,
 ) -> None:
     """Predicted against simulated time ratio on random problems with superficial modality preference."""
-    from mimo_sim.plots import phase as phase_plots
+    from mimo_sim import plots
     from mimo_sim.studies import phase
 
     with progress_bar(max(problems, 0), "random problems", quiet) as advance:
@@ -105,7 +105,7 @@ def scatter(
         "--steps",
         steps,
     )
-    _write(out, "phase_scatter", phase_plots.draw_scatter(data), data, summary, command, quiet)
+    _write(out, "phase_scatter", plots.draw_scatter(data), data, summary, command, quiet)
     if not quiet:
         typer.echo(
             f"correlation {summary['limit']['correlation']:.4f} (limit), {summary['finite_u0']['correlation']:.4f} (this u0)"
@@ -124,7 +124,7 @@ def phase(
     """Phase diagrams: where modalities wait and where MIMO helps, over the ratios of problems, their correlation, and over lam and mu."""
     import numpy as np
 
-    from mimo_sim.plots import phase as phase_plots
+    from mimo_sim import plots
     from mimo_sim.studies import phase as studies
 
     if grid < 2:
@@ -158,19 +158,19 @@ def phase(
         "map": (
             2,
             lambda **rest: studies.ratio_map(louder, explained, lam=lam, mu=mu, **rest),
-            phase_plots.draw_map,
+            plots.draw_map,
             studies.map_summary,
         ),
         "correlation": (
             2,
             lambda **rest: studies.correlation_map(louder, rhos, lam=lam, mu=mu, **rest),
-            phase_plots.draw_map,
+            plots.draw_map,
             studies.map_summary,
         ),
         "penalty": (
             4,
             lambda **rest: studies.penalty_map(lams, mus, **rest),
-            phase_plots.draw_penalty,
+            plots.draw_penalty,
             studies.penalty_summary,
         ),
     }
@@ -195,7 +195,7 @@ def score(
     quiet: Quiet = False,
 ) -> None:
     """A score for imbalance, known before training, and how well it predicts the gain of MIMO on held-out random problems."""
-    from mimo_sim.plots import phase as phase_plots
+    from mimo_sim import plots
     from mimo_sim.studies import phase
 
     with progress_bar(2 * max(problems, 0), "random problems", quiet) as advance:
@@ -215,7 +215,7 @@ def score(
         "--seed",
         seed,
     )
-    _write(out, "phase_score", phase_plots.draw_score(data, summary), data, summary, command, quiet)
+    _write(out, "phase_score", plots.draw_score(data, summary), data, summary, command, quiet)
     if not quiet:
         for outcome in phase.OUTCOMES:
             best = max(summary[outcome]["scores"].items(), key=lambda item: item[1]["auc"]["value"])

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import mimo_sim as ms
-from mimo_sim.plots import figures as plots
+from mimo_sim import plots
 from mimo_sim.studies import experiments
 
 
