@@ -21,7 +21,7 @@ from scipy.stats import spearmanr
 import mimo_sim as ms
 import tests.plots.test_figures as figure_checks
 from mimo_sim import cli, plots, theory
-from mimo_sim.studies import phase
+from mimo_sim.studies import _statistics, maps, race, scatter, score, zls
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 RATIO = st.floats(0.1, 10)
@@ -33,7 +33,7 @@ RHO = st.floats(-0.95, 0.95)
 
 @given(c=RATIO, e=RATIO, rho=RHO)
 def test_ratio_pair_has_the_prescribed_ratios(c: float, e: float, rho: float) -> None:
-    problem = phase.ratio_pair(c, e, rho)
+    problem = race.ratio_pair(c, e, rho)
     report = theory.superficial_preference(problem)
     np.testing.assert_allclose(report.correlation[0] / report.correlation[1], c, rtol=1e-12)
     np.testing.assert_allclose(report.explained[1] / report.explained[0], e, rtol=1e-12)
@@ -51,17 +51,15 @@ def test_the_time_ratio_of_a_ratio_pair_is_its_closed_form(c: float, e: float, r
     left = 1 - rho / math.sqrt(e)
     if abs(left) > 1e-6:  # else B has nothing left to learn
         np.testing.assert_allclose(
-            theory.time_ratio(phase.ratio_pair(c, e, rho)),
+            theory.time_ratio(race.ratio_pair(c, e, rho)),
             1 + (c - math.copysign(1, left)) / abs(left),
             rtol=1e-6,
         )
 
 
 def test_the_plateau_is_hidden_when_the_first_modality_rests_below_half_of_its_end() -> None:
-    assert phase.plateau_hidden(
-        ms.generators.scalar_pair(1.5, -0.9)
-    )  # rests at 1 - 0.9 / 1.5 = 0.4
-    assert not phase.plateau_hidden(ms.generators.scalar_pair(1.5, -0.7))  # 0.53
+    assert race.plateau_hidden(ms.generators.scalar_pair(1.5, -0.9))  # rests at 1 - 0.9 / 1.5 = 0.4
+    assert not race.plateau_hidden(ms.generators.scalar_pair(1.5, -0.7))  # 0.53
 
 
 # ------------------------------------------------------------------------------------------ measures on known curves
@@ -81,7 +79,7 @@ def test_settling_times_of_known_curves() -> None:
             np.linspace(1, 0, 41),
         ]
     )
-    found = phase.settling_times(curves, times, 0.1)
+    found = race.settling_times(curves, times, 0.1)
     assert found[0] == pytest.approx(math.log(10), rel=1e-12)  # log-linear is exact
     assert 5.0 < found[1] < 5.25
     assert (found[2], found[3]) == (math.inf, 0.0)
@@ -95,7 +93,7 @@ def test_area_threshold_and_accuracy_against_their_definitions(
 ) -> None:
     scored, helps = np.array([float(s) for s, _ in cases]), np.array([h for _, h in cases])
     pairs = [(s > t) + 0.5 * (s == t) for s, t in itertools.product(scored[helps], scored[~helps])]
-    area = float(phase.area_under_curve(scored, helps))
+    area = float(_statistics.area_under_curve(scored, helps))
     assert area == pytest.approx(np.mean(pairs)) if pairs else math.isnan(area)
     if pairs:
 
@@ -104,8 +102,8 @@ def test_area_threshold_and_accuracy_against_their_definitions(
                 np.mean([np.mean(scored[helps] > threshold), np.mean(scored[~helps] <= threshold)])
             )
 
-        threshold = phase.best_threshold(scored, helps)
-        assert phase.balanced_accuracy(scored > threshold, helps) == pytest.approx(
+        threshold = _statistics.best_threshold(scored, helps)
+        assert _statistics.balanced_accuracy(scored > threshold, helps) == pytest.approx(
             accuracy(threshold)
         )
         if len(set(scored)) > 1:
@@ -117,7 +115,7 @@ def test_area_threshold_and_accuracy_against_their_definitions(
 def test_rank_correlation_is_spearmans() -> None:
     first, second = np.random.default_rng(0).integers(0, 9, (2, 5, 40)).astype(float)
     np.testing.assert_allclose(
-        phase.rank_correlation(first, second),
+        _statistics.rank_correlation(first, second),
         [spearmanr(a, b).statistic for a, b in zip(first, second, strict=True)],
         rtol=1e-12,
     )
@@ -132,13 +130,13 @@ def test_scores_are_judged_on_problems_that_chose_nothing() -> None:
     }
     data = xr.Dataset(
         {
-            **dict.fromkeys(phase.OUTCOMES, ("problem", gain)),
+            **dict.fromkeys(score.OUTCOMES, ("problem", gain)),
             "scores": (("problem", "score"), np.array(list(raw.values())).T),
         },
         {"score": list(raw)},
         {"lam": 1.0, "relative_mu": 0.1, "init_scale": 1e-3},
     )
-    found = phase.score_summary(data, resamples=20)["learning_gain"]
+    found = score.summarise(data, resamples=20)["learning_gain"]
     assert (found["chosen_on"], found["judged_on"], found["helps"], found["costs"]) == (
         40,
         40,
@@ -161,23 +159,23 @@ MIMO = ms.MIMO(lam=2.0, mu=0.1)
 
 
 def test_a_race_repeats_single_runs() -> None:
-    problem = phase.ratio_pair(2.0, 2.0, 0.3)
-    runs = phase.race([problem], MIMO, init_scale=1e-4)
+    problem = race.ratio_pair(2.0, 2.0, 0.3)
+    runs = race.compute([problem], MIMO, init_scale=1e-4)
     eta, steps = runs.step_size.item(), runs.steps.item()
     assert eta <= min(theory.default_step_size(problem, method) for method in (ms.Vanilla(), MIMO))
-    budget = phase.BUDGET * math.log(1e4) / theory.superficial_preference(problem).correlation.max()
+    budget = race.BUDGET * math.log(1e4) / theory.superficial_preference(problem).correlation.max()
     for solver, method in (("vanilla", ms.Vanilla(heads="plain")), ("mimo", MIMO)):
         single, mine = (
             ms.simulate(problem, method, step_size=eta, steps=steps, init_scale=1e-4),
             runs.sel(solver=solver, problem=0),
         )
         np.testing.assert_allclose(mine.half_time, ms.half_times(single) * eta, rtol=1e-12)
-        for level in phase.LEVELS:
+        for level in race.LEVELS:
             above = single.time.values[
                 single.excess_mm.values > level * single.excess_mm.values[0]
             ].max()
             assert mine.settling_time.sel(level=level).item() == pytest.approx(
-                above, abs=2 * eta * steps / phase.ROWS
+                above, abs=2 * eta * steps / race.ROWS
             )
         worst = single.excess_uni.max("modality")
         for comparison, end in (
@@ -191,48 +189,48 @@ def test_a_race_repeats_single_runs() -> None:
 
 
 def test_a_vanishing_penalty_gains_nothing() -> None:
-    found = phase.gains(phase.race([phase.ratio_pair(2.0, 1.5, 0.2)], ms.MIMO(lam=1e-6, mu=0.1)))
+    found = race.gains(race.compute([race.ratio_pair(2.0, 1.5, 0.2)], ms.MIMO(lam=1e-6, mu=0.1)))
     for name in ("learning_gain", "balance_gain", "loss_gain"):
         np.testing.assert_allclose(found[name], 1, atol=1e-4)
 
 
 def test_a_problem_that_needs_too_many_steps_stays_unknown() -> None:
-    runs = phase.race(
-        [phase.ratio_pair(2.0, 1.5, 0.2), phase.ratio_pair(5.0, 0.3, 0.5)], MIMO, max_steps=8192
+    runs = race.compute(
+        [race.ratio_pair(2.0, 1.5, 0.2), race.ratio_pair(5.0, 0.3, 0.5)], MIMO, max_steps=8192
     )
     assert (runs.steps <= 8192).values.tolist() == [True, False]
     assert np.isfinite(runs.half_time.isel(problem=0)).all()
-    assert np.isnan(phase.gains(runs).learning_gain.values[1])
+    assert np.isnan(race.gains(runs).learning_gain.values[1])
 
 
 @pytest.fixture(scope="module")
 def ratio_data() -> xr.Dataset:
-    return phase.ratio_map((1.5, 2.5, 4.0), (0.8, 2.0), mu=0.1)
+    return maps.compute_ratios((1.5, 2.5, 4.0), (0.8, 2.0), mu=0.1)
 
 
 @pytest.fixture(scope="module")
 def correlation_data() -> xr.Dataset:
-    return phase.correlation_map((1.5, 4.0), (-0.6, 0.0, 0.5), mu=0.1)
+    return maps.compute_correlations((1.5, 4.0), (-0.6, 0.0, 0.5), mu=0.1)
 
 
 @pytest.fixture(scope="module")
 def penalty_data() -> xr.Dataset:
-    return phase.penalty_map((0.5, 8.0), (0.05, 0.5))
+    return maps.compute_penalties((0.5, 8.0), (0.05, 0.5))
 
 
 @pytest.fixture(scope="module")
 def zls_data() -> xr.Dataset:
-    return phase.zls((1.0, 1.5, 3.0), (-0.9, -0.45, 0.0, 0.45), seeds=2, steps=20_000)
+    return zls.compute((1.0, 1.5, 3.0), (-0.9, -0.45, 0.0, 0.45), seeds=2, steps=20_000)
 
 
 @pytest.fixture(scope="module")
 def scatter_data() -> xr.Dataset:
-    return phase.scatter(20, (2, 2), steps=20_000)
+    return scatter.compute(20, (2, 2), steps=20_000)
 
 
 @pytest.fixture(scope="module")
 def score_data() -> xr.Dataset:
-    return phase.score(20, relative_mu=0.3)
+    return score.compute(20, relative_mu=0.3)
 
 
 def test_every_point_of_a_map_is_the_race_at_its_labels(
@@ -243,13 +241,13 @@ def test_every_point_of_a_map_is_the_race_at_its_labels(
         (
             ratio_data,
             {"explained_ratio": 2.0, "correlation_ratio": 4.0},
-            phase.ratio_pair(4.0, 2.0, 0.5),
+            race.ratio_pair(4.0, 2.0, 0.5),
             ms.MIMO(10.0, 0.1),
         ),
         (
             correlation_data,
             {"correlation_ratio": 4.0, "rho": -0.6},
-            phase.ratio_pair(4.0, 16 / 9, -0.6),
+            race.ratio_pair(4.0, 16 / 9, -0.6),
             ms.MIMO(10.0, 0.1),
         ),
         (
@@ -259,14 +257,14 @@ def test_every_point_of_a_map_is_the_race_at_its_labels(
             ms.MIMO(0.5, 0.5, heads="plain"),
         ),
     ):
-        runs, point = phase.race([problem], method).isel(problem=0), data.sel(at)
+        runs, point = race.compute([problem], method).isel(problem=0), data.sel(at)
         for name in ("half_time", "settling_time", "worst_gap", "steps", "penalty"):
             np.testing.assert_array_equal(point[name].transpose(*runs[name].dims), runs[name])
-        np.testing.assert_array_equal(point.learning_gain, phase.gains(runs).learning_gain)
+        np.testing.assert_array_equal(point.learning_gain, race.gains(runs).learning_gain)
 
 
 def test_the_closed_form_of_the_gain_finds_where_mimo_helps(ratio_data: xr.Dataset) -> None:
-    found = phase.map_summary(ratio_data)
+    found = maps.summarise(ratio_data)
     assert found["matched"]["both learned"]["helps"] > 0
     assert found["matched"]["both learned"]["costs"] > 0
     assert found["equal step size"]["both learned"]["helps"] == 1
@@ -279,7 +277,7 @@ def test_the_closed_form_of_the_gain_finds_where_mimo_helps(ratio_data: xr.Datas
 def test_the_order_threshold_separates_who_is_learned_first(penalty_data: xr.Dataset) -> None:
     limit = math.sqrt(2.25**2 - 1)  # for mu -> 0, above it otherwise
     assert limit < penalty_data.order_threshold.sel(heads="gradient", mu=0.05).item() < 1.01 * limit
-    assert phase.penalty_summary(penalty_data)["order_as_predicted"] == {
+    assert maps.summarise_penalties(penalty_data)["order_as_predicted"] == {
         "gradient": 1.0,
         "plain": 1.0,
     }
@@ -316,7 +314,7 @@ def test_zls_repeats_single_runs_and_meets_theory(zls_data: xr.Dataset) -> None:
         [True, False, False, False],
         [False] * 4,
     ]
-    summary = phase.zls_summary(zls_data)
+    summary = zls.summarise(zls_data)
     assert summary["largest_error_finite_u0"] < 1 / math.log(
         1e9
     )  # the order of what the prediction leaves out
@@ -325,7 +323,7 @@ def test_zls_repeats_single_runs_and_meets_theory(zls_data: xr.Dataset) -> None:
 
 
 def test_random_problems_wait_as_predicted(scatter_data: xr.Dataset) -> None:
-    found = phase.scatter_summary(scatter_data)
+    found = scatter.summarise(scatter_data)
     assert found["finite_u0"]["correlation"] > 0.99
     assert found["finite_u0"]["median_relative_error"] < 1 / math.log(1e9)
     assert np.ptp(scatter_data.time_ratio.values) > 1
@@ -340,15 +338,15 @@ def test_scores_before_training(score_data: xr.Dataset) -> None:
         "comparison": 2,
         "score": 7,
     }
-    problem = phase.ratio_pair(3.0, 2.0, 0.5)
-    found = phase.scores(problem, 10.0, 1e-6)
-    assert found["predicted gain"] == phase.predicted_gain(problem, 10.0)
+    problem = race.ratio_pair(3.0, 2.0, 0.5)
+    found = score.scores(problem, 10.0, 1e-6)
+    assert found["predicted gain"] == race.predicted_gain(problem, 10.0)
     np.testing.assert_allclose([found["correlation ratio"], found["explained ratio"]], [3, 2])
     assert found["order threshold"] == pytest.approx(math.sqrt(8))
     known = np.isfinite(score_data.learning_gain.values)
     assert known.sum() >= 15
     assert (
-        phase.rank_correlation(
+        _statistics.rank_correlation(
             score_data.scores.sel(score="predicted gain").values[known],
             score_data.learning_gain.values[known],
         )
@@ -357,39 +355,39 @@ def test_scores_before_training(score_data: xr.Dataset) -> None:
 
 
 REFUSED: list[tuple[Callable[[], Any], str]] = [
-    (lambda: phase.ratio_pair(0.0, 1.0, 0.0), "`correlation_ratio` must be finite and > 0"),
-    (lambda: phase.ratio_pair(1.0, -1.0, 0.0), "`explained_ratio` must be finite and > 0"),
-    (lambda: phase.ratio_pair(1.0, 1.0, 1.0), r"`rho` must lie in \(-1, 1\)"),
-    (lambda: phase.zls(seeds=0), "`seeds` must be >= 1"),
-    (lambda: phase.zls((0.5,)), "`sigma_ratios` must be >= 1"),
-    (lambda: phase.scatter(2), "`problems` must be >= 3"),
-    (lambda: phase.score(5), "`problems` must be >= 20"),
+    (lambda: race.ratio_pair(0.0, 1.0, 0.0), "`correlation_ratio` must be finite and > 0"),
+    (lambda: race.ratio_pair(1.0, -1.0, 0.0), "`explained_ratio` must be finite and > 0"),
+    (lambda: race.ratio_pair(1.0, 1.0, 1.0), r"`rho` must lie in \(-1, 1\)"),
+    (lambda: zls.compute(seeds=0), "`seeds` must be >= 1"),
+    (lambda: zls.compute((0.5,)), "`sigma_ratios` must be >= 1"),
+    (lambda: scatter.compute(2), "`problems` must be >= 3"),
+    (lambda: score.compute(5), "`problems` must be >= 20"),
     (
-        lambda: phase.race([phase.ratio_pair()] * 2, [MIMO]),
+        lambda: race.compute([race.ratio_pair()] * 2, [MIMO]),
         "`methods` must be one MIMO or one per problem",
     ),
     (
-        lambda: phase.race([phase.ratio_pair()], ms.Vanilla()),  # type: ignore[arg-type]
+        lambda: race.compute([race.ratio_pair()], ms.Vanilla()),  # type: ignore[arg-type]
         "`methods` must be one MIMO.* Got Vanilla",
     ),
-    (lambda: phase.race([], MIMO), "`problems` must be one or more problems of two modalities"),
+    (lambda: race.compute([], MIMO), "`problems` must be one or more problems of two modalities"),
     (
-        lambda: phase.race([ms.generators.random_problem((1, 1, 1), seed=0)], MIMO),
+        lambda: race.compute([ms.generators.random_problem((1, 1, 1), seed=0)], MIMO),
         "`problems` must be .* of two modalities with scalar targets",
     ),
     (
-        lambda: phase.race([ms.generators.random_problem((1, 1), seed=0, output_dim=2)], MIMO),
+        lambda: race.compute([ms.generators.random_problem((1, 1), seed=0, output_dim=2)], MIMO),
         "with scalar targets",
     ),
     (
-        lambda: phase.race([phase.ratio_pair()], MIMO, stretch=math.nan),
+        lambda: race.compute([race.ratio_pair()], MIMO, stretch=math.nan),
         "`stretch` must be finite and > 1",
     ),
-    (lambda: phase.ratio_map((), (1.0,)), "`correlation_ratios` must have at least one value"),
-    (lambda: phase.zls(()), "`sigma_ratios` must be >= 1"),
-    (lambda: phase.zls((math.nan,)), "`sigma_ratios` must be >= 1"),
+    (lambda: maps.compute_ratios((), (1.0,)), "`correlation_ratios` must have at least one value"),
+    (lambda: zls.compute(()), "`sigma_ratios` must be >= 1"),
+    (lambda: zls.compute((math.nan,)), "`sigma_ratios` must be >= 1"),
     (
-        lambda: phase.race([phase.ratio_pair()], MIMO, init_scale=1.0),
+        lambda: race.compute([race.ratio_pair()], MIMO, init_scale=1.0),
         r"`init_scale` must lie in \(0, 1\)",
     ),
 ]
@@ -411,7 +409,7 @@ def figure(request: pytest.FixtureRequest) -> Figure:
         "zls": plots.draw_zls,
         "scatter": plots.draw_scatter,
         "penalty": plots.draw_penalty,
-        "score": lambda data: plots.draw_score(data, phase.score_summary(data, resamples=20)),
+        "score": lambda data: plots.draw_score(data, score.summarise(data, resamples=20)),
     }
     return draw.get(request.param, plots.draw_map)(data)
 
@@ -454,7 +452,7 @@ def test_the_command_writes_whole_files_that_its_summary_describes(
         json.loads((tmp_path / "phase_zls.json").read_text()),
         ms.load(tmp_path / "phase_zls.nc"),
     )
-    assert summary.items() >= phase.zls_summary(data).items()
+    assert summary.items() >= zls.summarise(data).items()
     assert summary["command"].startswith("mimo-sim study zls --out")
     assert "largest error of the predicted time ratio" in capsys.readouterr().out
 
@@ -479,12 +477,12 @@ def test_the_commands_refuse_in_one_sentence(
 
 
 STORED: dict[str, Callable[[xr.Dataset], dict[str, Any]]] = {
-    "zls": phase.zls_summary,
-    "scatter": phase.scatter_summary,
-    "map": phase.map_summary,
-    "correlation": phase.map_summary,
-    "penalty": phase.penalty_summary,
-    "score": phase.score_summary,
+    "zls": zls.summarise,
+    "scatter": scatter.summarise,
+    "map": maps.summarise,
+    "correlation": maps.summarise,
+    "penalty": maps.summarise_penalties,
+    "score": score.summarise,
 }
 
 
@@ -499,11 +497,11 @@ def test_stored_summaries_describe_the_stored_numbers(name: str) -> None:
 
 def test_stored_numbers_are_those_of_this_version() -> None:
     """One point of two figures, simulated again; half-times are whole steps, which rounding on another processor may move by one."""
-    zls = ms.load(FIGURES / "phase_zls.nc").isel(sigma_ratio=[2], rho=[6], seed=[0])
-    again = phase.zls(zls.sigma_ratio.values.tolist(), zls.rho.values.tolist(), seeds=1)
-    np.testing.assert_allclose(again.time_ratio, zls.time_ratio, rtol=1e-3)
+    stored = ms.load(FIGURES / "phase_zls.nc").isel(sigma_ratio=[2], rho=[6], seed=[0])
+    again = zls.compute(stored.sigma_ratio.values.tolist(), stored.rho.values.tolist(), seeds=1)
+    np.testing.assert_allclose(again.time_ratio, stored.time_ratio, rtol=1e-3)
     stored = ms.load(FIGURES / "phase_map.nc").isel(explained_ratio=[20], correlation_ratio=[12])
-    again = phase.ratio_map(
+    again = maps.compute_ratios(
         stored.correlation_ratio.values.tolist(), stored.explained_ratio.values.tolist()
     )
     for name in ("learning_gain", "balance_gain", "predicted_gain"):

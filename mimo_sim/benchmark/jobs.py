@@ -12,24 +12,6 @@ from mimo_sim import datasets, methods
 from mimo_sim.training.records import Record, plain
 from mimo_sim.training.run import Settings
 
-PRESETS: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
-    "cpu": {
-        "digits": {"settings": {"epochs": 40}},
-        "avmnist": {
-            "data": {"train_size": 5000, "validation_size": 1000, "test_size": 2000},
-            "settings": {"epochs": 12},
-        },
-    },
-    "full": {
-        "digits": {"settings": {"epochs": 40}},
-        "avmnist": {
-            "data": {"train_size": 55000, "validation_size": 5000, "test_size": 10000},
-            "settings": {"epochs": 30},
-        },
-    },
-}
-FALLBACK_EPOCHS = 30
-
 
 @dataclass(frozen=True)
 class Job:
@@ -75,12 +57,9 @@ def preset(name: str, dataset: str) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises
     ------
     ValueError
-        If there is no such preset.
+        If there is no such data set or preset.
     """
-    if name not in PRESETS:
-        raise ValueError(f"`preset` must be one of {tuple(PRESETS)}. Got {name!r}.")
-    found = PRESETS[name].get(dataset, {})
-    return dict(found.get("data", {})), {"epochs": FALLBACK_EPOCHS} | found.get("settings", {})
+    return datasets.get(dataset).preset(name)
 
 
 def unfit(dataset: str) -> dict[str, str]:

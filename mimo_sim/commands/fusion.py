@@ -58,7 +58,9 @@ def fusion(
     from mimo_sim import plots
     from mimo_sim._checks import check_positive
     from mimo_sim._files import replacing
-    from mimo_sim.dynamics.engines import layered as studies
+    from mimo_sim.studies.depth import depth_study
+    from mimo_sim.studies.early_fusion import early_study
+    from mimo_sim.studies.relu import relu_study
 
     check_positive("mu", mu)
     if seeds < 1:
@@ -87,11 +89,11 @@ def fusion(
     with progress_bar(
         len(penalties) * len(correlations) + 2 + 6 + 5 + 2 + 6, "studies", quiet
     ) as advance:
-        early = studies.early_study(penalties, correlations, mu=mu, on_run=advance)
+        early = early_study(penalties, correlations, mu=mu, on_run=advance)
         write("fusion_early", plots.draw_early(early), early)
-        depth = studies.depth_study(LAMS, RHOS, seeds=seeds, mu=mu, on_run=advance)
+        depth = depth_study(LAMS, RHOS, seeds=seeds, mu=mu, on_run=advance)
         write("fusion_depth", plots.draw_depth(depth), depth)
-        relu = studies.relu_study(LAMS, seeds=seeds, mu=mu, on_run=advance)
+        relu = relu_study(LAMS, seeds=seeds, mu=mu, on_run=advance)
         write("fusion_relu", plots.draw_relu(relu), relu)
     if quiet:
         return

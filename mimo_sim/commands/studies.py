@@ -52,12 +52,11 @@ def zls(
     quiet: Quiet = False,
 ) -> None:
     """Time ratio and mis-attribution of joint training over correlation, theory against simulation: the figure of Zhang, Latham and Saxe (ICML 2024)."""
-    from mimo_sim import plots
-    from mimo_sim.studies import phase
+    from mimo_sim import plots, studies
 
     with progress_bar(4 * 9 * max(seeds, 0), "scalar pairs", quiet) as advance:
-        data = phase.zls(seeds=seeds, init_scale=init_scale, steps=steps, on_run=advance)
-    summary = phase.zls_summary(data)
+        data = studies.zls.compute(seeds=seeds, init_scale=init_scale, steps=steps, on_run=advance)
+    summary = studies.zls.summarise(data)
     command = command_line(
         "study",
         "zls",
@@ -87,12 +86,11 @@ def scatter(
     quiet: Quiet = False,
 ) -> None:
     """Predicted against simulated time ratio on random problems with superficial modality preference."""
-    from mimo_sim import plots
-    from mimo_sim.studies import phase
+    from mimo_sim import plots, studies
 
     with progress_bar(max(problems, 0), "random problems", quiet) as advance:
-        data = phase.scatter(problems, init_scale=init_scale, steps=steps, on_run=advance)
-    summary = phase.scatter_summary(data)
+        data = studies.scatter.compute(problems, init_scale=init_scale, steps=steps, on_run=advance)
+    summary = studies.scatter.summarise(data)
     command = command_line(
         "study",
         "scatter",
@@ -124,8 +122,7 @@ def phase(
     """Phase diagrams: where modalities wait and where MIMO helps, over the ratios of problems, their correlation, and over lam and mu."""
     import numpy as np
 
-    from mimo_sim import plots
-    from mimo_sim.studies import phase as studies
+    from mimo_sim import plots, studies
 
     if grid < 2:
         raise ValueError(f"`--grid` must be >= 2. Got {grid}.")
@@ -157,21 +154,21 @@ def phase(
     ] = {
         "map": (
             2,
-            lambda **rest: studies.ratio_map(louder, explained, lam=lam, mu=mu, **rest),
+            lambda **rest: studies.maps.compute_ratios(louder, explained, lam=lam, mu=mu, **rest),
             plots.draw_map,
-            studies.map_summary,
+            studies.maps.summarise,
         ),
         "correlation": (
             2,
-            lambda **rest: studies.correlation_map(louder, rhos, lam=lam, mu=mu, **rest),
+            lambda **rest: studies.maps.compute_correlations(louder, rhos, lam=lam, mu=mu, **rest),
             plots.draw_map,
-            studies.map_summary,
+            studies.maps.summarise,
         ),
         "penalty": (
             4,
-            lambda **rest: studies.penalty_map(lams, mus, **rest),
+            lambda **rest: studies.maps.compute_penalties(lams, mus, **rest),
             plots.draw_penalty,
-            studies.penalty_summary,
+            studies.maps.summarise_penalties,
         ),
     }
     for name, (runs, compute, draw, summarise) in maps.items():
@@ -195,12 +192,13 @@ def score(
     quiet: Quiet = False,
 ) -> None:
     """A score for imbalance, known before training, and how well it predicts the gain of MIMO on held-out random problems."""
-    from mimo_sim import plots
-    from mimo_sim.studies import phase
+    from mimo_sim import plots, studies
 
     with progress_bar(2 * max(problems, 0), "random problems", quiet) as advance:
-        data = phase.score(problems, lam=lam, init_scale=init_scale, seed=seed, on_run=advance)
-    summary = phase.score_summary(data)
+        data = studies.score.compute(
+            problems, lam=lam, init_scale=init_scale, seed=seed, on_run=advance
+        )
+    summary = studies.score.summarise(data)
     command = command_line(
         "study",
         "score",
@@ -217,7 +215,7 @@ def score(
     )
     _write(out, "phase_score", plots.draw_score(data, summary), data, summary, command, quiet)
     if not quiet:
-        for outcome in phase.OUTCOMES:
+        for outcome in studies.score.OUTCOMES:
             best = max(summary[outcome]["scores"].items(), key=lambda item: item[1]["auc"]["value"])
             typer.echo(
                 f"{outcome}: best score '{best[0]}', threshold {best[1]['threshold']:.3g}, area under the curve {best[1]['auc']['value']:.3f}"

@@ -49,8 +49,7 @@ def figure1(
     quiet: Quiet = False,
 ) -> None:
     """Reproduce Figure 1 of arXiv:2511.06686: figure1.png, .pdf, .svg, the data figure1.nc and the summary figure1.json."""
-    from mimo_sim import plots
-    from mimo_sim.studies import experiments
+    from mimo_sim import __version__, plots, studies
 
     options = {
         "--out": out,
@@ -64,7 +63,7 @@ def figure1(
         options["--step-size"] = f"{step_size:g}"
     command = command_line("figure1", *(part for pair in options.items() for part in pair))
     with progress_bar(2 * max(seeds, 0), "training", quiet) as advance:
-        data = experiments.figure1(
+        data = studies.figure1.compute(
             lam=lam,
             mu=mu,
             seeds=seeds,
@@ -73,7 +72,7 @@ def figure1(
             step_size=step_size,
             on_run=advance,
         )
-    summary = experiments.figure1_summary(data, command)
+    summary = studies.figure1.summarise(data) | {"package_version": __version__, "command": command}
     paths = write_all(out, "figure1", plots.draw_figure1(data), data, summary)
     if quiet:
         return
@@ -107,11 +106,10 @@ def convergence(
     out: Out = Path("figures"), mu: Mu = 0.01, seed: Seed = 0, quiet: Quiet = False
 ) -> None:
     """Objective, losses, gaps and gradient against steps for vanilla and MIMO with lam = 1, 10, 100: convergence.png, .pdf, .svg and .nc."""
-    from mimo_sim import plots
-    from mimo_sim.studies import experiments
+    from mimo_sim import plots, studies
 
     with progress_bar(4, "training", quiet) as advance:
-        data = experiments.convergence(mu=mu, seed=seed, on_run=advance)
+        data = studies.convergence.compute(mu=mu, seed=seed, on_run=advance)
     paths = write_all(out, "convergence", plots.draw_convergence(data), data, None)
     if not quiet:
         typer.echo("wrote " + " ".join(map(str, paths)))

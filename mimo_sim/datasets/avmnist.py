@@ -471,4 +471,14 @@ RECORD = Record(
         name: f"{s.components or 'all'} image components, {s.snr:g} dB"
         for name, s in SETTINGS.items()
     },
+    presets={
+        "cpu": {
+            "data": {"train_size": 5000, "validation_size": 1000, "test_size": 2000},
+            "settings": {"epochs": 12},
+        },
+        "full": {
+            "data": {"train_size": 55000, "validation_size": 5000, "test_size": 10000},
+            "settings": {"epochs": 30},
+        },
+    },
 )

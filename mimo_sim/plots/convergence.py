@@ -14,7 +14,7 @@ from mimo_sim.plots._style import DASHES, FULL_PAGE, METHOD_COLORS, style
 
 
 def draw_convergence(data: xr.Dataset) -> Figure:
-    """The convergence figure from the dataset of :func:`mimo_sim.studies.experiments.convergence`."""
+    """The convergence figure from the dataset of :func:`mimo_sim.studies.convergence.compute`."""
     with style():
         figure = Figure(figsize=(8.4, 6.6))
         axes = figure.subplots(2, 2, sharex=True, gridspec_kw=FULL_PAGE)

@@ -172,7 +172,7 @@ def draw_trajectories(
 
 
 def draw_figure1(data: xr.Dataset) -> Figure:
-    """Figure 1 of arXiv:2511.06686 from the dataset of :func:`mimo_sim.studies.experiments.figure1`."""
+    """Figure 1 of arXiv:2511.06686 from the dataset of :func:`mimo_sim.studies.figure1.compute`."""
     names = [str(name) for name in data.modality.values]
     with style():
         figure = Figure(figsize=(8.4, 7.4))

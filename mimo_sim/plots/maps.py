@@ -14,7 +14,7 @@ from mimo_sim.plots._style import (
     plain_ticks,
     style,
 )
-from mimo_sim.studies.phase import BUDGET, LEVELS, MARGIN
+from mimo_sim.studies.race import BUDGET, LEVELS, MARGIN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +86,7 @@ GAIN_TICKS = (0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5)
 
 
 def draw_map(data: xr.Dataset) -> Figure:
-    """The phase diagram of :func:`mimo_sim.studies.phase.ratio_map` or :func:`mimo_sim.studies.phase.correlation_map`."""
+    """The phase diagram of :func:`mimo_sim.studies.maps.compute_ratios` or :func:`mimo_sim.studies.maps.compute_correlations`."""
     y, x = (str(name) for name in data.learning_gain.dims)
     joint, mimo = data.sel(solver="vanilla"), data.sel(solver="mimo")
     with style():
@@ -206,7 +206,7 @@ def draw_map(data: xr.Dataset) -> Figure:
 
 
 def draw_penalty(data: xr.Dataset) -> Figure:
-    """The phase diagram over lam and mu with the predicted order threshold, from :func:`mimo_sim.studies.phase.penalty_map`."""
+    """The phase diagram over lam and mu with the predicted order threshold, from :func:`mimo_sim.studies.maps.compute_penalties`."""
     with style():
         figure = Figure(figsize=(11.4, 6.4))
         axes = figure.subplots(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def draw_scatter(data: xr.Dataset) -> Figure:
-    """Predicted against simulated time ratios on random problems, from :func:`mimo_sim.studies.phase.scatter`."""
+    """Predicted against simulated time ratios on random problems, from :func:`mimo_sim.studies.scatter.compute`."""
     with style():
         figure = Figure(figsize=(8.4, 4.2))
         panels = figure.subplots(

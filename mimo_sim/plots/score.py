@@ -16,7 +16,7 @@ from mimo_sim.plots._style import (
     plain_ticks,
     style,
 )
-from mimo_sim.studies.phase import MARGIN
+from mimo_sim.studies.race import MARGIN
 
 if TYPE_CHECKING:
     pass
@@ -26,7 +26,7 @@ MARKERS = ("o", "s", "^", "D")
 
 
 def draw_score(data: xr.Dataset, summary: dict[str, Any]) -> Figure:
-    """How well scores predict gains, from :func:`mimo_sim.studies.phase.score` and :func:`mimo_sim.studies.phase.score_summary`."""
+    """How well scores predict gains, from :func:`mimo_sim.studies.score.compute` and :func:`mimo_sim.studies.score.summarise`."""
     held = data.isel(problem=slice(data.sizes["problem"] // 2, None))
     predictor = {"learning_gain": "predicted gain", "balance_gain": "predicted balance"}
     says = {"learning_gain": "time until both are learned", "balance_gain": "ratio of half-times"}

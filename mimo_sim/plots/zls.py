@@ -25,7 +25,7 @@ MARKERS = ("o", "s", "^", "D")
 
 
 def draw_zls(data: xr.Dataset) -> Figure:
-    """Time ratio and mis-attribution over correlation, from :func:`mimo_sim.studies.phase.zls`: theory as lines, simulations as markers (every seed)."""
+    """Time ratio and mis-attribution over correlation, from :func:`mimo_sim.studies.zls.compute`: theory as lines, simulations as markers (every seed)."""
     with style():
         figure = Figure(figsize=(8.4, 3.8))
         left, right = figure.subplots(

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from mimo_sim import benchmark, datasets, methods
-from mimo_sim.benchmark.jobs import FALLBACK_EPOCHS
 from mimo_sim.training import train
 from tests.benchmark.runs import small_plan
 from tests.networks import SETTINGS, new_run, tiny_regression
@@ -129,6 +128,6 @@ def test_presets_know_the_data_sets() -> None:
         {"train_size": 5000, "validation_size": 1000, "test_size": 2000},
         {"epochs": 12},
     )
-    assert benchmark.preset("cpu", "synthetic") == ({}, {"epochs": FALLBACK_EPOCHS})
+    assert benchmark.preset("cpu", "synthetic") == ({}, {"epochs": 30})
     with pytest.raises(ValueError, match="`preset` must be one of"):
         benchmark.preset("gpu", "avmnist")

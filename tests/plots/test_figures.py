@@ -13,18 +13,17 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import mimo_sim as ms
-from mimo_sim import plots
-from mimo_sim.studies import experiments
+from mimo_sim import plots, studies
 
 
 @pytest.fixture(scope="module")
 def figure1_data() -> xr.Dataset:
-    return experiments.figure1(seeds=3)
+    return studies.figure1.compute(seeds=3)
 
 
 @pytest.fixture(scope="module")
 def convergence_data() -> xr.Dataset:
-    return experiments.convergence(steps=50_000)
+    return studies.convergence.compute(steps=50_000)
 
 
 @pytest.fixture(scope="module", params=["figure1", "convergence"])
@@ -51,7 +50,7 @@ def test_figure1_data_repeats_single_runs(figure1_data: xr.Dataset) -> None:
         one = figure1_data.sel(solver=solver, seed=2)
         shared = np.intersect1d(run.step, one.step)
         assert len(shared) == one.sizes["step"]
-        for name in experiments.STORED:
+        for name in studies.figure1.STORED:
             np.testing.assert_array_equal(run[name].sel(step=shared), one[name])
         assert np.abs(one.half_time.values - ms.half_times(run).values).max() <= max(
             1, attrs["steps"] // 20_000
@@ -60,7 +59,7 @@ def test_figure1_data_repeats_single_runs(figure1_data: xr.Dataset) -> None:
 
 def test_figure1_refuses_a_step_size_beyond_the_theory() -> None:
     with pytest.raises(ValueError, match="`step_size` must be at most 1/L"):
-        experiments.figure1(step_size=1.0, seeds=1)
+        studies.figure1.compute(step_size=1.0, seeds=1)
 
 
 def test_convergence_uses_one_step_size_and_obeys_theorem_1(convergence_data: xr.Dataset) -> None:
@@ -166,7 +165,7 @@ def test_three_modalities_can_be_drawn() -> None:
     problem = ms.LateFusionProblem.from_linear_model(
         [[1.0], [1.0], [1.0]], np.diag([9.0, 4.0, 1.0]), names=("audio", "video", "text")
     )
-    data = experiments.figure1(problem, seeds=2, init_scale=1e-4)
+    data = studies.figure1.compute(problem, seeds=2, init_scale=1e-4)
     figure = plots.draw_figure1(data)
     texts = {text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)}
     assert {"audio", "video", "text", "$W_{3}$", r"$U_{3} \rightarrow f_{3}$"} <= texts

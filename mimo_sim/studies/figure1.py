@@ -1,9 +1,9 @@
-"""The runs behind the named figures: computed here, stored as datasets, drawn elsewhere (:mod:`mimo_sim.plots.figures`)."""
+"""The study of Figure 1: joint training and MIMO over several initialisations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,16 +12,14 @@ from mimo_sim import theory
 from mimo_sim.dynamics import simulate
 from mimo_sim.dynamics.trajectory import half_times
 from mimo_sim.generators import superficial_preference
+from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Solver, Vanilla
 
-if TYPE_CHECKING:
-    from mimo_sim.problem import LateFusionProblem
-
-POINTS = 400  # stored over a run, and as many over its first fifth; half-times are measured on every step before thinning
+POINTS = 400  # stored over a run, and as many over its first fifth
 STORED = ("loss_mm", "loss_uni", "encoder_norm", "sigma")
 
 
-def figure1(
+def compute(
     problem: LateFusionProblem | None = None,
     *,
     lam: float = 10.0,
@@ -145,11 +143,8 @@ def _emergence(problem: LateFusionProblem, method: Solver, init_scale: float) ->
     return np.where(rates == rates.max(), np.log(1 / init_scale) / rates, np.nan)
 
 
-def figure1_summary(data: xr.Dataset, command: str) -> dict[str, Any]:
+def summarise(data: xr.Dataset) -> dict[str, Any]:
     """The measured and predicted numbers of Figure 1 as plain values: medians over seeds, half-times in steps; None for what was never learned."""
-    from mimo_sim import __version__
-    from mimo_sim.problem import LateFusionProblem
-
     problem = LateFusionProblem.from_json(data.attrs["problem"])
     report = theory.superficial_preference(problem)
 
@@ -175,68 +170,4 @@ def figure1_summary(data: xr.Dataset, command: str) -> dict[str, Any]:
         "vanilla": measured("vanilla") | {"predicted_ratio": theory.time_ratio(problem)},
         "mimo": measured("mimo")
         | {"lam": lam, "mu": mu, "order_threshold": theory.order_threshold(problem, mu)},
-        "package_version": __version__,
-        "command": command,
     }
-
-
-def convergence(
-    problem: LateFusionProblem | None = None,
-    *,
-    lams: Sequence[float] = (1.0, 10.0, 100.0),
-    mu: float = 0.01,
-    init_scale: float = 0.3,
-    steps: int = 400_000,
-    step_size: float | None = None,
-    seed: int = 0,
-    on_run: Callable[[], None] = lambda: None,
-) -> xr.Dataset:
-    r"""One run of joint training and one of MIMO per penalty, at one step size, for the convergence figure.
-
-    Joint training carries uni-modal heads that follow their own losses and leave the encoders alone (``Vanilla(heads="plain")``), so that its
-    uni-modal gaps say what can be read off its encoders.
-
-    Returns
-    -------
-    xarray.Dataset
-        Dims run, step (log-spaced), modality: ``excess_objective`` (F - inf F), ``excess_mm``, ``excess_uni``, ``grad_norm_sq`` (its smallest value so
-        far); ``bound`` (run, step), the right-hand side
-        :math:`2 (F_0 - \inf F) / (\eta T)` of Theorem 1 for the running minimum of ``grad_norm_sq``.
-    """
-    problem = superficial_preference() if problem is None else problem
-    methods: list[Solver] = [Vanilla(heads="plain"), *(MIMO(lam=lam, mu=mu) for lam in lams)]
-    eta = (
-        min(theory.default_step_size(problem, method) for method in methods)
-        if step_size is None
-        else step_size
-    )
-    every = max(1, steps // 20_000)
-    runs = []
-    for method in methods:
-        run = simulate(
-            problem,
-            method,
-            step_size=eta,
-            steps=steps,
-            init_scale=init_scale,
-            seed=seed,
-            record_every=every,
-        )
-        rows = np.unique(np.geomspace(1, run.sizes["step"] - 1, POINTS).astype(int))
-        infimum = problem.joint_optimum + method.lam * method.mu * np.log(problem.num_modalities)
-        lowest = np.minimum.accumulate(run.grad_norm_sq.values)
-        run["grad_norm_sq"] = ("step", lowest)
-        run["excess_objective"] = run.objective - infimum
-        thin = (
-            run[["excess_objective", "excess_mm", "excess_uni", "grad_norm_sq"]]
-            .isel(step=rows)
-            .drop_vars("time")
-        )
-        thin["bound"] = 2 * (run.objective[0].item() - infimum) / (eta * thin.step)
-        runs.append(thin.drop_attrs())
-        on_run()
-    labels = ["vanilla", *(f"MIMO, λ = {lam:g}" for lam in lams)]
-    data = xr.concat(runs, "run", join="exact", combine_attrs="drop").assign_coords(run=labels)
-    settings = {"mu": mu, "init_scale": init_scale, "steps": steps, "step_size": eta, "seed": seed}
-    data.attrs = {"lams": list(map(float, lams)), **settings, "problem": problem.to_json()}
-    return data
