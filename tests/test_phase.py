@@ -19,9 +19,8 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 import mimo_sim as ms
-import tests.test_figures as figure_checks
-from mimo_sim import cli, theory
-from mimo_sim.plots import phase as phase_plots
+import tests.plots.test_figures as figure_checks
+from mimo_sim import cli, plots, theory
 from mimo_sim.studies import _statistics, maps, race, scatter, score, zls
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
@@ -407,12 +406,12 @@ def test_refusals(call: Callable[[], Any], words: str) -> None:
 def figure(request: pytest.FixtureRequest) -> Figure:
     data = request.getfixturevalue(f"{request.param}_data")
     draw: dict[str, Callable[[xr.Dataset], Figure]] = {
-        "zls": phase_plots.draw_zls,
-        "scatter": phase_plots.draw_scatter,
-        "penalty": phase_plots.draw_penalty,
-        "score": lambda data: phase_plots.draw_score(data, score.summarise(data, resamples=20)),
+        "zls": plots.draw_zls,
+        "scatter": plots.draw_scatter,
+        "penalty": plots.draw_penalty,
+        "score": lambda data: plots.draw_score(data, score.summarise(data, resamples=20)),
     }
-    return draw.get(request.param, phase_plots.draw_map)(data)
+    return draw.get(request.param, plots.draw_map)(data)
 
 
 def test_figures_are_labelled_and_no_text_overlaps(figure: Figure) -> None:

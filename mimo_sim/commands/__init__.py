@@ -84,8 +84,8 @@ def write_all(
     out: Path, stem: str, figure: Figure, data: xr.Dataset, summary: dict[str, Any] | None
 ) -> list[Path]:
     """Write every file of a figure under temporary names, then rename them all."""
+    from mimo_sim import plots
     from mimo_sim._files import replacing
-    from mimo_sim.plots import figures as plots
 
     paths = [
         out / f"{stem}{suffix}" for suffix in (*FORMATS, ".nc", *([".json"] if summary else []))

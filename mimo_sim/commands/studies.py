@@ -52,8 +52,7 @@ def zls(
     quiet: Quiet = False,
 ) -> None:
     """Time ratio and mis-attribution of joint training over correlation, theory against simulation: the figure of Zhang, Latham and Saxe (ICML 2024)."""
-    from mimo_sim import studies
-    from mimo_sim.plots import phase as phase_plots
+    from mimo_sim import plots, studies
 
     with progress_bar(4 * 9 * max(seeds, 0), "scalar pairs", quiet) as advance:
         data = studies.zls.compute(seeds=seeds, init_scale=init_scale, steps=steps, on_run=advance)
@@ -70,7 +69,7 @@ def zls(
         "--steps",
         steps,
     )
-    _write(out, "phase_zls", phase_plots.draw_zls(data), data, summary, command, quiet)
+    _write(out, "phase_zls", plots.draw_zls(data), data, summary, command, quiet)
     if not quiet:
         errors = f"{summary['largest_error_limit']:.1%} (limit), {summary['largest_error_finite_u0']:.1%} (this u0)"
         typer.echo(
@@ -87,8 +86,7 @@ def scatter(
     quiet: Quiet = False,
 ) -> None:
     """Predicted against simulated time ratio on random problems with superficial modality preference."""
-    from mimo_sim import studies
-    from mimo_sim.plots import phase as phase_plots
+    from mimo_sim import plots, studies
 
     with progress_bar(max(problems, 0), "random problems", quiet) as advance:
         data = studies.scatter.compute(problems, init_scale=init_scale, steps=steps, on_run=advance)
@@ -105,7 +103,7 @@ def scatter(
         "--steps",
         steps,
     )
-    _write(out, "phase_scatter", phase_plots.draw_scatter(data), data, summary, command, quiet)
+    _write(out, "phase_scatter", plots.draw_scatter(data), data, summary, command, quiet)
     if not quiet:
         typer.echo(
             f"correlation {summary['limit']['correlation']:.4f} (limit), {summary['finite_u0']['correlation']:.4f} (this u0)"
@@ -124,8 +122,7 @@ def phase(
     """Phase diagrams: where modalities wait and where MIMO helps, over the ratios of problems, their correlation, and over lam and mu."""
     import numpy as np
 
-    from mimo_sim import studies
-    from mimo_sim.plots import phase as phase_plots
+    from mimo_sim import plots, studies
 
     if grid < 2:
         raise ValueError(f"`--grid` must be >= 2. Got {grid}.")
@@ -158,19 +155,19 @@ def phase(
         "map": (
             2,
             lambda **rest: studies.maps.compute_ratios(louder, explained, lam=lam, mu=mu, **rest),
-            phase_plots.draw_map,
+            plots.draw_map,
             studies.maps.summarise,
         ),
         "correlation": (
             2,
             lambda **rest: studies.maps.compute_correlations(louder, rhos, lam=lam, mu=mu, **rest),
-            phase_plots.draw_map,
+            plots.draw_map,
             studies.maps.summarise,
         ),
         "penalty": (
             4,
             lambda **rest: studies.maps.compute_penalties(lams, mus, **rest),
-            phase_plots.draw_penalty,
+            plots.draw_penalty,
             studies.maps.summarise_penalties,
         ),
     }
@@ -195,8 +192,7 @@ def score(
     quiet: Quiet = False,
 ) -> None:
     """A score for imbalance, known before training, and how well it predicts the gain of MIMO on held-out random problems."""
-    from mimo_sim import studies
-    from mimo_sim.plots import phase as phase_plots
+    from mimo_sim import plots, studies
 
     with progress_bar(2 * max(problems, 0), "random problems", quiet) as advance:
         data = studies.score.compute(
@@ -217,7 +213,7 @@ def score(
         "--seed",
         seed,
     )
-    _write(out, "phase_score", phase_plots.draw_score(data, summary), data, summary, command, quiet)
+    _write(out, "phase_score", plots.draw_score(data, summary), data, summary, command, quiet)
     if not quiet:
         for outcome in studies.score.OUTCOMES:
             best = max(summary[outcome]["scores"].items(), key=lambda item: item[1]["auc"]["value"])

@@ -49,8 +49,7 @@ def figure1(
     quiet: Quiet = False,
 ) -> None:
     """Reproduce Figure 1 of arXiv:2511.06686: figure1.png, .pdf, .svg, the data figure1.nc and the summary figure1.json."""
-    from mimo_sim import __version__, studies
-    from mimo_sim.plots import figures as plots
+    from mimo_sim import __version__, plots, studies
 
     options = {
         "--out": out,
@@ -107,8 +106,7 @@ def convergence(
     out: Out = Path("figures"), mu: Mu = 0.01, seed: Seed = 0, quiet: Quiet = False
 ) -> None:
     """Objective, losses, gaps and gradient against steps for vanilla and MIMO with lam = 1, 10, 100: convergence.png, .pdf, .svg and .nc."""
-    from mimo_sim import studies
-    from mimo_sim.plots import figures as plots
+    from mimo_sim import plots, studies
 
     with progress_bar(4, "training", quiet) as advance:
         data = studies.convergence.compute(mu=mu, seed=seed, on_run=advance)
