@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim.datasets._data import Dataset, Modality, Split
-from mimo_sim.training import Settings
-from mimo_sim.training.run import TrainingRun
+from mimo_sim.training import Settings, TrainingRun
 
 SETTINGS: dict[str, Any] = {"batch_size": 16, "width": 8, "lr": 0.05, "accelerator": "cpu"}
 

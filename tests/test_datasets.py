@@ -25,8 +25,10 @@ from typer.testing import CliRunner
 from mimo_sim import datasets
 from mimo_sim.cli import app
 from mimo_sim.commands.data import settings
+from mimo_sim.datasets import _avmnist_recipe as recipe
 from mimo_sim.datasets import _files as files
 from mimo_sim.datasets import avmnist
+from mimo_sim.datasets._avmnist_raw import Raw, parse_idx
 from mimo_sim.datasets._data import Dataset, Modality
 from mimo_sim.generators import scalar_pair
 from mimo_sim.problem import LateFusionProblem
@@ -82,10 +84,9 @@ def sums(contents: dict[str, bytes]) -> dict[str, str]:
 
 
 def know(monkeypatch: pytest.MonkeyPatch, *downloads: files.Download) -> None:
-    monkeypatch.setattr(avmnist, "DOWNLOADS", downloads)
-    monkeypatch.setitem(
-        datasets._registry(), "avmnist", replace(avmnist.RECORD, downloads=downloads)
-    )
+    record = replace(avmnist.RECORD, downloads=downloads)
+    monkeypatch.setattr(avmnist, "RECORD", record)
+    monkeypatch.setitem(datasets._registry(), "avmnist", record)
 
 
 @pytest.fixture
@@ -253,17 +254,17 @@ def test_principal_components_are_those_of_scikit_learn() -> None:
     from sklearn.decomposition import PCA
 
     images = np.random.default_rng(1).integers(0, 256, (900, 28, 28)).astype(np.uint8)
-    mean, variance, components = avmnist.principal_components(images)
+    mean, variance, components = recipe.principal_components(images)
     reference = PCA(5, svd_solver="full").fit(images.reshape(900, -1) / 255)
     np.testing.assert_allclose(variance[:5] * 900 / 899, reference.explained_variance_, rtol=1e-9)
-    reduced = avmnist.reduce_energy(images, mean, components[:, :5]).reshape(900, -1)
+    reduced = recipe.reduce_energy(images, mean, components[:, :5]).reshape(900, -1)
     np.testing.assert_allclose(
         reduced,
         reference.inverse_transform(reference.transform(images.reshape(900, -1) / 255)),
         atol=1e-5,
     )  # float32
     np.testing.assert_allclose(
-        avmnist.reduce_energy(images, mean, components), images / 255, atol=1e-5
+        recipe.reduce_energy(images, mean, components), images / 255, atol=1e-5
     )
     energy = np.sum((reduced - mean) ** 2) / np.sum((images.reshape(900, -1) / 255 - mean) ** 2)
     assert energy == pytest.approx(variance[:5].sum() / variance.sum(), rel=1e-4)
@@ -282,7 +283,7 @@ def spectrogram_by_hand(wave: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("length", [224, 1152, 8000])
 def test_spectrogram_against_the_formula_and_within_half_a_step(length: int) -> None:
     wave = np.random.default_rng(length).standard_normal(length)
-    (found,) = avmnist.spectrogram(
+    (found,) = recipe.spectrogram(
         np.resize(wave, 8000)[None].astype(np.float32), np.array([length])
     )
     assert np.abs(found / 255 - spectrogram_by_hand(wave)).max() <= 0.5 / 255 + 1e-5  # float32
@@ -293,7 +294,7 @@ def test_a_tone_lights_its_frequency_at_all_times() -> None:
     wave = np.sin(
         2 * np.pi * 20 * np.arange(8000) / 224
     )  # 20 periods in a window: bin 20, in row 19 as bin 0 is dropped
-    (found,) = avmnist.spectrogram(wave[None].astype(np.float32), np.array([5000]))
+    (found,) = recipe.spectrogram(wave[None].astype(np.float32), np.array([5000]))
     assert (found.argmax(0) == 19).all()
 
 
@@ -303,7 +304,7 @@ def test_the_noise_has_the_level_and_the_colour_it_should_have(snr: float, kind:
     rng = np.random.default_rng(2)
     clips = [rng.standard_normal(n).astype(np.float32) for n in (3000, 8000, 1152, 4000)]
     chosen, babble = np.array([0, 1, 2]), np.array([[1, 3, 0]] * 3)
-    mixed = avmnist.noisy_waves(clips, chosen, np.full(3, kind), babble, snr, rng)
+    mixed = recipe.noisy_waves(clips, chosen, np.full(3, kind), babble, snr, rng)
     for i, wave in zip(chosen, mixed, strict=True):
         n = len(clips[i])
         noise = wave[:n] - clips[i]
@@ -372,7 +373,7 @@ def test_pairs_have_one_label_and_no_recording_or_image_is_in_two_splits(root: P
         ].tolist()
     assert set(arrays["train.source"]) == set(range(55))
     assert set(arrays["validation.source"]) == set(range(55, 60))
-    raw = avmnist.Raw(root)
+    raw = Raw(root, avmnist.RECORD.downloads)
     for part, file in (("train", "train"), ("validation", "train"), ("test", "t10k")):
         images, labels = raw.mnist(file)
         np.testing.assert_array_equal(
@@ -389,7 +390,7 @@ def test_same_seed_same_bytes_whatever_the_cache_and_the_chunks(
     assert not same(first, datasets.load("avmnist", root, seed=1, **TINY))
     monkeypatch.setenv("MIMO_SIM_CACHE", str(root.parent / "other"))
     assert same(first, datasets.load("avmnist", root, **TINY))
-    monkeypatch.setattr(avmnist, "CHUNK", 7)
+    monkeypatch.setattr(recipe, "CHUNK", 7)
     monkeypatch.setenv("MIMO_SIM_CACHE", str(root.parent / "third"))
     assert same(first, datasets.load("avmnist", root, **TINY))
     assert [p.name for p in (root.parent / "third").iterdir()] == [
@@ -521,7 +522,7 @@ def harm(path: Path, how: str) -> None:
 def test_a_harmed_file_is_named_with_both_sums_and_the_remedy(
     root: Path, name: str, how: str, words: str
 ) -> None:
-    expected = avmnist.DOWNLOADS[0].files[name]
+    expected = avmnist.RECORD.downloads[0].files[name]
     harm(root / name, how)
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
         datasets.load("avmnist", root, **TINY)
@@ -532,7 +533,7 @@ def test_a_harmed_file_is_named_with_both_sums_and_the_remedy(
         f"mimo-sim data prepare avmnist --root {root}",
     ):
         assert part in str(caught.value)
-    (fault,) = files.faults(root, avmnist.DOWNLOADS)
+    (fault,) = files.faults(root, avmnist.RECORD.downloads)
     assert fault.path == root / name
     done = CliRunner().invoke(app, ["data", "verify", "avmnist", "--root", str(root)])
     assert done.exit_code == 1
@@ -542,21 +543,21 @@ def test_a_harmed_file_is_named_with_both_sums_and_the_remedy(
 def test_a_recompressed_file_is_the_same_file(root: Path) -> None:
     path = root / "mnist/train-images-idx3-ubyte.gz"
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), compresslevel=1))
-    assert not files.faults(root, avmnist.DOWNLOADS)
+    assert not files.faults(root, avmnist.RECORD.downloads)
 
 
 def test_files_in_another_format_are_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         ValueError, match=r"must be an idx file of unsigned bytes .* starts 00 00 0d"
     ):
-        avmnist._idx(bytes([0, 0, 13, 1]), "x.gz")
+        parse_idx(bytes([0, 0, 13, 1]), "x.gz")
     with pytest.raises(ValueError, match=r"x.gz must hold 5 values for its shape \(5,\). Got 2"):
-        avmnist._idx(bytes([0, 0, 8, 1, 0, 0, 0, 5, 1, 2]), "x.gz")
+        parse_idx(bytes([0, 0, 8, 1, 0, 0, 0, 5, 1, 2]), "x.gz")
     odd = {"fsdd/recordings/0_anna_0.wav": wav(np.zeros(900, np.int16), 16000)}
     put(root, odd)
     know(monkeypatch, files.Download("", sums(odd), 1))
     with pytest.raises(ValueError, match=r"0_anna_0.wav must be mono at 8000 Hz"):
-        avmnist.Raw(root).speech("test")
+        Raw(root, avmnist.RECORD.downloads).speech(avmnist.TAKES["test"])
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -637,7 +638,9 @@ def test_without_a_root_the_environment_and_then_the_cache_are_used(
 
 
 def test_the_known_sums_are_of_every_recording() -> None:
-    (speech,) = (download for download in avmnist.DOWNLOADS if download.url.endswith(".tar.gz"))
+    (speech,) = (
+        download for download in avmnist.RECORD.downloads if download.url.endswith(".tar.gz")
+    )
     names = [Path(name).stem.split("_") for name in speech.files]
     assert len(names) == 3000
     assert len(set(speech.files.values())) == 3000
@@ -688,11 +691,11 @@ def test_the_real_data_give_the_measured_figures() -> None:
     from sklearn.neighbors import KNeighborsClassifier
 
     folder = Path(os.environ["MIMO_SIM_DATA"])
-    assert not files.faults(folder, avmnist.DOWNLOADS)
-    raw = avmnist.Raw(folder)
+    assert not files.faults(folder, avmnist.RECORD.downloads)
+    raw = Raw(folder)
     (train, labels), (test, truth) = raw.mnist("train"), raw.mnist("t10k")
     train, labels = train[:55_000], labels[:55_000]
-    mean, variance, components = avmnist.principal_components(train)
+    mean, variance, components = recipe.principal_components(train)
     kept = np.cumsum(variance) / variance.sum()
     np.testing.assert_allclose(
         kept[[2, 3, 4, 5]], [0.230, 0.284, 0.332, 0.375], atol=1e-3
@@ -703,7 +706,7 @@ def test_the_real_data_give_the_measured_figures() -> None:
         assert 100 * KNeighborsClassifier(25).fit(seen, labels).score(
             asked, truth
         ) == pytest.approx(expected, abs=0.05 + 1e-9)
-    pools = {part: set(raw.speech(part)[2]) for part in avmnist.TAKES}
+    pools = {part: set(raw.speech(takes)[2]) for part, takes in avmnist.TAKES.items()}
     assert {part: len(names) for part, names in pools.items()} == {
         "train": 2400,
         "validation": 300,

@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from mimo_sim.benchmark.comparison import interval
 from mimo_sim.methods.vanilla import Vanilla
-from mimo_sim.training import metrics, train
+from mimo_sim.training import metrics, probes, train
 from tests.networks import SETTINGS, new_run, tiny
 
 
@@ -58,8 +58,8 @@ def test_a_probe_is_the_optimum_that_scikit_learn_finds(
     penalty: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x, y = _blobs(150, 0)
-    monkeypatch.setattr(metrics, "PENALTIES", (penalty,))
-    (ours,) = metrics.probe((x, y), (x, y), [x], 3)
+    monkeypatch.setattr(probes, "PENALTIES", (penalty,))
+    (ours,) = probes.linear_probe((x, y), (x, y), [x], 3)
     standard = ((x - x.mean(0)) / x.std(0, correction=0)).double().numpy()
     theirs = LogisticRegression(C=1 / (penalty * len(x)), tol=1e-10, max_iter=5000).fit(
         standard, y.numpy()
@@ -74,8 +74,8 @@ def test_a_ridge_probe_is_the_optimum_that_scikit_learn_finds(
 ) -> None:
     x, _ = _blobs(60, 1)
     y = x[:, :2] @ torch.tensor([[1.0, 0.0], [2.0, -1.0]]) + 3
-    monkeypatch.setattr(metrics, "PENALTIES", (0.1,))
-    (ours,) = metrics.probe((x, y), (x, y), [x], 2, "regression")
+    monkeypatch.setattr(probes, "PENALTIES", (0.1,))
+    (ours,) = probes.linear_probe((x, y), (x, y), [x], 2, "regression")
     standard = ((x - x.mean(0)) / x.std(0, correction=0)).double().numpy()
     np.testing.assert_allclose(
         ours,
@@ -100,16 +100,16 @@ def test_a_probe_chooses_its_penalty_on_validation() -> None:
 
     train_, validation, other = draw(60), draw(2000), draw(2000)
     alone = {}
-    for penalty in metrics.PENALTIES:
+    for penalty in probes.PENALTIES:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(metrics, "PENALTIES", (penalty,))
-            alone[penalty] = metrics.probe(train_, validation, [validation[0], other[0]], 2)
+            patch.setattr(probes, "PENALTIES", (penalty,))
+            alone[penalty] = probes.linear_probe(train_, validation, [validation[0], other[0]], 2)
     scores = {
         penalty: metrics.accuracy(seen, validation[1]) for penalty, (seen, _) in alone.items()
     }
     best = max(scores, key=lambda penalty: scores[penalty])
     assert scores[best] > min(scores.values())
-    (chosen,) = metrics.probe(train_, validation, [other[0]], 2)
+    (chosen,) = probes.linear_probe(train_, validation, [other[0]], 2)
     np.testing.assert_allclose(
         torch.softmax(chosen, 1), torch.softmax(alone[best][1], 1), atol=5e-3
     )  # reached from another start
@@ -121,8 +121,8 @@ def test_a_probe_ignores_units_and_features_that_never_move() -> None:
         [x * torch.tensor([1e3, 1e-3, 1.0, 5.0, 1.0]) + 7, torch.full((90, 1), 3.0)], 1
     )
     (first,), (second,) = (
-        metrics.probe((x, y), (x, y), [x], 3),
-        metrics.probe((scaled, y), (scaled, y), [scaled], 3),
+        probes.linear_probe((x, y), (x, y), [x], 3),
+        probes.linear_probe((scaled, y), (scaled, y), [scaled], 3),
     )
     np.testing.assert_allclose(
         torch.softmax(first, 1), torch.softmax(second, 1), atol=5e-3

@@ -17,12 +17,11 @@ import torch
 from torch import nn
 
 from mimo_sim import methods
-from mimo_sim.datasets._data import Modality
 from mimo_sim.methods._base import Batch, Forward, Plan, Run
 from mimo_sim.methods.vanilla import Vanilla
 from mimo_sim.networks.encoders import default_encoder, make_encoder
 from mimo_sim.training import NonFiniteError, Settings, train
-from mimo_sim.training.run import EVALUATION_NUMBERS
+from mimo_sim.training.loop import EVALUATION_NUMBERS
 from tests.networks import SETTINGS, new_run, same, state, tiny, tiny_regression
 
 
@@ -366,9 +365,9 @@ def test_bad_methods_data_and_encoders_are_refused() -> None:
     )
     assert str(spaced) == str(plain) != str(new_run(Vanilla(), encoder="linear").model.encoders)
     with pytest.raises(ValueError, match="'lenet' needs inputs"):
-        make_encoder(Modality("x", (5,)), "lenet")
+        make_encoder((5,), "lenet")
     with pytest.raises(ValueError, match="at least 4"):
-        make_encoder(Modality("x", (1, 3, 8)), "lenet")
+        make_encoder((1, 3, 8), "lenet")
     with pytest.raises(ValueError, match="`method` must be one of"):
         train("vanila", tiny(), epochs=1)
     with pytest.raises(TypeError, match="`method` must be a name or an object"):
@@ -384,7 +383,7 @@ def test_the_loop_is_plain_sgd_on_the_joint_loss() -> None:
     """Vanilla against a loop written by hand, bit for bit: weights, momentum, decay, schedule, order."""
     data = tiny()
     run = new_run(Vanilla(), data, epochs=4)
-    encoders = nn.ModuleList([make_encoder(m, None, 8) for m in data.modalities])
+    encoders = nn.ModuleList([make_encoder(m.shape, None, 8) for m in data.modalities])
     encoders.load_state_dict(run.model.encoders.state_dict())
     fusion = nn.Linear(16, 3)
     fusion.load_state_dict(run.model.fusion.state_dict())
@@ -495,7 +494,7 @@ def test_encoders_are_chosen_by_shape() -> None:
 
 @pytest.mark.parametrize(("shape", "stride"), [((1, 28, 28), 1), ((1, 112, 112), 2)])
 def test_lenet_is_the_published_network(shape: tuple[int, ...], stride: int) -> None:
-    encoder = make_encoder(Modality("x", shape))
+    encoder = make_encoder(shape)
     convolutions = [m for m in encoder.modules() if isinstance(m, nn.Conv2d)]
     assert [(c.out_channels, c.kernel_size, c.stride) for c in convolutions] == [
         (8, (5, 5), (stride,) * 2),
@@ -544,13 +543,12 @@ def test_bfloat16_runs_the_encoders_and_keeps_features_in_float32() -> None:
 @pytest.mark.slow
 def test_resnet18_takes_pictures_and_frames() -> None:
     pytest.importorskip("transformers")
-    picture = make_encoder(Modality("x", (1, 140, 140)))
+    picture = make_encoder((1, 140, 140))
     assert picture.width == 512
     assert (
-        sum(p.numel() for p in make_encoder(Modality("x", (3, 224, 224))).parameters())
-        == 11_176_512
+        sum(p.numel() for p in make_encoder((3, 224, 224)).parameters()) == 11_176_512
     )  # ResNet-18 without its classifier
-    frames = make_encoder(Modality("x", (3, 2, 32, 32))).eval()
+    frames = make_encoder((3, 2, 32, 32)).eval()
     x = torch.randn(2, 3, 2, 32, 32)
     one_by_one = torch.stack([frames(x[:, :, t]) for t in range(2)]).mean(0)
     torch.testing.assert_close(frames(x), one_by_one, rtol=1e-4, atol=1e-5)

@@ -20,8 +20,8 @@ import torch
 
 from mimo_sim import datasets, methods
 from mimo_sim.datasets._data import Dataset
+from mimo_sim.training import Settings, train
 from mimo_sim.training.records import RESULT, TABLE, Record, differences, plain, read_json
-from mimo_sim.training.run import Settings, train
 
 POLL_SECONDS = 0.3
 KEEP_MEMORY = {
@@ -114,7 +114,7 @@ def plan(
     seeds : sequence of int
         Each draws the data (subset, pairing, noise) and the start weights.
     settings : mapping
-        Fields of :class:`mimo_sim.training.run.Settings` except the seed.
+        Fields of :class:`mimo_sim.training.Settings` except the seed.
     data : mapping, optional
         Settings of the data set.
     hyper, grid : mapping, optional
