@@ -86,3 +86,8 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(
         torch.equal(first[key], second[key]) for key in first
     )
+
+
+def without_seconds(table: list[dict[str, float]]) -> list[dict[str, float]]:
+    """The rows of an epoch table without what differs between equal runs."""
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in table]
