@@ -17,6 +17,7 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from mimo_sim import _moved
 from mimo_sim import _registry as registry
 from mimo_sim._checks import check_count
 
@@ -39,7 +40,9 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(
+        _moved.sentence(f"{__name__}.{name}") or f"module {__name__!r} has no attribute {name!r}"
+    )
 
 
 def _records(module: ModuleType) -> Iterator[tuple[str, Record]]:
