@@ -11,7 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from mimo_sim.commands import Out, Quiet, bench, report
+from mimo_sim.commands import bench
+from mimo_sim.commands._options import Out, Quiet
+from mimo_sim.commands._output import report
 
 OUTER_COMMA = re.compile(r",(?![^\[]*\])")  # outside of brackets
 

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from mimo_sim.commands import Quiet, Seed, data, progress_bar, report
+from mimo_sim.commands import data
+from mimo_sim.commands._options import Quiet, Seed
+from mimo_sim.commands._output import progress_bar, report
 
 Name = Annotated[str, typer.Argument(help="A name of `mimo-sim data list`.")]
 Root = Annotated[

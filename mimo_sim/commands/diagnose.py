@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from mimo_sim.commands import Seed, app, report
+from mimo_sim.commands import app
+from mimo_sim.commands._options import Seed
+from mimo_sim.commands._output import report
 from mimo_sim.commands.data import Option, Root, settings
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mimo_sim.commands import Mu, Out, Quiet, command_line, progress_bar, report, study
+from mimo_sim.commands import study
+from mimo_sim.commands._options import Mu, Out, Quiet
+from mimo_sim.commands._output import command_line, progress_bar, report
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from mimo_sim.commands import Out, Quiet, bench, command_line, progress_bar, report
+from mimo_sim.commands import bench
+from mimo_sim.commands._options import Out, Quiet
+from mimo_sim.commands._output import command_line, progress_bar, report
 
 
 @bench.command()

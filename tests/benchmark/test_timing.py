@@ -11,7 +11,7 @@ import torch
 from mimo_sim import methods
 from mimo_sim.benchmark import timing
 from mimo_sim.training import Settings
-from tests.test_cli import run_here
+from tests.commands.tool import run_here
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from itertools import islice
 from typing import Any, TypeAlias
 
-from mimo_sim.sweeps.design import Columns
-from mimo_sim.sweeps.recipe import Part, Recipe, compute
+from mimo_sim.sweeps._design import Columns
+from mimo_sim.sweeps._recipe import Part, Recipe, compute
 
 Chunks: TypeAlias = Iterator[tuple[int, Columns]]
 Results: TypeAlias = Generator[tuple[int, Part], None, None]

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 import mimo_sim as ms
-from mimo_sim.cli import main
-from mimo_sim.sweeps import backends, sweep
-from mimo_sim.sweeps.recipe import compute
+from mimo_sim.sweeps import _backends, sweep
+from mimo_sim.sweeps._recipe import compute
+from tests.commands.tool import run_here
 
 CHUNKS = 40
+
+
 LONG = [
     "--axis",
     "rho=-0.8:0.8:40",
@@ -35,14 +37,6 @@ LONG = [
     "--workers",
     "1",
 ]
-
-
-def run_here(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["mimo-sim", "sweep", *arguments])
-    monkeypatch.setenv("COLUMNS", "200")
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    return int(stopped.value.code or 0)
 
 
 def test_a_killed_sweep_loses_no_finished_chunk_and_ends_with_the_same_bytes(
@@ -67,13 +61,15 @@ def test_a_killed_sweep_loses_no_finished_chunk_and_ends_with_the_same_bytes(
         computed.append(index)
         return compute(recipe, index, *arguments)
 
-    monkeypatch.setattr(backends, "compute", counted)
-    assert run_here(monkeypatch, *LONG, "--out", str(out), "--quiet") == 0
+    monkeypatch.setattr(_backends, "compute", counted)
+    assert run_here(monkeypatch, "sweep", *LONG, "--out", str(out), "--quiet") == 0
     assert sorted(computed) == sorted(
         set(range(CHUNKS)) - kept
     )  # the one in progress at the kill, at most, was computed twice
     assert [path.name for path in tmp_path.iterdir()] == ["sweep.nc"]
-    assert run_here(monkeypatch, *LONG, "--out", str(tmp_path / "whole.nc"), "--quiet") == 0
+    assert (
+        run_here(monkeypatch, "sweep", *LONG, "--out", str(tmp_path / "whole.nc"), "--quiet") == 0
+    )
     assert out.read_bytes() == (tmp_path / "whole.nc").read_bytes()
 
 
@@ -85,8 +81,8 @@ def test_ctrl_c_says_what_is_kept(
             raise KeyboardInterrupt
         return compute(recipe, index, *arguments)
 
-    monkeypatch.setattr(backends, "compute", stopped)
-    assert run_here(monkeypatch, *LONG, "--out", str(tmp_path / "sweep.nc")) == 130
+    monkeypatch.setattr(_backends, "compute", stopped)
+    assert run_here(monkeypatch, "sweep", *LONG, "--out", str(tmp_path / "sweep.nc")) == 130
     assert (
         f"2 of {CHUNKS} chunks are kept in {tmp_path / 'sweep.nc'}.chunks; the same call continues from there."
         in capsys.readouterr().err
@@ -120,7 +116,7 @@ def test_a_grid_from_the_command_line_is_the_one_from_python(
         "--init-scale",
         "0.1",
     ]
-    assert run_here(monkeypatch, *axes, *own, "--out", str(tmp_path / "sweep.nc")) == 0
+    assert run_here(monkeypatch, "sweep", *axes, *own, "--out", str(tmp_path / "sweep.nc")) == 0
     said = capsys.readouterr()
     assert (
         "36 runs (sigma_ratio 2 x lam 3 x width 3 x heads 1 x seed 2): 36 used all steps"
@@ -128,7 +124,7 @@ def test_a_grid_from_the_command_line_is_the_one_from_python(
     )
     assert f"wrote {tmp_path / 'sweep.nc'}" in said.out
     assert said.err == ""
-    assert run_here(monkeypatch, *axes, *own, "--out", str(tmp_path / "sweep.nc")) == 0
+    assert run_here(monkeypatch, "sweep", *axes, *own, "--out", str(tmp_path / "sweep.nc")) == 0
     assert f"{tmp_path / 'sweep.nc'} was there already" in capsys.readouterr().out
     grid = {
         "sigma_ratio": [1.5, 2],
@@ -168,6 +164,7 @@ def test_random_designs_and_files_of_problems(
     assert (
         run_here(
             monkeypatch,
+            "sweep",
             "--problem",
             "random",
             "--axis",
@@ -195,6 +192,7 @@ def test_random_designs_and_files_of_problems(
     assert (
         run_here(
             monkeypatch,
+            "sweep",
             "--problem",
             str(tmp_path / "problem.json"),
             "--axis",
@@ -214,22 +212,25 @@ def test_random_designs_and_files_of_problems(
 
 
 REFUSALS = [
-    (["--axis", "rho"], "`--axis` must look like name=values. Got 'rho'"),
+    (["--axis", "rho"], "`--axis` must look like name=1,2,3 or name=low:high:count"),
     (
         ["--axis", "rho=0:1"],
-        "`--axis` must look like name=low:high:count with numbers. Got 'rho=0:1'",
+        "name=log:low:high:count. Got 'rho=0:1'",
     ),
-    (["--axis", "rho=0:1:2.5"], "whole count"),
+    (["--axis", "rho=0:1:2.5"], "the count must be whole and >= 1"),
     (["--axis", "rho=log:0:1:3"], "low and high > 0"),
     (
         ["--axis", "rho=0,0.5", "--set", "rho=0.1"],
-        "Every parameter may be given once. Got 'rho' twice",
+        "Every name may be given once. Got 'rho' twice",
     ),
     (["--axis", "tau=1,2"], "Axis 'tau' is not a parameter"),
     (["--axis", "rho=0,1"], "There is no problem at rho=1. `rho` must lie in (-1, 1)"),
     (["--random", "rho=0:0.5"], "needs `samples`"),
     (["--random", "rho=log:0.5", "--samples", "2"], "`--random` must look like name=low:high"),
-    (["--set", "dims=1x1"], "`--set` takes one number or word. Got 'dims=1x1'"),
+    (
+        ["--set", "dims=1x1"],
+        "`--set` must look like name=value with one number or word. Got 'dims=1x1'",
+    ),
     (["--problem", "nowhere.json"], "`--problem` must be one of"),
     (["--axis", "lam=1,2", "--method", "vanilla"], "Axis 'lam' is not a parameter"),
     (["--cluster", "local"], "go together"),
@@ -245,7 +246,7 @@ def test_bad_input_ends_with_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert run_here(monkeypatch, *arguments, "--out", str(tmp_path / "sweep.nc")) == 2
+    assert run_here(monkeypatch, "sweep", *arguments, "--out", str(tmp_path / "sweep.nc")) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("mimo-sim: error: ")
@@ -257,7 +258,7 @@ def test_bad_input_ends_with_one_sentence(
 def test_help_shows_examples(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_here(monkeypatch, "--help") == 0
+    assert run_here(monkeypatch, "sweep", "--help") == 0
     shown = capsys.readouterr().out
     assert "mimo-sim sweep --axis sigma_ratio=1,1.5,2,3" in shown
     assert "--overwrite" in shown

@@ -15,7 +15,7 @@ import xarray as xr
 
 from mimo_sim._files import replacing
 from mimo_sim.dynamics import trajectory
-from mimo_sim.sweeps.recipe import Part
+from mimo_sim.sweeps._recipe import Part
 
 
 def write(path: Path, part: Part) -> None:

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: real processes, real files."""
+"""figure1, convergence, simulate and theory as a user meets them: real processes, real files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,26 +13,9 @@ import numpy as np
 import pytest
 
 import mimo_sim as ms
-from mimo_sim.cli import main
+from tests.commands.tool import TOOL, run, run_here
 
 SUFFIXES = (".png", ".pdf", ".svg", ".nc", ".json")
-TOOL = [sys.executable, "-m", "mimo_sim"]
-
-
-def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"MPLBACKEND": "Agg", "COLUMNS": "200", "NO_COLOR": "1"}
-    return subprocess.run(
-        [*TOOL, *arguments], capture_output=True, text=True, cwd=cwd, env=environment, check=False
-    )
-
-
-def run_here(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """The same entry point in this process, for speed; returns the exit code."""
-    monkeypatch.setattr(sys, "argv", ["mimo-sim", *arguments])
-    monkeypatch.setenv("COLUMNS", "200")
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    return int(stopped.value.code or 0)
 
 
 @pytest.fixture(scope="module")
@@ -277,12 +259,6 @@ def test_bad_input_is_one_sentence_on_stderr_and_exit_code_2(
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_a_real_process_shows_no_traceback(tmp_path: Path) -> None:
-    done = run("simulate", "--steps", "0", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "mimo-sim: error: `steps` must be >= 1. Got steps=0.\n"
-
-
 def test_a_run_that_stops_too_early_says_so() -> None:
     done = run("simulate", "--method", "vanilla", "--steps", "2500", "--step-size", "0.001")
     assert done.returncode == 0
@@ -294,38 +270,3 @@ def test_a_damaged_problem_file_is_named(tmp_path: Path) -> None:
     done = run("theory", "--problem", str(tmp_path / "p.json"))
     assert done.returncode == 2
     assert "p.json" in done.stderr
-
-
-HEAVY = ("torch", "numba", "seaborn", "matplotlib", "xarray", "scipy", "pandas")
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "import mimo_sim",
-        "import sys; sys.argv = ['mimo-sim', '--help']; from mimo_sim.cli import main; main()",
-    ],
-)
-def test_importing_and_asking_for_help_load_nothing_heavy(statement: str) -> None:
-    code = f"import atexit, sys; atexit.register(lambda: print('LOADED', [m for m in {HEAVY} if m in sys.modules])); {statement}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip().endswith("LOADED []")
-
-
-@pytest.mark.parametrize("command", ["figure1", "convergence", "simulate", "theory"])
-def test_every_option_has_help(command: str) -> None:
-    shown = run(command, "--help").stdout
-    assert "--" in shown
-    import typer.main
-
-    from mimo_sim.cli import app
-
-    group = typer.main.get_command(app)
-    parameters = group.commands[command].params  # type: ignore[attr-defined]
-    assert all(
-        getattr(parameter, "help", None) for parameter in parameters if parameter.name != "help"
-    )
-
-
-def test_version() -> None:
-    assert run("--version").stdout.strip() == f"mimo-sim {ms.__version__}"
