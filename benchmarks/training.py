@@ -14,7 +14,7 @@ from torch import nn
 from mimo_sim.datasets._data import Dataset, Modality, Split
 from mimo_sim.methods.vanilla import Vanilla
 from mimo_sim.networks.encoders import make_encoder
-from mimo_sim.training.run import Settings, TrainingRun
+from mimo_sim.training import Settings, TrainingRun
 
 RATE = 1e-9  # random bytes teach nothing; the work of a step is the same
 SAMPLES, BATCH, ROUNDS = 256, 64, 40  # short epochs: neighbours in time see the same machine
@@ -44,7 +44,7 @@ def bytes_like_avmnist() -> Dataset:
 
 def by_hand(data: Dataset, encoder: str) -> Callable[[], None]:
     """An epoch as a careful user would write it for these two inputs."""
-    encoders = nn.ModuleList(make_encoder(m, encoder) for m in data.modalities)
+    encoders = nn.ModuleList(make_encoder(m.shape, encoder) for m in data.modalities)
     fusion = nn.Linear(128, 10)
     optimizer = torch.optim.SGD(
         [*encoders.parameters(), *fusion.parameters()], lr=RATE, momentum=0.9, weight_decay=1e-4

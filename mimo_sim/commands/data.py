@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from mimo_sim._progress import on_terminal, progress_bar
-from mimo_sim.commands import Quiet, Seed, data, report
+from mimo_sim.commands import data
+from mimo_sim.commands._options import Quiet, Seed
+from mimo_sim.commands._output import report
 
 Name = Annotated[str, typer.Argument(help="A name of `mimo-sim data list`.")]
 Root = Annotated[

@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from mimo_sim._progress import on_terminal, progress_bar
-from mimo_sim.commands import Out, Quiet, bench, command_line, report
+from mimo_sim.commands import bench
+from mimo_sim.commands._options import Out, Quiet
+from mimo_sim.commands._output import command_line, report
 
 
 @bench.command()

@@ -1,8 +1,8 @@
 """Data sets of the benchmark, one module each; a new module with a ``RECORD`` in it is found without editing anything.
 
 >>> from mimo_sim import datasets
->>> datasets.available()
-('avmnist', 'digits', 'synthetic')
+>>> "digits" in datasets.available()
+True
 >>> data = datasets.load("digits")
 >>> [(m.name, m.shape) for m in data.modalities], data.num_outputs
 ([('top', (40,)), ('bottom', (40,))], 10)
@@ -12,40 +12,50 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import pkgutil
+from collections.abc import Iterator
 from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from mimo_sim import _moved
+from mimo_sim import _registry as registry
 from mimo_sim._checks import check_count
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mimo_sim.datasets._data import Dataset
+    from mimo_sim.datasets._data import Dataset, Modality, Split
     from mimo_sim.datasets._record import Record
 
-__all__ = ["available", "get", "load"]
+__all__ = ["Dataset", "Modality", "Record", "Split", "available", "get", "load"]
+
+_HOMES = {
+    "Dataset": "mimo_sim.datasets._data",
+    "Modality": "mimo_sim.datasets._data",
+    "Split": "mimo_sim.datasets._data",
+    "Record": "mimo_sim.datasets._record",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(
+        _moved.sentence(f"{__name__}.{name}") or f"module {__name__!r} has no attribute {name!r}"
+    )
+
+
+def _records(module: ModuleType) -> Iterator[tuple[str, Record]]:
+    from mimo_sim.datasets._record import Record
+
+    record = getattr(module, "RECORD", None)
+    if isinstance(record, Record):
+        yield record.name, record
 
 
 @cache
 def _registry() -> dict[str, Record]:
-    from mimo_sim.datasets._record import Record
-
-    found: dict[str, Record] = {}
-    for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
-        try:
-            record = getattr(importlib.import_module(f"{__name__}.{module}"), "RECORD", None)
-        except Exception as error:  # somebody's new file: whatever is wrong with it, say where
-            raise ImportError(
-                f"the data set in {__name__}.{module} cannot be imported: {type(error).__name__}: {error}"
-            ) from error
-        if isinstance(record, Record):
-            if record.name in found:
-                raise ImportError(
-                    f"two data sets are called {record.name!r}, one of them in {__name__}.{module}"
-                )
-            found[record.name] = record
-    return found
+    return registry.scan(__name__, __path__, _records, one="the data set", several="data sets")
 
 
 def available() -> tuple[str, ...]:

@@ -24,6 +24,18 @@ class Modality:
     std: float = 1.0
 
 
+def prepare(modalities: Sequence[Modality], inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Stored inputs of a batch as float32 network inputs; the stored tensors stay as they are."""
+    prepared = []
+    for modality, stored in zip(modalities, inputs, strict=True):
+        scale, mean, std = modality.scale, modality.mean, modality.std
+        x = stored.float()
+        if (scale, mean, std) != (1, 0, 1):
+            x = (x * (scale / std)).sub_(mean / std)
+        prepared.append(x)
+    return prepared
+
+
 @dataclass(frozen=True)
 class Split:
     """n samples: per modality a tensor (n, *shape), uint8 or float32, and the target (n,) int64 classes or (n, m) float32."""
@@ -147,12 +159,7 @@ class Dataset:
 
     def prepare(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Stored inputs of a batch as float32 network inputs."""
-        return [
-            x.float()
-            if (m.scale, m.mean, m.std) == (1, 0, 1)
-            else (x.float() * (m.scale / m.std)).sub_(m.mean / m.std)
-            for x, m in zip(inputs, self.modalities, strict=True)
-        ]
+        return prepare(self.modalities, inputs)
 
     def to(self, device: torch.device | str) -> Dataset:
         """The same data set with its tensors on a device."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mimo_sim.datasets._data import Dataset
     from mimo_sim.datasets._files import Download
+
+PRESETS = ("cpu", "full")  # every data set has these: for a laptop, and all of the data
+PRESET_EPOCHS = 30  # where a preset names no number of epochs
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,9 @@ class Record:
         What must not be shared between splits.
     settings : mapping
         Named settings -> what they are.
+    presets : mapping
+        Preset -> ``{"data": ..., "settings": ...}``: keyword arguments of `build`, and fields of
+        :class:`mimo_sim.training.Settings`. Either may be missing.
     """
 
     name: str
@@ -49,9 +55,26 @@ class Record:
     downloads: Sequence[Download] = ()
     group: str = "sample"
     settings: Mapping[str, str] = field(default_factory=dict)
+    presets: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
 
     @property
     def default_setting(self) -> str | None:
         """The named setting that `build` takes when none is given; None where there are none."""
         setting = inspect.signature(self.build).parameters.get("setting")
         return None if setting is None else setting.default
+
+    def preset(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Data settings and training settings of a preset.
+
+        Raises
+        ------
+        ValueError
+            If there is no such preset.
+        """
+        allowed = tuple(dict.fromkeys([*PRESETS, *self.presets]))
+        if name not in allowed:
+            raise ValueError(f"`preset` must be one of {allowed}. Got {name!r}.")
+        chosen = self.presets.get(name, {})
+        data = dict(chosen.get("data", {}))
+        settings = {"epochs": PRESET_EPOCHS, **chosen.get("settings", {})}
+        return data, settings

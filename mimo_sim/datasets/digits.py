@@ -83,4 +83,5 @@ RECORD = Record(
     build=build,
     licence="CC BY 4.0 (UCI Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak)",
     home="https://archive.ics.uci.edu/dataset/80",
+    presets={"cpu": {"settings": {"epochs": 40}}, "full": {"settings": {"epochs": 40}}},
 )

@@ -6,6 +6,7 @@ import csv
 import json
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from mimo_sim.datasets._data import Dataset
     from mimo_sim.methods._base import Method
-    from mimo_sim.training.run import Result, Settings
+    from mimo_sim.training.result import Result
+    from mimo_sim.training.settings import Settings
 
 CONFIG, TABLE, RESULT, CHECKPOINT = "config.json", "epochs.csv", "result.json", "checkpoint.pt"
 
@@ -123,10 +125,15 @@ class Record:
             read_json(self.folder / RESULT)
         return done
 
-    def close(self, result: Result) -> None:
-        """Write table and result, drop the checkpoint."""
-        from mimo_sim.training.metrics import DEFINITIONS
+    def close(self, result: Result, definitions: Mapping[str, str]) -> None:
+        """Write table and result, drop the checkpoint.
 
+        Parameters
+        ----------
+        result : Result
+        definitions : mapping
+            What the figures of the result mean, by name.
+        """
         names = list(dict.fromkeys(key for row in result.table for key in row))
         with replacing(self.folder / TABLE) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, names, lineterminator="\n")
@@ -137,7 +144,7 @@ class Record:
             {
                 "config": self.config,
                 "metrics": result.metrics,
-                "definitions": DEFINITIONS,
+                "definitions": dict(definitions),
                 **result.about,
             },
         )
