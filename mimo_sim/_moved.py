@@ -38,7 +38,7 @@ MOVED = {  # below `mimo_sim.`
     "training.benchmark": "benchmark",
     "training.comparison": "benchmark.comparison",
     "training.timing": "benchmark.timing",
-    "training.diagnose": "benchmark.diagnose",
+    "training.diagnose": "benchmark.diagnosis",
     "methods.base": "methods._base",
     "methods.shared": "methods._shared",
     "methods.pareto": "methods._pareto",

@@ -68,7 +68,7 @@ def _moment_blocks(sigma: Blocks, dims: tuple[int, ...]) -> list[list[FloatArray
     return blocks
 
 
-def _generalised_solve(cross: FloatArray, moment: FloatArray) -> FloatArray:
+def generalised_solve(cross: FloatArray, moment: FloatArray) -> FloatArray:
     """The least-norm X with X @ moment = cross, for a `cross` in the range of the symmetric PSD `moment`; accurate for any input scales."""
     scale = np.sqrt(np.diag(moment))
     scale = np.where(scale > 0, scale, 1.0)
@@ -344,13 +344,13 @@ class LateFusionProblem:
     @cached_property
     def joint_map(self) -> FloatArray:
         """The (m, D) map of least norm that minimises f_mm; ``joint_map[:, features(k)]`` is where V_k W_k ends."""
-        return _frozen(_generalised_solve(self.cross_moment, self.input_moment))
+        return _frozen(generalised_solve(self.cross_moment, self.input_moment))
 
     @cached_property
     def unimodal_maps(self) -> tuple[FloatArray, ...]:
         """The (m, d_k) maps of least norm that minimise f_k, where U_k W_k ends."""
         return tuple(
-            _frozen(_generalised_solve(self.sigma_yx[k], self.sigma[k][k]))
+            _frozen(generalised_solve(self.sigma_yx[k], self.sigma[k][k]))
             for k in range(self.num_modalities)
         )
 

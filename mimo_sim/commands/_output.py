@@ -53,8 +53,8 @@ def write_all(
     out: Path, stem: str, figure: Figure, data: xr.Dataset, summary: dict[str, Any] | None
 ) -> list[Path]:
     """Write the figure, its data and its summary under temporary names, then rename all files."""
+    from mimo_sim import plots
     from mimo_sim._files import replacing
-    from mimo_sim.plots import figures as plots
 
     suffixes = [*FORMATS, ".nc"]
     if summary is not None:

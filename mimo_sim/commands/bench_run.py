@@ -135,9 +135,8 @@ def run(
 
     import torch
 
-    from mimo_sim import datasets
+    from mimo_sim import benchmark, datasets
     from mimo_sim._progress import steps_bar
-    from mimo_sim.benchmark import grid as benchmark
 
     if seeds < 1:
         raise ValueError(f"`--seeds` must be >= 1. Got {seeds}.")
@@ -248,8 +247,8 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Compare methods over seeds: mean +- 95 % interval, paired differences to a baseline, accuracy against modality gap, grids, curves."""
-    from mimo_sim.benchmark import comparison
-    from mimo_sim.benchmark import grid as benchmark
+    from mimo_sim import benchmark
+    from mimo_sim.benchmark import comparison, tables
 
     runs = benchmark.read(results)
     rows = comparison.summary(runs, baseline, split)
@@ -257,19 +256,18 @@ def compare(
         _print(runs, rows, baseline)
     if out is None:
         return
+    from mimo_sim import plots
     from mimo_sim._files import replacing
-    from mimo_sim.plots import figures as plots
-    from mimo_sim.plots.benchmark import draw_all
 
     written = []
     for suffix, text in (
-        (".md", comparison.markdown(rows, baseline, comparison.unlike(runs))),
-        (".csv", comparison.comma_separated(rows)),
+        (".md", tables.markdown(rows, baseline, comparison.unlike(runs))),
+        (".csv", tables.comma_separated(rows)),
     ):
-        written.append(out / f"table{comparison.mark(rows)}{suffix}")
+        written.append(out / f"table{tables.mark(rows)}{suffix}")
         with replacing(written[-1]) as temporary:
             temporary.write_text(text)
-    for name, figure in draw_all(runs, rows, curves):
+    for name, figure in plots.draw_benchmark(runs, rows, curves):
         for suffix in (".png", ".svg"):
             with replacing(out / f"{name}{suffix}") as temporary:
                 plots.write(figure, temporary)
@@ -279,11 +277,11 @@ def compare(
 
 
 def _print(runs: list[Any], rows: list[Any] | None = None, baseline: str = "vanilla") -> None:
-    from mimo_sim.benchmark import comparison
+    from mimo_sim.benchmark import comparison, tables
 
-    for title, header, cells in comparison.tables(
+    for title, header, cells in tables.comparison_tables(
         rows or comparison.summary(runs), baseline, brief=True
     ):
         report(cells, header, title)
-    for line in comparison.notes(runs):
+    for line in tables.notes(runs):
         typer.echo(line)

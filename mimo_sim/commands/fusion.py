@@ -57,10 +57,9 @@ def fusion(
     import numpy as np
     import torch
 
+    from mimo_sim import plots
     from mimo_sim._checks import check_positive
     from mimo_sim._files import replacing
-    from mimo_sim.plots import figures as plots
-    from mimo_sim.plots import fusion as fusion_plots
     from mimo_sim.studies.depth import depth_study
     from mimo_sim.studies.early_fusion import early_study
     from mimo_sim.studies.relu import relu_study
@@ -93,11 +92,11 @@ def fusion(
         len(penalties) * len(correlations) + 2 + 6 + 5 + 2 + 6, "studies", quiet
     ) as advance:
         early = early_study(penalties, correlations, mu=mu, on_run=advance)
-        write("fusion_early", fusion_plots.draw_early(early), early)
+        write("fusion_early", plots.draw_early(early), early)
         depth = depth_study(LAMS, RHOS, seeds=seeds, mu=mu, on_run=advance)
-        write("fusion_depth", fusion_plots.draw_depth(depth), depth)
+        write("fusion_depth", plots.draw_depth(depth), depth)
         relu = relu_study(LAMS, seeds=seeds, mu=mu, on_run=advance)
-        write("fusion_relu", fusion_plots.draw_relu(relu), relu)
+        write("fusion_relu", plots.draw_relu(relu), relu)
     if quiet:
         return
     rows = [

@@ -52,14 +52,13 @@ def zls(
 
     The figure of Zhang, Latham and Saxe (ICML 2024).
     """
-    from mimo_sim import studies
-    from mimo_sim.plots import phase as phase_plots
+    from mimo_sim import plots, studies
 
     command = command_line("study", "zls", out=out, seeds=seeds, init_scale=init_scale, steps=steps)
     with progress_bar(4 * 9 * max(seeds, 0), "scalar pairs", quiet) as advance:
         data = studies.zls.compute(seeds=seeds, init_scale=init_scale, steps=steps, on_run=advance)
     summary = studies.zls.summarise(data)
-    _write(out, "phase_zls", phase_plots.draw_zls(data), data, summary, command, quiet)
+    _write(out, "phase_zls", plots.draw_zls(data), data, summary, command, quiet)
     if not quiet:
         typer.echo(
             "largest error of the predicted time ratio"
@@ -81,8 +80,7 @@ def scatter(
 
     All of them show a superficial modality preference.
     """
-    from mimo_sim import studies
-    from mimo_sim.plots import phase as phase_plots
+    from mimo_sim import plots, studies
 
     command = command_line(
         "study", "scatter", out=out, problems=problems, init_scale=init_scale, steps=steps
@@ -90,7 +88,7 @@ def scatter(
     with progress_bar(max(problems, 0), "random problems", quiet) as advance:
         data = studies.scatter.compute(problems, init_scale=init_scale, steps=steps, on_run=advance)
     summary = studies.scatter.summarise(data)
-    _write(out, "phase_scatter", phase_plots.draw_scatter(data), data, summary, command, quiet)
+    _write(out, "phase_scatter", plots.draw_scatter(data), data, summary, command, quiet)
     if not quiet:
         typer.echo(
             f"correlation {summary['limit']['correlation']:.4f} (limit),"
@@ -113,7 +111,7 @@ def phase(
     """
     import numpy as np
 
-    from mimo_sim.plots import phase as phase_plots
+    from mimo_sim import plots
     from mimo_sim.studies import maps
 
     if grid < 2:
@@ -131,19 +129,19 @@ def phase(
         data = maps.compute_ratios(
             louder, explained, lam=lam, mu=mu, init_scale=init_scale, on_run=advance
         )
-    figure, summary = phase_plots.draw_map(data), maps.summarise(data)
+    figure, summary = plots.draw_map(data), maps.summarise(data)
     _write(out, "phase_map", figure, data, summary, command, quiet)
 
     with progress_bar(2 * grid**2, "correlation", quiet) as advance:
         data = maps.compute_correlations(
             louder, rhos, lam=lam, mu=mu, init_scale=init_scale, on_run=advance
         )
-    figure, summary = phase_plots.draw_map(data), maps.summarise(data)
+    figure, summary = plots.draw_map(data), maps.summarise(data)
     _write(out, "phase_correlation", figure, data, summary, command, quiet)
 
     with progress_bar(4 * grid**2, "penalty", quiet) as advance:
         data = maps.compute_penalties(lams, mus, init_scale=init_scale, on_run=advance)
-    figure, summary = phase_plots.draw_penalty(data), maps.summarise_penalties(data)
+    figure, summary = plots.draw_penalty(data), maps.summarise_penalties(data)
     _write(out, "phase_penalty", figure, data, summary, command, quiet)
 
 
@@ -166,8 +164,7 @@ def score(
 
     Each score for imbalance needs only the moments of a problem.
     """
-    from mimo_sim import studies
-    from mimo_sim.plots import phase as phase_plots
+    from mimo_sim import plots, studies
 
     command = command_line(
         "study", "score", out=out, problems=problems, lam=lam, init_scale=init_scale, seed=seed
@@ -177,7 +174,7 @@ def score(
             problems, lam=lam, init_scale=init_scale, seed=seed, on_run=advance
         )
     summary = studies.score.summarise(data)
-    _write(out, "phase_score", phase_plots.draw_score(data, summary), data, summary, command, quiet)
+    _write(out, "phase_score", plots.draw_score(data, summary), data, summary, command, quiet)
     if quiet:
         return
     for outcome in studies.score.OUTCOMES:

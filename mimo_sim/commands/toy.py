@@ -45,8 +45,7 @@ def figure1(
 
     Writes figure1.png, .pdf and .svg, the data figure1.nc and the summary figure1.json.
     """
-    from mimo_sim import __version__, studies
-    from mimo_sim.plots import figures as plots
+    from mimo_sim import __version__, plots, studies
 
     command = command_line(
         "figure1",
@@ -109,8 +108,7 @@ def convergence(
 
     Compares vanilla and MIMO with lam = 1, 10, 100. Writes convergence.png, .pdf, .svg and .nc.
     """
-    from mimo_sim import studies
-    from mimo_sim.plots import figures as plots
+    from mimo_sim import plots, studies
 
     with progress_bar(4, "training", quiet) as advance:
         data = studies.convergence.compute(mu=mu, seed=seed, on_run=advance)

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from mimo_sim.plots.figures import DASHES, JOINT_COLOR, MODALITY_COLORS, style
+from mimo_sim.plots._style import DASHES, JOINT_COLOR, MODALITY_COLORS, style
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,8 +9,6 @@ import xarray as xr
 
 from mimo_sim import theory
 from mimo_sim.dynamics.engines.layered import (
-    deep_order_threshold,
-    deep_time_ratio,
     simulate_layered,
 )
 from mimo_sim.dynamics.layered import Architecture, Readout, aligned_weights
@@ -56,7 +54,10 @@ def depth_study(
             problem, Vanilla(), architecture, step_size=0.05, steps=1200, initial=starts
         )
         joint[i] = 1 / time_ratios(run)[0, 0]
-        predicted[i] = [deep_time_ratio(problem, architecture, scale) for scale in scales]
+        predicted[i] = [
+            theory.deep_time_ratio(problem, architecture.depth, architecture.fusion_layer, scale)
+            for scale in scales
+        ]
         on_run()
 
     reads: list[tuple[int, Readout]] = [
@@ -143,7 +144,7 @@ def depth_study(
             "predicted_threshold": (
                 ("start", "depth"),
                 [
-                    [deep_order_threshold(problem, depth) for depth in depths],
+                    [theory.deep_order_threshold(problem, depth) for depth in depths],
                     [theory.order_threshold(problem)] * len(depths),
                 ],
             ),

@@ -11,7 +11,7 @@ import xarray as xr
 
 from mimo_sim import theory
 from mimo_sim.dynamics.driver import simulate
-from mimo_sim.dynamics.engines.early import default_step_size, growth_matrix, simulate_early
+from mimo_sim.dynamics.engines.early import default_step_size, simulate_early
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Solver, Vanilla
 from mimo_sim.studies._fusion import SCALE, Advance, correlated_preference, time_ratios
@@ -32,7 +32,7 @@ def early_study(
     xarray.Dataset
         ``time_ratio`` (fusion, rho, lam): time at which encoder A reaches a tenth of its final squared norm over that of encoder B; ``share`` and
         ``predicted_share`` (rho, lam): A's part of the early-fusion encoder's squared norm while it is small, measured when the norm has grown a
-        thousandfold, and from the leading right singular vector of :func:`mimo_sim.dynamics.engines.early.growth_matrix`; ``threshold`` (rho), the
+        thousandfold, and from the leading right singular vector of :func:`mimo_sim.theory.growth_matrix`; ``threshold`` (rho), the
         late-fusion order threshold; and, for rho = 0 and joint training, ``part`` (fusion, point, modality), squared encoder norms over their final values
         against ``time``.
     """
@@ -63,7 +63,7 @@ def early_study(
             squared = runs[0].encoder_norm.values ** 2
             grown = int(np.argmax(squared.sum(1) > 1e6 * squared[0].sum()))
             share[i, j] = squared[grown, 0] / squared[grown].sum()
-            leading = np.linalg.svd(growth_matrix(problem, lam, mu))[2][0]
+            leading = np.linalg.svd(theory.growth_matrix(problem, lam, mu))[2][0]
             predicted[i, j] = leading[0] ** 2
             on_run()
     joint = [

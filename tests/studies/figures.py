@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-import tests.test_figures as figure_checks
+import tests.plots.test_figures as figure_checks
 
 
 def check_figure(figure: Figure) -> None:

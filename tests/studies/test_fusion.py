@@ -11,8 +11,7 @@ import pytest
 import torch
 
 import mimo_sim as ms
-from mimo_sim.plots import figures as plots
-from mimo_sim.plots import fusion as fusion_plots
+from mimo_sim import plots
 from mimo_sim.studies import depth, early_fusion, relu
 from mimo_sim.studies._fusion import first_crossing
 from tests.dynamics.fusion_networks import PROBLEM
@@ -82,7 +81,7 @@ def test_the_early_study_measures_what_theory_predicts(tmp_path: Path) -> None:
     assert (ratio.sel(fusion="late", lam=0.0) < 0.9).all()
     assert (ratio.sel(fusion="late", lam=3.0) > 1.2).all()
     assert (abs(np.log(ratio.sel(fusion="early"))) < abs(np.log(ratio.sel(fusion="late")))).all()
-    plots.write(fusion_plots.draw_early(data), tmp_path / "early.png")
+    plots.write(plots.draw_early(data), tmp_path / "early.png")
     assert (tmp_path / "early.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import mimo_sim as ms
-from mimo_sim.plots import phase as phase_plots
+from mimo_sim import plots
 from mimo_sim.studies import maps, race
 from tests.studies.figures import check_figure
 
@@ -86,9 +86,9 @@ def test_the_order_threshold_separates_who_is_learned_first(penalty_data: xr.Dat
 @pytest.mark.parametrize(
     ("name", "draw"),
     [
-        ("ratio", phase_plots.draw_map),
-        ("correlation", phase_plots.draw_map),
-        ("penalty", phase_plots.draw_penalty),
+        ("ratio", plots.draw_map),
+        ("correlation", plots.draw_map),
+        ("penalty", plots.draw_penalty),
     ],
 )
 def test_figures_are_labelled_and_no_text_overlaps(

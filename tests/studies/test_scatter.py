@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from mimo_sim.plots import phase as phase_plots
+from mimo_sim import plots
 from mimo_sim.studies import scatter
 from tests.studies.figures import check_figure
 
@@ -26,7 +26,7 @@ def test_random_problems_wait_as_predicted(scatter_data: xr.Dataset) -> None:
 
 
 def test_the_figure_is_labelled_and_no_text_overlaps(scatter_data: xr.Dataset) -> None:
-    check_figure(phase_plots.draw_scatter(scatter_data))
+    check_figure(plots.draw_scatter(scatter_data))
 
 
 def test_too_few_problems_are_refused() -> None:

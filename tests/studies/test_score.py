@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from mimo_sim.plots import phase as phase_plots
+from mimo_sim import plots
 from mimo_sim.studies import _statistics, race, score
 from tests.studies.figures import check_figure
 
@@ -114,7 +114,7 @@ def test_scores_before_training(score_data: xr.Dataset) -> None:
 
 
 def test_the_figure_is_labelled_and_no_text_overlaps(score_data: xr.Dataset) -> None:
-    check_figure(phase_plots.draw_score(score_data, score.summarise(score_data, resamples=20)))
+    check_figure(plots.draw_score(score_data, score.summarise(score_data, resamples=20)))
 
 
 def test_too_few_problems_are_refused() -> None:

@@ -11,8 +11,7 @@ import pytest
 import xarray as xr
 
 import mimo_sim as ms
-from mimo_sim import theory
-from mimo_sim.plots import phase as phase_plots
+from mimo_sim import plots, theory
 from mimo_sim.studies import zls
 from tests.studies.figures import check_figure
 
@@ -57,7 +56,7 @@ def test_zls_repeats_single_runs_and_meets_theory(zls_data: xr.Dataset) -> None:
 
 
 def test_the_figure_is_labelled_and_no_text_overlaps(zls_data: xr.Dataset) -> None:
-    check_figure(phase_plots.draw_zls(zls_data))
+    check_figure(plots.draw_zls(zls_data))
 
 
 REFUSED: list[tuple[Callable[[], Any], str]] = [

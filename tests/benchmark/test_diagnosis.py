@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from mimo_sim import datasets, theory
-from mimo_sim.benchmark import diagnose as diagnostic
-from mimo_sim.benchmark.diagnose import UNITS, LinearView, learning_times, linear_view, predict
+from mimo_sim import benchmark, datasets, theory
+from mimo_sim.benchmark.diagnosis import learning_times
+from mimo_sim.benchmark.linear import UNITS, LinearView, linear_view
+from mimo_sim.benchmark.prediction import predict
 from mimo_sim.cli import app
 from mimo_sim.generators import random_problem, superficial_preference
 
@@ -100,7 +101,7 @@ def test_principal_components_keep_what_they_say_and_all_of_them_keep_everything
 
 
 def test_synthetic_data_give_back_the_preference_of_their_problem() -> None:
-    report = diagnostic.diagnose(
+    report = benchmark.diagnose(
         datasets.load("synthetic", train_size=20_000), units="network", samples=20_000
     )
     said = report["prediction"]
@@ -143,7 +144,7 @@ def test_learning_times_of_a_table_by_hand() -> None:
 )
 def test_refusals(arguments: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        diagnostic.diagnose(datasets.load("digits"), **arguments)  # type: ignore[arg-type]
+        benchmark.diagnose(datasets.load("digits"), **arguments)  # type: ignore[arg-type]
 
 
 def test_the_command_compares_with_real_runs(tmp_path: Path) -> None:
@@ -197,4 +198,4 @@ def test_the_command_compares_with_real_runs(tmp_path: Path) -> None:
     assert "learned first: top" in shown.stdout
     assert "was first in" in shown.stdout
     with pytest.raises(ValueError, match="`records` must hold finished 'vanilla' runs on 'digits'"):
-        diagnostic.diagnose(datasets.load("digits", noise=0.9), records=tmp_path / "runs")
+        benchmark.diagnose(datasets.load("digits", noise=0.9), records=tmp_path / "runs")

@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import mimo_sim as ms
-from mimo_sim import studies
-from mimo_sim.plots import figures as plots
+from mimo_sim import plots, studies
 
 
 @pytest.fixture(scope="module")

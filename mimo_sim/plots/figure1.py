@@ -1,10 +1,7 @@
-"""Figures drawn from stored results. Nothing is computed here, no global setting is touched, and the same data gives the same bytes."""
+"""Figure 1 of arXiv:2511.06686: the architecture, and how encoders and losses develop."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -15,65 +12,9 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+from mimo_sim.plots._style import DASHES, FULL_PAGE, JOINT_COLOR, modality_color, style
 
-# Okabe and Ito's colours, distinguishable with every common form of colour blindness.
-MODALITY_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-JOINT_COLOR = "#222222"
-METHOD_COLORS = ("#222222", "#56B4E9", "#009E73", "#E69F00", "#CC79A7")
-DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 QUANTILES = (0.1, 0.9)
-FULL_PAGE = {
-    "hspace": 0.16,
-    "wspace": 0.24,
-    "left": 0.085,
-    "right": 0.985,
-    "top": 0.955,
-    "bottom": 0.105,
-}  # explicit margins: layout engines draw twice
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """The look of every figure of the package, for the duration of a block."""
-    settings: Any = {
-        "font.size": 9,
-        "axes.titlesize": 10,
-        "axes.titleweight": "bold",
-        "axes.titlelocation": "left",
-        "axes.labelsize": 9,
-        "xtick.labelsize": 8,
-        "ytick.labelsize": 8,
-        "legend.fontsize": 8,
-        "legend.frameon": False,
-        "lines.linewidth": 1.7,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "svg.hashsalt": "mimo_sim",
-        "svg.fonttype": "path",
-        "pdf.fonttype": 42,
-    }
-    with mpl.rc_context(mpl.rcParamsDefault), mpl.rc_context(settings):
-        yield
-
-
-def write(figure: Figure, path: Path) -> None:
-    """Save as PNG, PDF or SVG by suffix, without dates, so that equal figures are equal files."""
-    metadata: dict[str, dict[str, str | None]] = {
-        ".pdf": {"CreationDate": None},
-        ".svg": {"Date": None},
-        ".png": {"Software": None},
-    }
-    if path.suffix not in metadata:
-        raise ValueError(f"`path` must end in .png, .pdf or .svg. Got {str(path)!r}.")
-    with style():
-        figure.savefig(path, dpi=200, metadata=metadata[path.suffix])
-
-
-def _color(k: int) -> str:
-    return MODALITY_COLORS[k % len(MODALITY_COLORS)]
-
-
-# ------------------------------------------------------------------------------------------ Figure 1
 
 
 def _box(
@@ -129,7 +70,7 @@ def draw_architecture(ax: Axes, names: list[str], *, unimodal_heads: bool) -> No
     _arrow(ax, (0.735, middle), (0.835, middle), JOINT_COLOR)
     ax.text(0.785, middle + 0.035, r"$\hat y$", ha="center", va="bottom", fontsize=9)
     for k, y in enumerate(heights):
-        color = _color(k)
+        color = modality_color(k)
         _box(
             ax,
             0.10,
@@ -197,20 +138,22 @@ def draw_trajectories(
         _median_band(
             top,
             one.encoder_norm,
-            color=_color(k),
+            color=modality_color(k),
             ls=DASHES[k % len(DASHES)],
             label=rf"$\|W_{{{k + 1}}}\|_F$ ({name})",
         )
-        top.axhline(float(one.predicted_final_encoder_norm), color=_color(k), lw=0.9, ls=":")
+        top.axhline(
+            float(one.predicted_final_encoder_norm), color=modality_color(k), lw=0.9, ls=":"
+        )
         when = float(one.predicted_half_time)
         if np.isfinite(when):
             for ax in (top, bottom):
-                ax.axvline(when, color=_color(k), lw=0.9, ls=":")
+                ax.axvline(when, color=modality_color(k), lw=0.9, ls=":")
         if unimodal_losses:
             _median_band(
                 bottom,
                 one.loss_uni,
-                color=_color(k),
+                color=modality_color(k),
                 ls=DASHES[k % len(DASHES)],
                 label=rf"$f_{{{k + 1}}}$ ({name})",
             )
@@ -277,79 +220,6 @@ def draw_figure1(data: xr.Dataset) -> Figure:
             0.012,
             f"Lines: median over {data.sizes['seed']} initialisations of scale {data.attrs['init_scale']:g}; bands: 10-90%; dotted: predicted by theory\n"
             rf"(half-times, in (d) emergence; final norms). Step size $\eta$ = {eta:.3g} in (c) and (d), whose step axes differ.",
-            ha="center",
-            va="bottom",
-            fontsize=7.5,
-            color="0.3",
-        )
-    return figure
-
-
-# ------------------------------------------------------------------------------------------ convergence
-
-
-def draw_convergence(data: xr.Dataset) -> Figure:
-    """The convergence figure from the dataset of :func:`mimo_sim.studies.convergence.compute`."""
-    with style():
-        figure = Figure(figsize=(8.4, 6.6))
-        axes = figure.subplots(2, 2, sharex=True, gridspec_kw=FULL_PAGE)
-        floor = 1e-16
-        panels = (
-            ("excess_objective", r"(a) Objective, $F - \inf F$"),
-            ("excess_mm", r"(b) Multi-modal loss, $f_{mm} - \min f_{mm}$"),
-            ("excess_uni", r"(c) Uni-modal gaps, $f_k - f_k^*$"),
-            ("grad_norm_sq", r"(d) Stationarity, smallest $|\nabla F|^2$ so far"),
-        )
-        for ax, (name, title) in zip(axes.flat, panels, strict=True):
-            for i, label in enumerate(data.run.values):
-                one, color = data.isel(run=i), METHOD_COLORS[i % len(METHOD_COLORS)]
-                for k in range(data.sizes["modality"] if name == "excess_uni" else 1):
-                    values = one[name].isel(modality=k) if name == "excess_uni" else one[name]
-                    ax.plot(
-                        data.step,
-                        values.where(values > floor),
-                        color=color,
-                        ls=DASHES[k % len(DASHES)],
-                        label=str(label) if k == 0 else None,
-                    )
-                if name == "grad_norm_sq":
-                    ax.plot(data.step, one.bound, color=color, lw=0.9, ls=":")
-            top = float(max(data[name].max(), data.bound.max() if name == "grad_norm_sq" else 0.0))
-            ax.set(xscale="log", yscale="log", title=title, ylim=(floor, 5 * top))
-        axes[0, 0].set_ylabel("loss above its minimum")
-        axes[1, 0].set_ylabel("loss above its minimum")
-        axes[0, 1].set_ylabel("loss above its minimum")
-        axes[1, 1].set_ylabel("squared gradient norm")
-        for ax in axes[1]:
-            ax.set_xlabel("gradient-descent step T")
-        axes[0, 0].legend(loc="lower left")
-        solid = mpl.lines.Line2D(
-            [], [], color="0.3", ls=DASHES[0], label=str(data.modality.values[0])
-        )
-        others = [
-            mpl.lines.Line2D([], [], color="0.3", ls=DASHES[k % len(DASHES)], label=str(n))
-            for k, n in enumerate(data.modality.values)
-            if k
-        ]
-        axes[1, 0].legend(handles=[solid, *others], loc="lower left")
-        axes[1, 1].legend(
-            handles=[
-                mpl.lines.Line2D(
-                    [],
-                    [],
-                    color="0.3",
-                    lw=0.9,
-                    ls=":",
-                    label=r"Theorem 1: $2(F_0 - \inf F)/(\eta T)$",
-                )
-            ],
-            loc="lower left",
-        )
-        figure.text(
-            0.5,
-            0.012,
-            rf"One run each from initial scale {data.attrs['init_scale']:g}, $\mu$ = {data.attrs['mu']:g}, "
-            rf"step size $\eta$ = {data.attrs['step_size']:.3g} in all.",
             ha="center",
             va="bottom",
             fontsize=7.5,
