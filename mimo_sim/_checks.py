@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,6 +21,19 @@ def check_positive(name: str, value: float, *, allow_zero: bool = False) -> None
         raise ValueError(
             f"`{name}` must be finite and {'>= 0' if allow_zero else '> 0'}. Got {name}={value!r}."
         )
+
+
+def check_within(name: str, value: float, low: float, high: float) -> None:
+    """Raise ``ValueError`` unless low < `value` < high."""
+    if not low < value < high:
+        raise ValueError(f"`{name}` must lie in ({low:g}, {high:g}). Got {name}={value}.")
+
+
+def check_choice(name: str, value: Any, allowed: Iterable[Any]) -> None:
+    """Raise ``ValueError`` unless `value` is one of those `allowed`."""
+    allowed = tuple(allowed)
+    if value not in allowed:
+        raise ValueError(f"`{name}` must be one of {allowed}. Got {name}={value!r}.")
 
 
 def check_count(name: str, value: Any, least: int = 1) -> int:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from mimo_sim import _moved
 from mimo_sim._checks import check_count
 from mimo_sim._files import replacing
-from mimo_sim._progress import steps_bar
+from mimo_sim._progress import progress_bar
 from mimo_sim.datasets import _avmnist_recipe as recipe
 from mimo_sim.datasets import _files as files
 from mimo_sim.datasets._avmnist_raw import DOWNLOADS, Raw
@@ -163,7 +163,7 @@ def _make(
         mean, _, components = recipe.principal_components(pools["train"][0])
         basis = mean, components[:, :keep]
     arrays: Arrays = {}
-    with steps_bar(sum(sizes.values()), progress, "building avmnist") as advance:
+    with progress_bar(sum(sizes.values()), progress, "building avmnist") as advance:
         for number, (name, (pictures, digits)) in enumerate(pools.items()):
             rng = np.random.default_rng([seed, number])
             clips, spoken, recordings = raw.speech(TAKES[name])
@@ -253,7 +253,5 @@ RECORD = Record(
 )
 
 
-def __getattr__(name: str) -> Any:
-    raise AttributeError(
-        _moved.sentence(f"{__name__}.{name}") or f"module {__name__!r} has no attribute {name!r}"
-    )
+if not TYPE_CHECKING:  # a type checker must still see which names there are
+    __getattr__ = _moved.hook(__name__)

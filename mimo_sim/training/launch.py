@@ -13,7 +13,7 @@ import torch
 from lightning_fabric import Fabric
 
 from mimo_sim import methods
-from mimo_sim._progress import steps_bar
+from mimo_sim._progress import progress_bar
 from mimo_sim.datasets._data import Dataset
 from mimo_sim.errors import NonFiniteError
 from mimo_sim.methods._base import Method
@@ -86,7 +86,7 @@ def train(
         record.open()
     place = None if record is None else record.folder
     fabric = make_fabric(options)
-    with steps_bar(epochs, progress, f"{method.name} on {dataset.name}") as advance:
+    with progress_bar(epochs, progress, f"{method.name} on {dataset.name}") as advance:
 
         def tick(count: int) -> None:
             advance(count)
