@@ -1,4 +1,4 @@
-"""Data sets of the benchmark, one module each; a new module with a ``RECORD`` in it is found without editing anything.
+"""Data sets of the benchmark, one module each; a new module with a ``RECORD`` is found by itself.
 
 >>> from mimo_sim import datasets
 >>> "digits" in datasets.available()
@@ -11,7 +11,6 @@ True
 from __future__ import annotations
 
 import importlib
-import inspect
 from collections.abc import Iterator
 from functools import cache
 from types import ModuleType
@@ -40,9 +39,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(
-        _moved.sentence(f"{__name__}.{name}") or f"module {__name__!r} has no attribute {name!r}"
-    )
+    return _moved.hook(__name__)(name)
 
 
 def _records(module: ModuleType) -> Iterator[tuple[str, Record]]:
@@ -85,9 +82,11 @@ def load(name: str, root: str | Path | None = None, seed: int = 0, **settings: A
     name : str
         One of :func:`available`.
     root : path, optional
-        Folder of the raw files. By default ``$MIMO_SIM_DATA``, else a folder in the cache that is filled from the network when it has to be.
+        Folder of the raw files. By default it is ``$MIMO_SIM_DATA``, else a folder in the cache,
+        which is filled from the network when it has to be.
     seed : int
-        >= 0; draws the split, and whatever pairing and noise the data set has. Same seed and settings, same tensors.
+        >= 0; draws the split, and the pairs and the noise of a data set that has them. The same
+        seed and settings give the same tensors.
     **settings
         The data set's own: keyword arguments of its ``build``.
 
@@ -99,7 +98,7 @@ def load(name: str, root: str | Path | None = None, seed: int = 0, **settings: A
         If a raw file is missing below `root`; the message says how to get it.
     """
     record = get(name)
-    allowed = tuple(inspect.signature(record.build).parameters)[2:]
+    allowed = record.setting_names
     unknown = [key for key in settings if key not in allowed]
     if unknown:
         raise TypeError(

@@ -27,6 +27,4 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(
-        _moved.sentence(f"{__name__}.{name}") or f"module {__name__!r} has no attribute {name!r}"
-    )
+    return _moved.hook(__name__)(name)
