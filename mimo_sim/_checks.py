@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -33,6 +34,12 @@ def check_count(name: str, value: Any, least: int = 1) -> int:
     if number < least:
         raise ValueError(f"`{name}` must be >= {least}. Got {name}={value!r}.")
     return number
+
+
+def check_choice(name: str, value: Any, allowed: Sequence[Any]) -> None:
+    """Raise ``ValueError`` unless `value` is one of the allowed values."""
+    if value not in allowed:
+        raise ValueError(f"`{name}` must be one of {tuple(allowed)}. Got {name}={value!r}.")
 
 
 def finite_array(name: str, value: Any) -> FloatArray:

@@ -18,7 +18,8 @@ from torch import nn
 
 from mimo_sim import methods
 from mimo_sim.datasets._data import Modality
-from mimo_sim.methods._base import Batch, Forward, Plan, Run
+from mimo_sim.methods._run import Run
+from mimo_sim.methods._step import Batch, Forward, Plan
 from mimo_sim.methods.vanilla import Vanilla
 from mimo_sim.networks.encoders import default_encoder, make_encoder
 from mimo_sim.training import NonFiniteError, Settings, train

@@ -1,4 +1,7 @@
-"""Balancing methods for networks, one module each; a new module with a :class:`~mimo_sim.methods._base.Method` in it is found without editing anything.
+"""Balancing methods for networks, one module each.
+
+A new module with a subclass of :class:`Method` is found without editing anything. Method classes
+can be used by their class names, ``methods.OGM``, or made by their names, ``create("ogm")``.
 
 >>> from mimo_sim import methods
 >>> "mimo" in methods.available() and "vanilla" in methods.available()
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from mimo_sim.methods._base import Method
     from mimo_sim.methods.mimo import MIMO, MIMOLoss
 
-__all__ = ["MIMO", "MIMOLoss", "available", "create", "get"]
+__all__ = ["MIMO", "MIMOLoss", "Method", "available", "create", "get"]
 
 
 @cache
@@ -43,7 +46,8 @@ def _registry() -> dict[str, type[Method]]:
             ):
                 if found.get(value.name, value) is not value:
                     raise ImportError(
-                        f"two methods are called {value.name!r}, in {found[value.name].__module__} and {module}: set `name` in the class."
+                        f"two methods are called {value.name!r}, in "
+                        f"{found[value.name].__module__} and {module}: set `name` in the class."
                     )
                 bare = [
                     key
@@ -52,7 +56,8 @@ def _registry() -> dict[str, type[Method]]:
                 ]
                 if bare:
                     raise ImportError(
-                        f"method {value.name!r} in {module}: give {', '.join(bare)} a default value."
+                        f"method {value.name!r} in {module}: "
+                        f"give {', '.join(bare)} a default value."
                     )
                 found[value.name] = value
     return found
@@ -78,12 +83,14 @@ def get(name: str) -> type[Method]:
 
 
 def create(name: str, **hyper: Any) -> Method:
-    """A fresh method by its name, with the published defaults where `hyper` does not say otherwise.
+    """A fresh method by its name. Hyper-parameters that are not given have published defaults.
 
     Raises
     ------
-    ValueError, TypeError
-        For an unknown name, an unknown hyper-parameter, or a value outside its range.
+    ValueError
+        For an unknown name, or a value outside its range.
+    TypeError
+        For an unknown hyper-parameter, or a value of the wrong type.
     """
     cls = get(name)
     cls.refuse_unknown(hyper)
@@ -96,9 +103,14 @@ def create(name: str, **hyper: Any) -> Method:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "Method":
+        from mimo_sim.methods._base import Method
+
+        return Method
     if name in ("MIMO", "MIMOLoss"):
         return get("mimo")
-    for cls in _registry().values() if not name.startswith("_") else ():
-        if cls.__name__ == name:
-            return cls
+    if not name.startswith("_"):
+        for cls in _registry().values():
+            if cls.__name__ == name:
+                return cls
     raise AttributeError(f"module 'mimo_sim.methods' has no attribute {name!r}")

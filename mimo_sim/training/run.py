@@ -25,8 +25,10 @@ from mimo_sim._files import replacing
 from mimo_sim._progress import steps_bar
 from mimo_sim.datasets._data import Dataset, Split
 from mimo_sim.errors import NonFiniteError
-from mimo_sim.methods._base import Batch, Forward, Method, Plan, cross_entropy, half_squared_error
-from mimo_sim.methods._shared import evaluation_mode
+from mimo_sim.methods._base import Method
+from mimo_sim.methods._evaluation import evaluation_mode
+from mimo_sim.methods._losses import cross_entropy, half_squared_error
+from mimo_sim.methods._step import Batch, Forward, Plan
 from mimo_sim.networks.encoders import make_encoder
 from mimo_sim.networks.late import LateFusion
 from mimo_sim.training import metrics, records
