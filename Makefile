@@ -8,7 +8,7 @@ export MPLBACKEND := Agg
 # Nothing is compiled at the installation: the first import of a module keeps its bytecode, the processes that tests start read it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: figure1 test test-all lint format house check bench gpu-bench studies avmnist replication sensitivity notebooks clean
+.PHONY: figure1 test test-all test-lowest wheel mutants lint format house check bench gpu-bench studies avmnist replication sensitivity notebooks clean
 .DEFAULT_GOAL := figure1
 
 figure1: $(VENV)/.core  ## Reproduce Figure 1 into figures/ (and the convergence figure)
@@ -20,6 +20,23 @@ test: lint  ## Lint, then all tests that are not slow
 
 test-all: lint  ## Lint, then every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+test-lowest:  ## The toy with the lowest versions that pyproject.toml allows (needs PYTHON=python3.11)
+	rm -rf build/lowest && $(PYTHON) -m venv build/lowest
+	build/lowest/bin/python -m tests.lowest > build/lowest.txt
+	env -u PIP_CONSTRAINT build/lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint build/lowest.txt --editable . pytest hypothesis
+	build/lowest/bin/mimo-sim figure1 --quiet --seeds 2 --out build/lowest/figures
+	OMP_NUM_THREADS=1 build/lowest/bin/python -m pytest -q -m "not slow" tests/problem tests/theory tests/test_objective.py
+
+wheel:  ## Build the wheel and try it in an empty environment: Figure 1, the files in it, the extras that are missing
+	rm -rf build/wheel && $(PYTHON) -m venv build/wheel
+	build/wheel/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel/dist .
+	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check build/wheel/dist/*.whl
+	cd build/wheel && bin/python $(CURDIR)/tests/wheel.py dist/*.whl
+
+mutants: $(VENV)/.dev  ## Mutation test of the core (about an hour on 2 cores); writes tests/mutants.json
+	$(PIP_INSTALL) --editable ".[dev,mutants]"
+	$(BIN)/python -m tests.mutants
 
 lint: $(VENV)/.dev  ## Style and types, code and notebooks
 	$(BIN)/ruff check .

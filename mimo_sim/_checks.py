@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,6 +23,19 @@ def check_positive(name: str, value: float, *, allow_zero: bool = False) -> None
         )
 
 
+def check_within(name: str, value: float, low: float, high: float) -> None:
+    """Raise ``ValueError`` unless low < `value` < high."""
+    if not low < value < high:
+        raise ValueError(f"`{name}` must lie in ({low:g}, {high:g}). Got {name}={value}.")
+
+
+def check_choice(name: str, value: Any, allowed: Iterable[Any]) -> None:
+    """Raise ``ValueError`` unless `value` is one of those `allowed`."""
+    allowed = tuple(allowed)
+    if value not in allowed:
+        raise ValueError(f"`{name}` must be one of {allowed}. Got {name}={value!r}.")
+
+
 def check_count(name: str, value: Any, least: int = 1) -> int:
     """`value` as an int; ``TypeError`` unless it is an integer, ``ValueError`` unless it is >= `least`."""
     try:
@@ -34,12 +47,6 @@ def check_count(name: str, value: Any, least: int = 1) -> int:
     if number < least:
         raise ValueError(f"`{name}` must be >= {least}. Got {name}={value!r}.")
     return number
-
-
-def check_choice(name: str, value: Any, allowed: Sequence[Any]) -> None:
-    """Raise ``ValueError`` unless `value` is one of the allowed values."""
-    if value not in allowed:
-        raise ValueError(f"`{name}` must be one of {tuple(allowed)}. Got {name}={value!r}.")
 
 
 def finite_array(name: str, value: Any) -> FloatArray:

@@ -19,6 +19,7 @@ from array_api_compat import array_namespace
 import mimo_sim as ms
 from mimo_sim import objective, problem, solvers, theory
 from mimo_sim.dynamics.engines import gram
+from mimo_sim.theory import joint, preference
 from paper_checks.caches import clear_caches
 from paper_checks.runner import discover, run_claim
 
@@ -263,7 +264,7 @@ FAULTS = [
         "time-ratio-unsigned",
         "learning times ignore that a mode may have shrunk",
         ("time-ratio-sign-condition",),
-        _replaced(theory, "_turn", lambda f: _unsigned),
+        _replaced(joint, "turned", lambda f: _unsigned),
     ),
     Fault(
         "final-norm-not-rooted",
@@ -286,7 +287,7 @@ FAULTS = [
             "growth_rates",
             lambda f: (
                 lambda p, lam, mu, **k: (
-                    f(p, lam, mu, **k) ** 2 / np.maximum(theory._correlations(p), 1e-300)
+                    f(p, lam, mu, **k) ** 2 / np.maximum(theory.correlations(p), 1e-300)
                 )
             ),
         ),
@@ -309,7 +310,7 @@ FAULTS = [
         "preference-reversed",
         "the preference conditions name the modalities the other way round",
         ("wrong-f-star-shifts-the-balance",),
-        _replaced(theory, "_correlations", lambda f: lambda p: f(p)[::-1]),
+        _replaced(preference, "correlations", lambda f: lambda p: f(p)[::-1]),
     ),
     Fault(
         "conserved-quantity-forgets-u",

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mimo_sim.commands import Mu, Out, Quiet, command_line, progress_bar, report, study
+from mimo_sim._progress import on_terminal, progress_bar
+from mimo_sim.commands import study
+from mimo_sim.commands._options import Mu, Out, Quiet
+from mimo_sim.commands._output import command_line, report
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -55,11 +58,12 @@ def fusion(
     import numpy as np
     import torch
 
+    from mimo_sim import plots
     from mimo_sim._checks import check_positive
     from mimo_sim._files import replacing
-    from mimo_sim.dynamics.engines import layered as studies
-    from mimo_sim.plots import figures as plots
-    from mimo_sim.plots import fusion as fusion_plots
+    from mimo_sim.studies.depth import depth_study
+    from mimo_sim.studies.early_fusion import early_study
+    from mimo_sim.studies.relu import relu_study
 
     check_positive("mu", mu)
     if seeds < 1:
@@ -86,14 +90,14 @@ def fusion(
                     )
 
     with progress_bar(
-        len(penalties) * len(correlations) + 2 + 6 + 5 + 2 + 6, "studies", quiet
+        len(penalties) * len(correlations) + 2 + 6 + 5 + 2 + 6, on_terminal(quiet), "studies"
     ) as advance:
-        early = studies.early_study(penalties, correlations, mu=mu, on_run=advance)
-        write("fusion_early", fusion_plots.draw_early(early), early)
-        depth = studies.depth_study(LAMS, RHOS, seeds=seeds, mu=mu, on_run=advance)
-        write("fusion_depth", fusion_plots.draw_depth(depth), depth)
-        relu = studies.relu_study(LAMS, seeds=seeds, mu=mu, on_run=advance)
-        write("fusion_relu", fusion_plots.draw_relu(relu), relu)
+        early = early_study(penalties, correlations, mu=mu, on_run=advance)
+        write("fusion_early", plots.draw_early(early), early)
+        depth = depth_study(LAMS, RHOS, seeds=seeds, mu=mu, on_run=advance)
+        write("fusion_depth", plots.draw_depth(depth), depth)
+        relu = relu_study(LAMS, seeds=seeds, mu=mu, on_run=advance)
+        write("fusion_relu", plots.draw_relu(relu), relu)
     if quiet:
         return
     rows = [

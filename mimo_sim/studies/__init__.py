@@ -1,1 +1,5 @@
-"""The runs behind the named figures and studies, as datasets: computed here, drawn in `plots`."""
+"""The runs behind the named figures, one study a file: computed here, drawn in :mod:`mimo_sim.plots`."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

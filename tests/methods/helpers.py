@@ -17,7 +17,7 @@ from mimo_sim import methods
 from mimo_sim.datasets._data import Dataset, Modality, Split
 from mimo_sim.methods import Method
 from mimo_sim.methods._step import Batch
-from mimo_sim.training.run import Settings, TrainingRun
+from mimo_sim.training import Settings, TrainingRun
 
 entries = st.floats(-10, 10).map(lambda value: round(value, 3))  # no squares that underflow
 

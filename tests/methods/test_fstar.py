@@ -15,7 +15,7 @@ from mimo_sim import methods
 from mimo_sim.methods import _fstar as fstar
 from mimo_sim.methods import _references
 from mimo_sim.methods._curves import curve_limit
-from mimo_sim.training import Settings, TrainingRun
+from mimo_sim.training import Settings, TrainingRun, checkpoint
 from tests.methods.helpers import (
     body,
     fitted,
@@ -120,6 +120,6 @@ def test_references_are_trained_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls == [2, 2, 2, 3]
     _references._KEPT.clear()
     resumed = new_run("mimo", f_star="reference")
-    resumed._restore(first._state())
+    checkpoint.restore(resumed, checkpoint.state(first))
     resumed.method.begin_epoch(resumed)
     assert calls == [2, 2, 2, 3]
