@@ -41,6 +41,7 @@ MOVED = {  # below `mimo_sim.`
     "training.timing": "benchmark.timing",
     "training.diagnose": "benchmark.diagnosis",
     "training.run": "training",
+    "training.NonFiniteError": "NonFiniteError",
     "training.metrics.PENALTIES": "training.probes.PENALTIES",
     "training.metrics.probe": "training.probes.linear_probe",
     "training.metrics.Encoded": "training.evaluation.Encoded",

@@ -75,6 +75,59 @@ def test_scalar_pair_is_its_definition(ratio: float, rho: float, noise: float) -
     )
 
 
+NUMBERS = st.floats(-2, 2) | st.integers(-2, 2)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "sigma_ratio": NUMBERS | st.floats(1e-4, 1e4),
+                "rho": NUMBERS | st.sampled_from((1 - 1e-8, 1 - 1e-12, 1e-12 - 1)),
+                "noise_variance": NUMBERS,
+            },
+        ),
+        max_size=5,
+    )
+)
+def test_many_scalar_pairs_are_the_same_bit_by_bit(points: list[dict[str, float]]) -> None:
+    for point, problem in zip(points, generators.scalar_pairs(points), strict=True):
+        if problem is None:
+            with pytest.raises(ValueError, match="must"):
+                generators.scalar_pair(**point)
+            continue
+        expected = generators.scalar_pair(**point)
+        assert (problem, problem.names, problem.joint_optimum) == (
+            expected,
+            expected.names,
+            expected.joint_optimum,
+        )
+        for found, wanted in zip(
+            (problem.joint_map, *problem.unimodal_maps),
+            (expected.joint_map, *expected.unimodal_maps),
+            strict=True,
+        ):
+            assert found.tolist() == wanted.tolist()
+            assert not found.flags.writeable
+        assert problem.unimodal_optima.tolist() == expected.unimodal_optima.tolist()
+        assert {name: str(vars(expected)[name]) for name in vars(problem)} == {
+            name: str(value) for name, value in vars(problem).items()
+        }
+        with pytest.raises(AttributeError, match="immutable"):
+            problem.dims = (1, 2)
+
+
+def test_one_bad_scalar_pair_does_not_hide_the_others() -> None:
+    """The first is refused by its parameters, the second by its moments: they underflow."""
+    good = {"sigma_ratio": 3.0}
+    points = [{"rho": 1.0}, {"sigma_ratio": 1e-200}, good, {"sigma_ratio": 1e300}]
+    made = generators.scalar_pairs(points)
+    assert made[2] == generators.scalar_pair(**good)
+    assert made[0] is None
+    assert made[3] is None
+
+
 def test_every_named_family_has_defaults() -> None:
     assert generators.named("superficial") == generators.superficial_preference()
     assert generators.named("scalar-pair") == generators.scalar_pair()
