@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 MOVED = {  # below `mimo_sim.`
     "files": "_files",
@@ -39,6 +40,14 @@ MOVED = {  # below `mimo_sim.`
     "training.comparison": "benchmark.comparison",
     "training.timing": "benchmark.timing",
     "training.diagnose": "benchmark.diagnosis",
+    "training.run": "training",
+    "training.NonFiniteError": "NonFiniteError",
+    "training.metrics.PENALTIES": "training.probes.PENALTIES",
+    "training.metrics.probe": "training.probes.linear_probe",
+    "training.metrics.Encoded": "training.evaluation.Encoded",
+    "training.metrics.readings": "training.evaluation.unimodal_outputs",
+    "training.metrics.probe_scores": "training.evaluation.probe_scores",
+    "training.metrics.measure": "training.evaluation.measure",
     "methods.base": "methods._base",
     "methods.shared": "methods._shared",
     "methods.pareto": "methods._pareto",
@@ -47,12 +56,19 @@ MOVED = {  # below `mimo_sim.`
     "datasets.data": "datasets._data",
     "datasets.files": "datasets._files",
     "datasets.record": "datasets._record",
+    "datasets.avmnist.spectrogram": "datasets._avmnist_recipe.spectrogram",
+    "datasets.avmnist.principal_components": "datasets._avmnist_recipe.principal_components",
+    "datasets.avmnist.reduce_energy": "datasets._avmnist_recipe.reduce_energy",
+    "datasets.avmnist.noisy_waves": "datasets._avmnist_recipe.noisy_waves",
+    "datasets.avmnist.noisy_spectrograms": "datasets._avmnist_recipe.noisy_spectrograms",
     "objective.MIMO": "MIMO",
     "objective.Vanilla": "Vanilla",
     "objective.Method": "solvers.Solver",
     "objective.initial_f_star": "solvers.initial_f_star",
     "objective.check_positive": "_checks.check_positive",
     "objective.check_count": "_checks.check_count",
+    "sweeps.FAMILIES": "generators.FAMILIES",
+    "sweeps.families": "generators",
 }
 
 
@@ -60,6 +76,17 @@ def sentence(name: str) -> str | None:
     """What to say of a full name of 0.2 that is gone; None for any other name."""
     new = MOVED.get(name.removeprefix("mimo_sim."))
     return new and f"`{name}` of 0.2 is now `mimo_sim.{new}`; CHANGELOG.md has the whole map."
+
+
+def hook(module: str) -> Callable[[str], NoReturn]:
+    """The ``__getattr__`` of a module some of whose names of 0.2 have moved."""
+
+    def missing(name: str) -> NoReturn:
+        raise AttributeError(
+            sentence(f"{module}.{name}") or f"module {module!r} has no attribute {name!r}"
+        )
+
+    return missing
 
 
 class _Watch:

@@ -8,7 +8,7 @@ Source: Fernando et al., arXiv:2511.06686, Eq. 8 and 10, Sec. 3.2, Algorithm 1.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj
@@ -111,7 +111,5 @@ def running_minimum(previous: Array, losses_uni: Array) -> Array:
     return array_namespace(previous).minimum(previous, _as_array(losses_uni))
 
 
-def __getattr__(name: str) -> Any:
-    raise AttributeError(
-        _moved.sentence(f"{__name__}.{name}") or f"module {__name__!r} has no attribute {name!r}"
-    )
+if not TYPE_CHECKING:  # a type checker must still see which names there are
+    __getattr__ = _moved.hook(__name__)

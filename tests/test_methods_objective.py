@@ -24,7 +24,7 @@ from mimo_sim.methods import agm, g_blending, mmcosine, ogm
 from mimo_sim.methods._base import Batch, Forward, cross_entropy, half_squared_error
 from mimo_sim.methods.mimo import MIMO
 from mimo_sim.networks.late import LateFusion
-from mimo_sim.training.run import Settings, TrainingRun
+from mimo_sim.training import Settings, TrainingRun, checkpoint
 
 OWN = ("agm", "g_blending", "linear_scalarization", "mimo", "mmcosine", "ogm", "ogm_ge", "unimodal")
 
@@ -717,7 +717,7 @@ def test_references_are_trained_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls == [2, 2, 2, 3]
     fstar._REFERENCES.clear()
     resumed = new_run("mimo", f_star="reference")
-    resumed._restore(first._state())
+    checkpoint.restore(resumed, checkpoint.state(first))
     resumed.method.begin_epoch(resumed)
     assert calls == [2, 2, 2, 3]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mimo_sim import datasets, methods
+from mimo_sim.training import Settings
 from mimo_sim.training.records import Record, plain
-from mimo_sim.training.run import Settings
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def plan(
     seeds : sequence of int
         Each draws the data (subset, pairing, noise) and the start weights.
     settings : mapping
-        Fields of :class:`mimo_sim.training.run.Settings` except the seed.
+        Fields of :class:`mimo_sim.training.Settings` except the seed.
     data : mapping, optional
         Settings of the data set.
     hyper, grid : mapping, optional

@@ -19,7 +19,7 @@ import torch
 from mimo_sim import datasets, methods
 from mimo_sim.benchmark.jobs import Job, pending
 from mimo_sim.datasets._data import Dataset
-from mimo_sim.training.run import train
+from mimo_sim.training import train
 
 POLL_SECONDS = 0.3
 KEEP_MEMORY = {

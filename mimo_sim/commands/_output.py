@@ -1,12 +1,12 @@
-"""What commands write and print: files, tables, progress bars, and the command itself."""
+"""What commands write and print: files, tables, and the command itself."""
 
 from __future__ import annotations
 
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,18 +18,6 @@ if TYPE_CHECKING:
 
 FORMATS = (".png", ".pdf", ".svg")
 WIDTH_IN_A_FILE, LONGEST_UNFOLDED_NAME = 10_000, 24  # of tables, in characters
-
-
-@contextmanager
-def progress_bar(total: int, description: str, quiet: bool) -> Iterator[Callable[[], None]]:
-    """A progress bar on stderr; yields a function that advances it by one.
-
-    There is no bar when `quiet` is set or stderr is not a terminal.
-    """
-    from mimo_sim._progress import steps_bar
-
-    with steps_bar(total, not quiet and sys.stderr.isatty(), description) as advance:
-        yield lambda: advance(1)
 
 
 def command_line(*words: Any, **options: Any) -> str:

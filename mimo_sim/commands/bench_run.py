@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from mimo_sim._progress import on_terminal, progress_bar
 from mimo_sim.commands import bench
 from mimo_sim.commands._options import Out, Quiet
 from mimo_sim.commands._output import report
@@ -136,7 +136,6 @@ def run(
     import torch
 
     from mimo_sim import benchmark, datasets
-    from mimo_sim._progress import steps_bar
 
     if seeds < 1:
         raise ValueError(f"`--seeds` must be >= 1. Got {seeds}.")
@@ -199,9 +198,7 @@ def run(
     left = len(benchmark.pending(todo, out))
     start = time.perf_counter()
     total = sum(job.settings.epochs for job in todo)
-    with steps_bar(
-        total, not quiet and sys.stderr.isatty(), f"{left} of {len(todo)} runs"
-    ) as advance:
+    with progress_bar(total, on_terminal(quiet), f"{left} of {len(todo)} runs") as advance:
         failures = benchmark.execute(todo, out, workers, advance)
     if not quiet:
         done = left - len(failures)

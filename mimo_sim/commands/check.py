@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from mimo_sim._progress import on_terminal, progress_bar
 from mimo_sim.commands import app
 from mimo_sim.commands._options import Quiet
-from mimo_sim.commands._output import command_line, progress_bar, report, say_written
+from mimo_sim.commands._output import command_line, report, say_written
 
 
 @app.command()
@@ -57,7 +58,7 @@ def check(
         out = Path("ledger")
     if out is not None and claim:
         _refuse_to_lose(out, ids)
-    with progress_bar(len(ids), "checking", quiet) as advance:
+    with progress_bar(len(ids), on_terminal(quiet), "checking") as advance:
         rows = runner.run_claims(ids, thorough=thorough, on_claim=lambda _: advance())
     command = command_line("check", claim=claim, out=out, thorough=thorough)
     if not quiet:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mimo_sim._progress import on_terminal, progress_bar
 from mimo_sim.commands import study
 from mimo_sim.commands._options import Mu, Out, Quiet
-from mimo_sim.commands._output import command_line, progress_bar, report, say_written
+from mimo_sim.commands._output import command_line, report, say_written
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -49,7 +50,7 @@ def fusion(
         "package_version": __version__,
     }
     runs = len(penalties) * len(correlations) + depth.RUNS + relu.RUNS
-    with progress_bar(runs, "studies", quiet) as advance:
+    with progress_bar(runs, on_terminal(quiet), "studies") as advance:
         # Files are written as soon as they can be, so a killed run keeps what it has finished.
         data = early_fusion.compute(penalties, correlations, mu=mu, on_run=advance)
         summary = about | early_fusion.summarise(data)

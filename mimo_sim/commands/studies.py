@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mimo_sim._progress import on_terminal, progress_bar
 from mimo_sim.commands import study
 from mimo_sim.commands._options import Lam, Out, Quiet, Seed, Seeds, TinyScale
-from mimo_sim.commands._output import command_line, progress_bar, say_written, write_all
+from mimo_sim.commands._output import command_line, say_written, write_all
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -55,7 +56,7 @@ def zls(
     from mimo_sim import plots, studies
 
     command = command_line("study", "zls", out=out, seeds=seeds, init_scale=init_scale, steps=steps)
-    with progress_bar(4 * 9 * max(seeds, 0), "scalar pairs", quiet) as advance:
+    with progress_bar(4 * 9 * max(seeds, 0), on_terminal(quiet), "scalar pairs") as advance:
         data = studies.zls.compute(seeds=seeds, init_scale=init_scale, steps=steps, on_run=advance)
     summary = studies.zls.summarise(data)
     _write(out, "phase_zls", plots.draw_zls(data), data, summary, command, quiet)
@@ -85,7 +86,7 @@ def scatter(
     command = command_line(
         "study", "scatter", out=out, problems=problems, init_scale=init_scale, steps=steps
     )
-    with progress_bar(max(problems, 0), "random problems", quiet) as advance:
+    with progress_bar(max(problems, 0), on_terminal(quiet), "random problems") as advance:
         data = studies.scatter.compute(problems, init_scale=init_scale, steps=steps, on_run=advance)
     summary = studies.scatter.summarise(data)
     _write(out, "phase_scatter", plots.draw_scatter(data), data, summary, command, quiet)
@@ -125,21 +126,21 @@ def phase(
     lams = np.geomspace(0.1, 30, grid).tolist()
     mus = np.geomspace(0.003, 1, grid).tolist()
 
-    with progress_bar(2 * grid**2, "map", quiet) as advance:
+    with progress_bar(2 * grid**2, on_terminal(quiet), "map") as advance:
         data = maps.compute_ratios(
             louder, explained, lam=lam, mu=mu, init_scale=init_scale, on_run=advance
         )
     figure, summary = plots.draw_map(data), maps.summarise(data)
     _write(out, "phase_map", figure, data, summary, command, quiet)
 
-    with progress_bar(2 * grid**2, "correlation", quiet) as advance:
+    with progress_bar(2 * grid**2, on_terminal(quiet), "correlation") as advance:
         data = maps.compute_correlations(
             louder, rhos, lam=lam, mu=mu, init_scale=init_scale, on_run=advance
         )
     figure, summary = plots.draw_map(data), maps.summarise(data)
     _write(out, "phase_correlation", figure, data, summary, command, quiet)
 
-    with progress_bar(4 * grid**2, "penalty", quiet) as advance:
+    with progress_bar(4 * grid**2, on_terminal(quiet), "penalty") as advance:
         data = maps.compute_penalties(lams, mus, init_scale=init_scale, on_run=advance)
     figure, summary = plots.draw_penalty(data), maps.summarise_penalties(data)
     _write(out, "phase_penalty", figure, data, summary, command, quiet)
@@ -169,7 +170,7 @@ def score(
     command = command_line(
         "study", "score", out=out, problems=problems, lam=lam, init_scale=init_scale, seed=seed
     )
-    with progress_bar(2 * max(problems, 0), "random problems", quiet) as advance:
+    with progress_bar(2 * max(problems, 0), on_terminal(quiet), "random problems") as advance:
         data = studies.score.compute(
             problems, lam=lam, init_scale=init_scale, seed=seed, on_run=advance
         )

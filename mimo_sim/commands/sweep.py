@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from mimo_sim._progress import on_terminal
 from mimo_sim.commands import _grammar as grammar
 from mimo_sim.commands import app
 from mimo_sim.commands._options import ProblemName, Quiet, RunOptions, Seeds, SolverOptions, expand
@@ -110,7 +110,7 @@ def sweep(
 
     mimo-sim sweep --problem random --samples 1000 --random problem_seed=int:0:9999 --out random.nc
     """
-    from mimo_sim.sweeps import FAMILIES
+    from mimo_sim.generators import FAMILIES
     from mimo_sim.sweeps import sweep as run_sweep
 
     axes = grammar.once(
@@ -139,7 +139,7 @@ def sweep(
             cluster=cluster,
             chunk=chunk,
             engine=engine,
-            progress=not quiet and sys.stderr.isatty(),
+            progress=on_terminal(quiet),
             **options.settings(),
         )
     except KeyboardInterrupt as stopped:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mimo_sim._progress import on_terminal, progress_bar
 from mimo_sim.commands import app
 from mimo_sim.commands._options import (
     Lam,
@@ -26,7 +26,7 @@ from mimo_sim.commands._options import (
     expand,
     whole_width,
 )
-from mimo_sim.commands._output import command_line, progress_bar, report, say_written, write_all
+from mimo_sim.commands._output import command_line, report, say_written, write_all
 from mimo_sim.commands._problems import load_problem
 
 
@@ -57,7 +57,7 @@ def figure1(
         width=width,
         step_size=step_size,
     )
-    with progress_bar(2 * max(seeds, 0), "training", quiet) as advance:
+    with progress_bar(2 * max(seeds, 0), on_terminal(quiet), "training") as advance:
         data = studies.figure1.compute(
             lam=lam,
             mu=mu,
@@ -110,7 +110,7 @@ def convergence(
     """
     from mimo_sim import plots, studies
 
-    with progress_bar(4, "training", quiet) as advance:
+    with progress_bar(4, on_terminal(quiet), "training") as advance:
         data = studies.convergence.compute(mu=mu, seed=seed, on_run=advance)
     paths = write_all(out, "convergence", plots.draw_convergence(data), data, None)
     if not quiet:
@@ -143,7 +143,7 @@ def simulate(
         seed=seed,
         record_every=record_every,
         engine=engine,
-        progress=not quiet and sys.stderr.isatty(),
+        progress=on_terminal(quiet),
         **options.settings(),
     )
     if out is not None:

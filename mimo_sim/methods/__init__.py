@@ -15,6 +15,8 @@ import pkgutil
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from mimo_sim._extras import explained
+
 if TYPE_CHECKING:
     from mimo_sim.methods._base import Method
     from mimo_sim.methods.mimo import MIMO, MIMOLoss
@@ -23,6 +25,7 @@ __all__ = ["MIMO", "MIMOLoss", "available", "create", "get"]
 
 
 @cache
+@explained()
 def _registry() -> dict[str, type[Method]]:
     from mimo_sim.methods._base import Method
 

@@ -3,6 +3,6 @@
 Results are datasets. They are drawn in :mod:`mimo_sim.plots`.
 """
 
-import lazy_loader
+from mimo_sim import _extras
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = _extras.attach(__name__, __file__)

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from mimo_sim._checks import check_count
+from mimo_sim.generators import FAMILIES
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Vanilla
 from mimo_sim.sweeps._backends import BACKENDS
 from mimo_sim.sweeps._design import CHUNK_RUNS, Design
 from mimo_sim.sweeps._recipe import METHODS, OF_METHOD
-from mimo_sim.sweeps.families import FAMILIES
 
 OF_RUN = ("step_size", "init_scale", "width", "weight_decay")
 TAKEN = {*OF_METHOD, *OF_RUN, "method", "seed", "sample", "run", "modality"}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mimo_sim._progress import progress_bar
 from mimo_sim.sweeps import _store as store
 from mimo_sim.sweeps._backends import Backend
 from mimo_sim.sweeps._design import Design
@@ -45,10 +44,13 @@ def all_parts(
                 place(index, found)
     todo = sorted(missing)
     kept = design.runs - sum(len(design.rows(index)) for index in todo)
+    steps = recipe.options["steps"]
     chunks = ((index, design.columns(np.array(design.rows(index)))) for index in todo)
     try:
         with (
-            _bar(design.runs, kept, recipe.options["steps"], progress) as advance,
+            progress_bar(
+                design.runs, progress, "sweep", done=kept, unit="runs", rate=(steps, "run-steps/s")
+            ) as advance,
             closing(backend(recipe, chunks, workers, cluster)) as results,
         ):
             for index, part in results:
@@ -64,43 +66,3 @@ def all_parts(
             )
         raise
     return parts
-
-
-@contextmanager
-def _bar(runs: int, done: int, steps: int, visible: bool) -> Iterator[Callable[[int], None]]:
-    """A progress bar over runs; yields a function that advances it."""
-    if not visible:
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("sweep"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("runs  {task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task, start, before = (
-            bar.add_task("", total=runs, completed=done, rate=""),
-            time.perf_counter(),
-            done,
-        )
-
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            rate = (done - before) * steps / (time.perf_counter() - start)
-            bar.update(task, completed=done, rate=f"{rate:.3g} run-steps/s")
-
-        yield advance

@@ -11,11 +11,10 @@ import numpy as np
 import xarray as xr
 
 from mimo_sim.errors import GenerationError
-from mimo_sim.generators import scalar_pair
+from mimo_sim.generators import scalar_pair, scalar_pairs
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Solver, Vanilla
 from mimo_sim.sweeps._design import Columns
-from mimo_sim.sweeps.families import scalar_pairs
 
 Part: TypeAlias = dict[str, np.ndarray]  # the results of n runs: variable -> (n, ...)
 

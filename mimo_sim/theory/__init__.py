@@ -7,6 +7,6 @@ Sources: [ZLS] Zhang, Latham, Saxe, *Understanding Unimodal Bias in Multimodal D
 [MIMO] arXiv:2511.06686; the laws of MIMO's toy dynamics (growth, order threshold, norms, chattering) are this project's own.
 """
 
-import lazy_loader
+from mimo_sim import _extras
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = _extras.attach(__name__, __file__)

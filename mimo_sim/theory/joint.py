@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mimo_sim._checks import check_within
+from mimo_sim._moments import generalised_solve
 from mimo_sim.theory.preference import correlations, superficial_preference
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ def residual_correlation(problem: LateFusionProblem, learned: int, waiting: int)
 
 def _masked_optimum(problem: LateFusionProblem, members: list[int]) -> FloatArray:
     """The (m, D) map that minimises f_mm over the modalities in `members`, zero elsewhere."""
-    from mimo_sim.problem import generalised_solve
 
     columns = (
         np.r_[tuple(problem.features(k) for k in members)] if members else np.array([], dtype=int)

@@ -16,7 +16,6 @@ import mimo_sim as ms
 from mimo_sim.dynamics.ensemble.driver import simulate_ensemble
 from mimo_sim.generators import random_problem, scalar_pair
 from mimo_sim.sweeps import sweep
-from mimo_sim.sweeps.families import scalar_pairs
 
 AXES: dict[str, st.SearchStrategy[list[Any]]] = {
     "sigma_ratio": st.lists(st.floats(1.1, 3), min_size=1, max_size=2, unique=True),
@@ -132,52 +131,6 @@ def test_the_default_step_size_is_each_runs_own() -> None:
     for lam in (1.0, 10.0):
         run = ms.simulate(scalar_pair(), ms.MIMO(lam=lam), steps=5, init_scale=1e-2)
         assert result.step_size.sel(lam=lam).item() == run.attrs["step_size"]
-
-
-NUMBERS = st.floats(-2, 2) | st.integers(-2, 2)
-
-
-@given(
-    st.lists(
-        st.fixed_dictionaries(
-            {},
-            optional={
-                "sigma_ratio": NUMBERS | st.floats(1e-4, 1e4),
-                "rho": NUMBERS,
-                "noise_variance": NUMBERS,
-            },
-        ),
-        max_size=5,
-    )
-)
-def test_many_scalar_pairs_are_the_same_bit_by_bit(points: list[dict[str, float]]) -> None:
-    for point, problem in zip(points, scalar_pairs(points), strict=True):
-        if problem is None:  # left to scalar_pair, which refuses it or takes more care
-            assert (
-                not 1e-3 <= point.get("sigma_ratio", 2.0) <= 1e3
-                or not abs(point.get("rho", 0.5)) < 0.999
-                or point.get("noise_variance", 0.0) < 0
-            )
-            continue
-        expected = scalar_pair(**point)
-        assert (problem, problem.names, problem.joint_optimum) == (
-            expected,
-            expected.names,
-            expected.joint_optimum,
-        )
-        for found, wanted in zip(
-            (problem.joint_map, *problem.unimodal_maps),
-            (expected.joint_map, *expected.unimodal_maps),
-            strict=True,
-        ):
-            assert found.tolist() == wanted.tolist()
-            assert not found.flags.writeable
-        assert problem.unimodal_optima.tolist() == expected.unimodal_optima.tolist()
-        assert {name: str(vars(expected)[name]) for name in vars(problem)} == {
-            name: str(value) for name, value in vars(problem).items()
-        }
-        with pytest.raises(AttributeError, match="immutable"):
-            problem.dims = (1, 2)
 
 
 def drawn(samples: int = 300, **more: Any) -> xr.Dataset:

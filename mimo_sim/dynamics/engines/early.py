@@ -28,7 +28,7 @@ import numpy as np
 
 from mimo_sim import theory
 from mimo_sim._checks import FloatArray, check_count, check_positive, finite_array
-from mimo_sim._progress import steps_bar
+from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics.driver import checked_settings, finished
 from mimo_sim.dynamics.engines.gram import Packed, _jit, _observe, count_flips, evaluate, size
 from mimo_sim.dynamics.records import Options, Records, limit
@@ -261,7 +261,7 @@ def _run(problem: LateFusionProblem, packed: Packed, options: Options) -> Record
     )  # NaN: the first step has no change before it
     following = np.append(options.steps[1:], options.steps[-1])
     ceiling = limit(problem)
-    with steps_bar(int(options.steps[-1]), options.progress) as advance:
+    with progress_bar(int(options.steps[-1]), options.progress) as advance:
         for row, (now, then) in enumerate(zip(options.steps, following, strict=True)):
             records.excess_mm[row], top = evaluate(Z, *packed.model, excess, sigma, work, dZ)
             if not (records.excess_mm[row] < ceiling and top < ceiling):

@@ -34,7 +34,7 @@ from torch.func import grad, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from mimo_sim._checks import FloatArray, check_count, check_positive
-from mimo_sim._progress import steps_bar
+from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics.layered import (
     Architecture,
     Network,
@@ -313,7 +313,7 @@ def simulate_layered(
         _leaves(weights),
         0,
     )
-    with steps_bar(steps, progress) as advance, torch.no_grad():
+    with progress_bar(steps, progress) as advance, torch.no_grad():
         for t in range(steps + 1):
             slopes, (mm, uni, rules["estimate"]) = step(weights, data, rules)
             if t == recorded[row]:
