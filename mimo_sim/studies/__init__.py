@@ -1,4 +1,7 @@
-"""The runs behind the named figures, one study a file: computed here, drawn in :mod:`mimo_sim.plots`."""
+"""The studies behind the named figures, one a file: `compute` runs it, `summarise` its numbers.
+
+Results are datasets. They are drawn in :mod:`mimo_sim.plots`.
+"""
 
 from mimo_sim import _extras
 
