@@ -116,15 +116,13 @@ class Method(nn.Module):
             return f"method {cls.name!r} is defined for classification. Got {task}"
         if num_modalities is None:
             return ""
-        too_few = num_modalities < cls.min_modalities
-        too_many = cls.max_modalities is not None and num_modalities > cls.max_modalities
-        if too_few or too_many:
-            most = "any number" if cls.max_modalities is None else f"at most {cls.max_modalities}"
-            return (
-                f"method {cls.name!r} needs at least {cls.min_modalities} and {most} "
-                f"of modalities. Got {num_modalities}"
-            )
-        return ""
+        if num_modalities < cls.min_modalities:
+            bound = f"at least {cls.min_modalities}"
+        elif cls.max_modalities is not None and num_modalities > cls.max_modalities:
+            bound = f"at most {cls.max_modalities}"
+        else:
+            return ""
+        return f"method {cls.name!r} needs {bound} modalities. Got {num_modalities}"
 
     def extra_repr(self) -> str:
         """The hyper-parameters, as ``repr`` shows them."""
