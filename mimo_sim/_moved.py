@@ -1,4 +1,7 @@
-"""The names of 0.2 and where they are now: an old spelling fails with a sentence that names the new one."""
+"""The names of 0.2 and where they are now.
+
+Using an old name fails with a sentence that says the new one.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ MOVED = {  # below `mimo_sim.`
     "experiments": "studies",
     "phase": "studies",
     "fusion": "dynamics.layered",
+    "dynamics.early.growth_matrix": "theory.growth_matrix",
     "fusion.train": "dynamics.simulate_layered",
     "fusion.learning_steps": "dynamics.engines.layered.learning_steps",
     "fusion.Architecture": "dynamics.Architecture",
@@ -41,6 +45,7 @@ MOVED = {  # below `mimo_sim.`
     "training.timing": "benchmark.timing",
     "training.diagnose": "benchmark.diagnosis",
     "training.run": "training",
+    "training.NonFiniteError": "NonFiniteError",
     "training.metrics.PENALTIES": "training.probes.PENALTIES",
     "training.metrics.probe": "training.probes.linear_probe",
     "training.metrics.Encoded": "training.evaluation.Encoded",
@@ -72,13 +77,15 @@ MOVED = {  # below `mimo_sim.`
 
 
 def sentence(name: str) -> str | None:
-    """What to say of a full name of 0.2 that is gone; None for any other name."""
+    """Where the full name `name` of 0.2 is now, in words; None for a name that has not moved."""
     new = MOVED.get(name.removeprefix("mimo_sim."))
-    return new and f"`{name}` of 0.2 is now `mimo_sim.{new}`; CHANGELOG.md has the whole map."
+    if new is None:
+        return None
+    return f"`{name}` of 0.2 is now `mimo_sim.{new}`; CHANGELOG.md has the whole map."
 
 
 def hook(module: str) -> Callable[[str], NoReturn]:
-    """The ``__getattr__`` of a module some of whose names of 0.2 have moved."""
+    """A ``__getattr__`` for a module that has lost some of its names of 0.2."""
 
     def missing(name: str) -> NoReturn:
         raise AttributeError(
@@ -89,15 +96,16 @@ def hook(module: str) -> Callable[[str], NoReturn]:
 
 
 class _Watch:
-    """Asked by Python's import only for modules that are nowhere else to be found."""
+    """The last of Python's module finders: it is asked when no other has found a module."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: object = None) -> None:
-        if text := sentence(name):
+        text = sentence(name)
+        if text is not None:
             raise ModuleNotFoundError(text, name=name)
 
 
 def watch_imports() -> None:
-    """From now on ``import`` of an old module says where it went."""
+    """Make ``import`` of an old module say where it is now."""
     if _Watch not in sys.meta_path:
         sys.meta_path.append(_Watch)

@@ -103,7 +103,7 @@ def _naive(original: Callable[..., Any]) -> Callable[..., Any]:
     del original
 
     def softmax(gaps: Any, mu: float) -> Any:
-        gaps = objective._as_array(gaps)
+        gaps = objective.as_array(gaps)
         xp = array_namespace(gaps)
         with np.errstate(all="ignore"):
             weights = xp.exp(gaps / mu)
@@ -127,7 +127,7 @@ FAULTS = [
         "sigma is the softmax of minus the gaps",
         ("smoothed-maximum-gradient", "worst-modality-takes-all"),
         _replaced(
-            objective, "sigma_weights", lambda f: lambda g, mu: f(-objective._as_array(g), mu)
+            objective, "sigma_weights", lambda f: lambda g, mu: f(-objective.as_array(g), mu)
         ),
     ),
     Fault(
@@ -147,7 +147,7 @@ FAULTS = [
         "the smoothed maximum is a smoothed minimum",
         ("smoothed-maximum-bounds", "smoothed-maximum-gradient"),
         _replaced(
-            objective, "smoothed_maximum", lambda f: lambda g, mu: -f(-objective._as_array(g), mu)
+            objective, "smoothed_maximum", lambda f: lambda g, mu: -f(-objective.as_array(g), mu)
         ),
     ),
     Fault(
@@ -185,7 +185,7 @@ FAULTS = [
         _replaced(
             objective,
             "running_minimum",
-            lambda f: lambda a, b: -f(-objective._as_array(a), -objective._as_array(b)),
+            lambda f: lambda a, b: -f(-objective.as_array(a), -objective.as_array(b)),
         ),
     ),
     Fault(

@@ -241,9 +241,9 @@ def test_running_minimum_is_the_smallest_seen_so_far(losses: list[np.ndarray]) -
         (
             {"heads": "frozen"},
             ValueError,
-            r"`heads` of MIMO must be one of .*gradient.*plain.*Got heads='frozen'",
+            r"`heads` must be one of .*gradient.*plain.*Got heads='frozen'",
         ),
-        ({"heads": None}, ValueError, r"`heads` of MIMO must be"),
+        ({"heads": None}, ValueError, r"`heads` must be"),
         (
             {"f_star": "best"},
             ValueError,
@@ -267,7 +267,7 @@ def test_mimo_refuses(arguments: dict[str, Any], error: type[Exception], match: 
 @pytest.mark.parametrize("heads", ["gradient", "", None, 1])
 def test_vanilla_refuses(heads: Any) -> None:
     with pytest.raises(
-        ValueError, match=r"`heads` of Vanilla must be 'frozen' or 'plain'. Got heads="
+        ValueError, match=r"`heads` must be one of .*frozen.*plain.*Got heads="
     ):
         ms.Vanilla(heads=heads)
 

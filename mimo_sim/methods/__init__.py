@@ -18,6 +18,7 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from mimo_sim._extras import explained
 from mimo_sim._registry import scan
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ def create(name: str, **hyper: Any) -> Method:
 
 def __getattr__(name: str) -> Any:
     if name == "Method":
-        from mimo_sim.methods._base import Method
+        with explained():
+            from mimo_sim.methods._base import Method
 
         return Method
     if name == "MIMO":

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from itertools import islice
 from typing import Any, TypeAlias
 
+from mimo_sim._extras import explained
 from mimo_sim.sweeps._design import Columns
 from mimo_sim.sweeps._recipe import Part, Recipe, compute
 
@@ -63,12 +64,8 @@ def _in_dask(recipe: Recipe, chunks: Chunks, workers: int | None, cluster: Any) 
 
 
 def _extra(module: str) -> Any:
-    try:
+    with explained():
         return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(
-            f"This backend needs {module}: pip install 'mimo_sim[sweeps]' ({error})."
-        ) from None
 
 
 BACKENDS: dict[str, Backend] = {

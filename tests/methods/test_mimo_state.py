@@ -236,7 +236,7 @@ def test_the_state_follows_the_losses_to_their_device(rule: str, heads: Any) -> 
     def step(mimo: MIMOLoss, row: list[float], device: str) -> float:
         mimo.gate([torch.zeros(1, 1, device=device)] * len(row))
         joint, losses = (x.to(device) for x in leaves(row))
-        return mimo(joint, losses).item()
+        return float(mimo(joint, losses))
 
     moved, stayed = MIMOLoss(f_star=rule, heads=heads), MIMOLoss(f_star=rule, heads=heads)
     for i, row in enumerate(STREAM):  # a state that was loaded on the CPU goes on on the device
