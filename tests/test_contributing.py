@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -60,10 +61,10 @@ def test_there_is_one_example_of_each_kind_that_is_found_by_itself() -> None:
 @pytest.mark.usefixtures("added")
 def test_method_data_set_and_encoder_train_together() -> None:
     data = ms.datasets.load("coins", noise=0.3)
-    settings = {"encoder": "scaled", "width": 4, "lr": 0.1, "accelerator": "cpu"}
+    settings: dict[str, Any] = {"encoder": "scaled", "width": 4, "lr": 0.1, "accelerator": "cpu"}
     result = ms.training.train("half_sum", data, epochs=10, **settings)
     assert result.metrics["test"]["accuracy"] > 0.8
-    assert isinstance(result.model.encoders[0].body[-1], torch.nn.Tanh)
+    assert any(isinstance(part, torch.nn.Tanh) for part in result.model.encoders.modules())
 
 
 @pytest.mark.usefixtures("added")
