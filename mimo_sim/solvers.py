@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias, get_args
+from typing import ClassVar, Literal, NoReturn, TypeAlias, get_args
 
 import numpy as np
 
@@ -104,6 +104,13 @@ class MIMO:
             )
         constants = tuple(map(float, values)) if values.ndim else float(values)
         object.__setattr__(self, "f_star", constants)  # the dataclass is frozen
+
+    def __call__(self, *losses: object, **more: object) -> NoReturn:
+        """Refuse to be used as a criterion: that is :class:`mimo_sim.MIMOLoss`."""
+        raise TypeError(
+            "`mimo_sim.MIMO` is a solver of the toy, for `mimo_sim.simulate`. The criterion to call "
+            "with losses is `mimo_sim.MIMOLoss`."
+        )
 
 
 Solver: TypeAlias = Vanilla | MIMO

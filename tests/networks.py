@@ -1,4 +1,4 @@
-"""Small data for tests of training: random vectors whose classes can be learned, in milliseconds."""
+"""Small data for tests of training: random vectors whose classes are learned in milliseconds."""
 
 from __future__ import annotations
 

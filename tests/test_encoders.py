@@ -61,9 +61,8 @@ def test_resnet18_takes_pictures_and_frames() -> None:
     pytest.importorskip("transformers")
     picture = make_encoder((1, 140, 140))
     assert picture.width == 512
-    assert (
-        sum(p.numel() for p in make_encoder((3, 224, 224)).parameters()) == 11_176_512
-    )  # ResNet-18 without its classifier
+    numbers = sum(p.numel() for p in make_encoder((3, 224, 224)).parameters())
+    assert numbers == 11_176_512  # ResNet-18 without its classifier
     frames = make_encoder((3, 2, 32, 32)).eval()
     x = torch.randn(2, 3, 2, 32, 32)
     one_by_one = torch.stack([frames(x[:, :, t]) for t in range(2)]).mean(0)

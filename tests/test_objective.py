@@ -299,3 +299,10 @@ def test_initial_f_star() -> None:
         assert optima.tolist() == [0.64, 0.36]
     with pytest.raises(ValueError, match=r"`f_star` must hold one number per modality \(2\)"):
         initial_f_star(ms.MIMO(f_star=(0.1, 0.2, 0.3)), optima)
+
+
+def test_calling_the_solver_like_a_criterion_names_the_criterion() -> None:
+    with pytest.raises(
+        TypeError, match=r"The criterion to call with losses is `mimo_sim\.MIMOLoss`"
+    ):
+        ms.MIMO(lam=2.0)(1.0, [0.5, 0.6])

@@ -1,4 +1,4 @@
-"""The recipe of AV-MNIST: images with little of their energy left, pairs by digit, noise, spectrograms."""
+"""The recipe of AV-MNIST: weak images, pairs by digit, noise, spectrograms."""
 
 from __future__ import annotations
 

@@ -253,7 +253,5 @@ RECORD = Record(
 )
 
 
-def __getattr__(name: str) -> Any:
-    raise AttributeError(
-        _moved.sentence(f"{__name__}.{name}") or f"module {__name__!r} has no attribute {name!r}"
-    )
+if not TYPE_CHECKING:  # a type checker must still see which names there are
+    __getattr__ = _moved.hook(__name__)

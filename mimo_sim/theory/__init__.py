@@ -10,6 +10,6 @@ Networks*, ICML 2024; [MIMO] arXiv:2511.06686. The laws of MIMO's toy dynamics (
 threshold, norms, chattering) are this project's own.
 """
 
-import lazy_loader
+from mimo_sim import _extras
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = _extras.attach(__name__, __file__)

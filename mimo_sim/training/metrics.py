@@ -6,7 +6,7 @@ definitions are not comparable.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -77,7 +77,5 @@ def correlation(output: Tensor, target: Tensor) -> float:
     return float(torch.where(scale > 0, (a * b).sum(0) / scale.clamp_min(1e-300), 0.0).mean())
 
 
-def __getattr__(name: str) -> Any:
-    raise AttributeError(
-        _moved.sentence(f"{__name__}.{name}") or f"module {__name__!r} has no attribute {name!r}"
-    )
+if not TYPE_CHECKING:  # a type checker must still see which names there are
+    __getattr__ = _moved.hook(__name__)

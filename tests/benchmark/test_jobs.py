@@ -59,7 +59,7 @@ def test_all_means_all_that_are_defined_for_the_data(monkeypatch: pytest.MonkeyP
     )
     with pytest.raises(
         ValueError,
-        match=r"method 'ogm' needs at least 2 and any number of modalities\. Got 1 \(digits\)\.",
+        match=r"method 'ogm' needs at least 2 modalities\. Got 1 \(digits\)\.",
     ):
         small_plan("ogm")
 

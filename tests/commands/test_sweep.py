@@ -19,8 +19,6 @@ from mimo_sim.sweeps._recipe import compute
 from tests.commands.tool import run_here
 
 CHUNKS = 40
-
-
 LONG = [
     "--axis",
     "rho=-0.8:0.8:40",
@@ -84,8 +82,8 @@ def test_ctrl_c_says_what_is_kept(
     monkeypatch.setattr(_backends, "compute", stopped)
     assert run_here(monkeypatch, "sweep", *LONG, "--out", str(tmp_path / "sweep.nc")) == 130
     assert (
-        f"2 of {CHUNKS} chunks are kept in {tmp_path / 'sweep.nc'}.chunks; the same call continues from there."
-        in capsys.readouterr().err
+        f"2 of {CHUNKS} chunks are kept in {tmp_path / 'sweep.nc'}.chunks;"
+        " the same call continues from there." in capsys.readouterr().err
     )
 
 

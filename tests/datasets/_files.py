@@ -22,10 +22,9 @@ TINY = {"train_size": 40, "validation_size": 5, "test_size": 12}
 
 
 def idx(values: np.ndarray) -> bytes:
-    header = bytes([0, 0, 8, values.ndim]) + b"".join(
-        int(n).to_bytes(4, "big") for n in values.shape
-    )
-    return gzip.compress(header + values.astype(np.uint8).tobytes())
+    header = bytes([0, 0, 8, values.ndim])
+    shape = b"".join(int(n).to_bytes(4, "big") for n in values.shape)
+    return gzip.compress(header + shape + values.astype(np.uint8).tobytes())
 
 
 def wav(samples: np.ndarray, rate: int = 8000) -> bytes:
@@ -58,29 +57,27 @@ def put(root: Path, contents: dict[str, bytes]) -> None:
 
 
 def sums(contents: dict[str, bytes]) -> dict[str, str]:
-    return {
-        name: "md5:" + hashlib.md5(gzip.decompress(content)).hexdigest()
-        if name.endswith(".gz")
-        else "sha256:" + hashlib.sha256(content).hexdigest()
-        for name, content in contents.items()
-    }
+    found = {}
+    for name, content in contents.items():
+        if name.endswith(".gz"):
+            found[name] = "md5:" + hashlib.md5(gzip.decompress(content)).hexdigest()
+        else:
+            found[name] = "sha256:" + hashlib.sha256(content).hexdigest()
+    return found
 
 
 def know(monkeypatch: pytest.MonkeyPatch, *downloads: files.Download) -> None:
+    """Let these be the raw files of avmnist."""
     record = replace(avmnist.RECORD, downloads=downloads)
     monkeypatch.setattr(avmnist, "RECORD", record)
     monkeypatch.setitem(datasets._registry(), "avmnist", record)
 
 
 def same(a: Any, b: Any) -> bool:
-    parts = ("train", "validation", "test")
-    pairs = [
-        (x, y)
-        for part in parts
-        for x, y in zip(
-            (*getattr(a, part).inputs, getattr(a, part).target),
-            (*getattr(b, part).inputs, getattr(b, part).target),
-            strict=True,
-        )
-    ]
-    return all(torch.equal(x, y) for x, y in pairs)
+    """Whether two data sets have the same tensors."""
+    for part in ("train", "validation", "test"):
+        one, other = getattr(a, part), getattr(b, part)
+        ours, theirs = (*one.inputs, one.target), (*other.inputs, other.target)
+        if not all(torch.equal(x, y) for x, y in zip(ours, theirs, strict=True)):
+            return False
+    return True

@@ -16,15 +16,12 @@ def test_principal_components_are_those_of_scikit_learn() -> None:
     reference = PCA(5, svd_solver="full").fit(images.reshape(900, -1) / 255)
     np.testing.assert_allclose(variance[:5] * 900 / 899, reference.explained_variance_, rtol=1e-9)
     reduced = recipe.reduce_energy(images, mean, components[:, :5]).reshape(900, -1)
-    np.testing.assert_allclose(
-        reduced,
-        reference.inverse_transform(reference.transform(images.reshape(900, -1) / 255)),
-        atol=1e-5,
-    )  # float32
-    np.testing.assert_allclose(
-        recipe.reduce_energy(images, mean, components), images / 255, atol=1e-5
-    )
-    energy = np.sum((reduced - mean) ** 2) / np.sum((images.reshape(900, -1) / 255 - mean) ** 2)
+    pixels = images.reshape(900, -1) / 255
+    expected = reference.inverse_transform(reference.transform(pixels))
+    np.testing.assert_allclose(reduced, expected, atol=1e-5)  # float32
+    whole = recipe.reduce_energy(images, mean, components)
+    np.testing.assert_allclose(whole, images / 255, atol=1e-5)
+    energy = np.sum((reduced - mean) ** 2) / np.sum((pixels - mean) ** 2)
     assert energy == pytest.approx(variance[:5].sum() / variance.sum(), rel=1e-4)
 
 
@@ -49,9 +46,8 @@ def test_spectrogram_against_the_formula_and_within_half_a_step(length: int) -> 
 
 
 def test_a_tone_lights_its_frequency_at_all_times() -> None:
-    wave = np.sin(
-        2 * np.pi * 20 * np.arange(8000) / 224
-    )  # 20 periods in a window: bin 20, in row 19 as bin 0 is dropped
+    # 20 periods in a window are bin 20, which is row 19 because bin 0 is dropped
+    wave = np.sin(2 * np.pi * 20 * np.arange(8000) / 224)
     (found,) = recipe.spectrogram(wave[None].astype(np.float32), np.array([5000]))
     assert (found.argmax(0) == 19).all()
 
@@ -64,26 +60,19 @@ def test_the_noise_has_the_level_and_the_colour_it_should_have(snr: float, kind:
     chosen, babble = np.array([0, 1, 2]), np.array([[1, 3, 0]] * 3)
     mixed = recipe.noisy_waves(clips, chosen, np.full(3, kind), babble, snr, rng)
     for i, wave in zip(chosen, mixed, strict=True):
-        n = len(clips[i])
-        noise = wave[:n] - clips[i]
-        assert 20 * np.log10(np.std(clips[i]) / np.sqrt(np.mean(noise**2))) == pytest.approx(
-            snr, abs=0.3
-        )  # std against RMS of the clip
-        assert 10 * np.log10(np.sum(clips[i] ** 2) / np.sum(noise**2)) == pytest.approx(
-            snr, abs=1e-3
-        )
+        clip = clips[i]
+        noise = wave[: len(clip)] - clip
+        ratio = np.std(clip) / np.sqrt(np.mean(noise**2))
+        assert 20 * np.log10(ratio) == pytest.approx(snr, abs=0.3)  # std for RMS of the clip
+        energies = np.sum(clip**2) / np.sum(noise**2)
+        assert 10 * np.log10(energies) == pytest.approx(snr, abs=1e-3)
+    noise = mixed[1] - clips[1]
     if kind < 3:
-        noise = mixed[1] - clips[1]
         power = np.abs(np.fft.rfft(noise)) ** 2
-        low, high = (
-            power[50:200].mean(),
-            power[800:3200].mean(),
-        )  # Hz; four octaves apart on average
-        slope = np.log(low / high) / np.log(
-            np.mean(1 / np.arange(50, 200)) / np.mean(1 / np.arange(800, 3200))
-        )
+        low, high = np.arange(50, 200), np.arange(800, 3200)  # Hz; four octaves apart on average
+        fall = np.log(power[low].mean() / power[high].mean())
+        slope = fall / np.log(np.mean(1 / low) / np.mean(1 / high))
         assert slope == pytest.approx(kind, abs=0.35)
     else:
-        noise = mixed[1] - clips[1]
         expected = sum(np.resize(clips[j], 8000) for j in (1, 3, 0))
         assert np.corrcoef(noise, expected)[0, 1] > 0.999

@@ -90,7 +90,8 @@ def test_faults_of_a_new_file_are_named(
     try:
         with pytest.raises(
             ImportError,
-            match=rf"the data set in mimo_sim\.datasets\.{name} cannot be imported: (ZeroDivision|Syntax)Error",
+            match=rf"the data set in mimo_sim\.datasets\.{name} cannot be imported: "
+            "(ZeroDivision|Syntax)Error",
         ):
             datasets.available()
     finally:

@@ -21,24 +21,19 @@ def test_digits_are_split_by_class_without_overlap_and_the_views_are_unequal() -
     shares = torch.stack([torch.bincount(part.target, minlength=10) / len(part) for part in parts])
     assert (shares - shares.mean(0)).abs().max() < 0.005  # stratified
     clean = datasets.load("digits", noise=0.0)
-    rows = torch.cat(
-        [torch.cat(part.inputs, 1) for part in (clean.train, clean.validation, clean.test)]
-    )
-    assert (
-        len(torch.unique(rows, dim=0)) == 1797
-    )  # every digit once: scikit-learn's set has no two equal ones
-    assert torch.equal(
-        clean.train.inputs[0][:, 24:], clean.train.inputs[1][:, :16]
-    )  # the shared rows
+    clean_parts = (clean.train, clean.validation, clean.test)
+    rows = torch.cat([torch.cat(part.inputs, 1) for part in clean_parts])
+    # every digit once: scikit-learn's set has no two equal ones
+    assert len(torch.unique(rows, dim=0)) == 1797
+    top, bottom = clean.train.inputs
+    assert torch.equal(top[:, 24:], bottom[:, :16])  # the shared rows
     for k, x in enumerate(data.prepare(data.train.inputs)):
         assert abs(x.mean()) < 1e-5, k
         assert abs(x.std() - 1) < 1e-3, k
-    scores = [
-        LogisticRegression(max_iter=500)
-        .fit(x.numpy(), data.train.target)
-        .score(v.numpy(), data.validation.target)
-        for x, v in zip(data.train.inputs, data.validation.inputs, strict=True)
-    ]
+    scores = []
+    for x, unseen in zip(data.train.inputs, data.validation.inputs, strict=True):
+        fitted = LogisticRegression(max_iter=500).fit(x.numpy(), data.train.target)
+        scores.append(fitted.score(unseen.numpy(), data.validation.target))
     assert scores[0] > scores[1] + 0.1 > 0.6
 
 
@@ -58,16 +53,12 @@ def test_synthetic_samples_have_the_moments_of_their_problem() -> None:
     found = LateFusionProblem.from_samples(
         [x.double().numpy() for x in data.train.inputs], data.train.target.double().numpy()
     )
-    scale = np.sqrt(np.diag(problem.input_moment) * 1)
+    scale = np.sqrt(np.diag(problem.input_moment))
     sampling = 5 / np.sqrt(40_000)  # five standard errors of a correlation
-    assert (
-        np.abs((found.input_moment - problem.input_moment) / np.outer(scale, scale)).max()
-        < np.sqrt(2) * sampling
-    )
-    assert (
-        np.abs((found.cross_moment - problem.cross_moment) / scale).max()
-        < np.sqrt(2 * problem.y_second_moment) * sampling
-    )
+    inputs_error = (found.input_moment - problem.input_moment) / np.outer(scale, scale)
+    assert np.abs(inputs_error).max() < np.sqrt(2) * sampling
+    cross_error = (found.cross_moment - problem.cross_moment) / scale
+    assert np.abs(cross_error).max() < np.sqrt(2 * problem.y_second_moment) * sampling
     assert LateFusionProblem.from_json(data.about["problem"]) == problem
     with pytest.raises(FileNotFoundError, match="nowhere"):
         datasets.load("synthetic", problem="nowhere.json")

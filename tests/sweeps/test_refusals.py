@@ -122,7 +122,8 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"problem": "spiral"}, r"`problem` must be one of .*scalar-pair.* Got problem='spiral'"),
     (
         {"axes": {"tau": [1.0]}},
-        r"Axis 'tau' is not a parameter of this problem.*Known here: sigma_ratio, rho, noise_variance, lam",
+        r"Axis 'tau' is not a parameter of this problem.*"
+        "Known here: sigma_ratio, rho, noise_variance, lam",
     ),
     ({"axes": {"lam": [1.0]}, "method": "vanilla"}, "Axis 'lam' is not a parameter"),
     ({"axes": {"seed": [1]}}, "Axis 'seed' is not a parameter"),

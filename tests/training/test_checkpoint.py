@@ -13,16 +13,13 @@ import pytest
 import torch
 
 from mimo_sim import methods
-from mimo_sim.methods._base import Batch, Forward, Run
+from mimo_sim.methods._run import Run
+from mimo_sim.methods._step import Batch, Forward
 from mimo_sim.training import train
 from tests.networks import SETTINGS, same, state, tiny, without_seconds
 
-RESUMED = (
-    "agm",
-    "g_blending",
-    "mimo",
-    "ogm_ge",
-)  # of what the tests of single methods do not resume
+# resumed in every test run: methods with a state that no test of their own resumes
+RESUMED = ("agm", "g_blending", "mimo", "ogm_ge")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +59,7 @@ import os, signal, sys, torch
 torch.set_num_threads(1)
 from mimo_sim.methods.mimo import MIMO
 from mimo_sim.training import train
-from tests.networks import SETTINGS, tiny, without_seconds
+from tests.networks import SETTINGS, tiny
 real, steps = MIMO.step, []
 def step(self, run, batch):
     steps.append(1)
@@ -81,10 +78,8 @@ train("mimo", tiny(), epochs=4, folder=sys.argv[1], **SETTINGS)
     (folder / f".checkpoint.{os.getpid()}.part.pt").write_bytes(
         b"half a file, as a kill during writing leaves it"
     )
-    resumed, whole = (
-        train("mimo", tiny(), epochs=4, folder=folder, **SETTINGS),
-        train("mimo", tiny(), epochs=4, **SETTINGS),
-    )
+    resumed = train("mimo", tiny(), epochs=4, folder=folder, **SETTINGS)
+    whole = train("mimo", tiny(), epochs=4, **SETTINGS)
     assert same(state(whole), state(resumed))
     assert without_seconds(whole.table) == without_seconds(resumed.table)
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -118,6 +113,5 @@ def test_a_checkpoint_is_not_continued_on_other_data(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train("vanilla", tiny(seed=0), epochs=3, folder=tmp_path, on_epoch=stop, **SETTINGS)
     with pytest.raises(ValueError, match=r"another configuration: data\.checksum is"):
-        train(
-            "vanilla", tiny(seed=1), epochs=3, folder=tmp_path, **SETTINGS
-        )  # the same name, sizes and settings
+        # the same name, sizes and settings
+        train("vanilla", tiny(seed=1), epochs=3, folder=tmp_path, **SETTINGS)

@@ -16,13 +16,11 @@ from mimo_sim.training import metrics
 @given(seed=st.integers(0, 10_000), classes=st.integers(2, 6), n=st.integers(1, 40))
 def test_accuracy_and_macro_f1_agree_with_scikit_learn(seed: int, classes: int, n: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    output, target = (
-        torch.randn(n, classes, generator=generator),
-        torch.randint(classes, (n,), generator=generator),
-    )
+    output = torch.randn(n, classes, generator=generator)
+    target = torch.randint(classes, (n,), generator=generator)
     predicted = output.argmax(1)
     assert metrics.accuracy(output, target) == pytest.approx(accuracy_score(target, predicted))
-    # scikit-learn averages over the labels it is given: all of them, also those that nothing has, which count as 0
+    # scikit-learn averages over the labels that it is given: all of them; absent ones count as 0
     expected = f1_score(target, predicted, labels=range(classes), average="macro", zero_division=0)
     assert metrics.macro_f1(predicted, target, classes) == pytest.approx(expected)
     assert int(metrics.confusion_matrix(predicted, target, classes).sum()) == n

@@ -27,9 +27,8 @@ def test_a_probe_is_the_optimum_that_scikit_learn_finds(
     theirs = LogisticRegression(C=1 / (penalty * len(x)), tol=1e-10, max_iter=5000).fit(
         standard, y.numpy()
     )
-    np.testing.assert_allclose(
-        torch.softmax(ours, 1), theirs.predict_proba(standard), atol=5e-3
-    )  # LBFGS stops when a step gains less than 1e-6
+    # LBFGS stops when a step gains less than 1e-6
+    np.testing.assert_allclose(torch.softmax(ours, 1), theirs.predict_proba(standard), atol=5e-3)
 
 
 def test_a_ridge_probe_is_the_optimum_that_scikit_learn_finds(
@@ -48,7 +47,7 @@ def test_a_ridge_probe_is_the_optimum_that_scikit_learn_finds(
 
 
 def test_a_probe_chooses_its_penalty_on_validation() -> None:
-    """Few samples and many useless features: the weakest penalty fits the train set, a strong one is right about others."""
+    """With few samples and many useless features a strong penalty predicts best."""
     generator = torch.Generator().manual_seed(0)
 
     def draw(n: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -73,9 +72,10 @@ def test_a_probe_chooses_its_penalty_on_validation() -> None:
     best = max(scores, key=lambda penalty: scores[penalty])
     assert scores[best] > min(scores.values())
     (chosen,) = probes.linear_probe(train_, validation, [other[0]], 2)
+    # the same optimum, reached from another start
     np.testing.assert_allclose(
         torch.softmax(chosen, 1), torch.softmax(alone[best][1], 1), atol=5e-3
-    )  # reached from another start
+    )
 
 
 def test_a_probe_ignores_units_and_features_that_never_move() -> None:
@@ -83,10 +83,7 @@ def test_a_probe_ignores_units_and_features_that_never_move() -> None:
     scaled = torch.cat(
         [x * torch.tensor([1e3, 1e-3, 1.0, 5.0, 1.0]) + 7, torch.full((90, 1), 3.0)], 1
     )
-    (first,), (second,) = (
-        probes.linear_probe((x, y), (x, y), [x], 3),
-        probes.linear_probe((scaled, y), (scaled, y), [scaled], 3),
-    )
-    np.testing.assert_allclose(
-        torch.softmax(first, 1), torch.softmax(second, 1), atol=5e-3
-    )  # and float32 features of size 1e3
+    (first,) = probes.linear_probe((x, y), (x, y), [x], 3)
+    (second,) = probes.linear_probe((scaled, y), (scaled, y), [scaled], 3)
+    # LBFGS as above, and float32 features of size 1e3
+    np.testing.assert_allclose(torch.softmax(first, 1), torch.softmax(second, 1), atol=5e-3)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from mimo_sim import methods
-from mimo_sim.methods._base import Batch, Forward, Plan, Run
+from mimo_sim.methods._run import Run
+from mimo_sim.methods._step import Batch, Forward, Plan
 from mimo_sim.methods.vanilla import Vanilla
 from mimo_sim.training import train
 from tests.networks import SETTINGS, new_run, same, state, tiny, without_seconds
@@ -70,14 +71,12 @@ def test_a_plan_says_what_is_trained_on() -> None:
     keep = torch.arange(40).unsqueeze(1) % torch.tensor([[2, 3]]) == 0
     batches = list(run.batches(Plan(torch.arange(40) % 5, keep)))
     assert [len(batch.index) for batch in batches] == [16, 16, 8]
-    index, kept = (
-        torch.cat([b.index for b in batches]),
-        torch.cat([b.keep for b in batches if b.keep is not None]),
-    )
+    index = torch.cat([batch.index for batch in batches])
+    kept = torch.cat([batch.keep for batch in batches if batch.keep is not None])
     assert index.bincount().tolist() == [8] * 5
-    assert sorted(map(tuple, torch.cat([index[:, None], kept.long()], 1).tolist())) == sorted(
-        (i % 5, int(i % 2 == 0), int(i % 3 == 0)) for i in range(40)
-    )
+    found = torch.cat([index[:, None], kept.long()], 1).tolist()
+    planned = [[i % 5, int(i % 2 == 0), int(i % 3 == 0)] for i in range(40)]
+    assert sorted(found) == sorted(planned)
     for batch in batches:
         assert torch.equal(batch.target, run.train.target[batch.index])
         assert torch.equal(batch.inputs[1], run.train.inputs[1][batch.index])
@@ -90,9 +89,8 @@ def test_two_processes_train_like_one_on_the_same_batches(name: str) -> None:
     one = train(name, data, epochs=3, **SETTINGS)
     two = train(name, data, epochs=3, devices=2, **SETTINGS)
     for key, value in state(one).items():
-        torch.testing.assert_close(
-            state(two)[key], value, rtol=1e-3, atol=1e-5
-        )  # sums in another order, through 12 steps
+        # sums in another order, through 12 steps
+        torch.testing.assert_close(state(two)[key], value, rtol=1e-3, atol=1e-5)
     assert [row["train_loss"] for row in two.table] == pytest.approx(
         [row["train_loss"] for row in one.table], rel=1e-4
     )

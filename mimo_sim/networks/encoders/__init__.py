@@ -12,10 +12,10 @@ True
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import TypeAlias
 
 from mimo_sim import _registry as registry
 from mimo_sim._checks import check_count
@@ -23,10 +23,11 @@ from mimo_sim.networks.encoders._base import Encoder
 
 __all__ = ["Encoder", "available", "default_encoder", "make_encoder"]
 
+Builder: TypeAlias = Callable[[tuple[int, ...], int], Encoder]  # of a shape and a width
 LARGEST_FOR_LENET = 128  # pixels
 
 
-def _encoders(module: ModuleType) -> Iterator[tuple[str, Any]]:
+def _encoders(module: ModuleType) -> Iterator[tuple[str, Builder]]:
     """The encoders that a module defines, by name."""
     for value in vars(module).values():
         is_encoder = inspect.isclass(value) and issubclass(value, Encoder)
@@ -35,7 +36,7 @@ def _encoders(module: ModuleType) -> Iterator[tuple[str, Any]]:
 
 
 @cache
-def _registry() -> dict[str, Any]:
+def _registry() -> dict[str, Builder]:
     return registry.scan(
         __name__,
         __path__,
@@ -89,5 +90,4 @@ def make_encoder(shape: Sequence[int], name: str | None = None, width: int = 64)
     name = name or default_encoder(sides)
     if name not in _registry():
         raise ValueError(f"`encoder` must be one of {available()}. Got {name!r}.")
-    encoder: Encoder = _registry()[name](sides, check_count("width", width))
-    return encoder
+    return _registry()[name](sides, check_count("width", width))
