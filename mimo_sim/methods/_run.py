@@ -22,8 +22,20 @@ class Run(Protocol):
 
     Attributes
     ----------
-    epoch : int
-        The current epoch; the first is 0.
+    model : LateFusion
+        The network: encoders, fusion layer, uni-modal heads.
+    optimizer : torch.optim.Optimizer
+        Takes the steps, over the parameters of the model and of the method.
+    loss_function : LossFunction
+        Cross-entropy for classes, half the squared error for regression.
+    epoch, num_epochs : int
+        The current epoch, the first being 0, and how many the run has.
+    batches_per_epoch : int
+        Batches in a pass over the train split.
+    device : torch.device
+        Where everything lives.
+    train, validation : Split
+        The data that a method may see. The test split is not among them.
     generator : torch.Generator
         For a method's random draws: on `device`, and alike on all processes. It is seeded anew
         in every epoch, so that a resumed run draws the same numbers.
