@@ -266,9 +266,7 @@ def test_mimo_refuses(arguments: dict[str, Any], error: type[Exception], match: 
 
 @pytest.mark.parametrize("heads", ["gradient", "", None, 1])
 def test_vanilla_refuses(heads: Any) -> None:
-    with pytest.raises(
-        ValueError, match=r"`heads` must be one of .*frozen.*plain.*Got heads="
-    ):
+    with pytest.raises(ValueError, match=r"`heads` must be one of .*frozen.*plain.*Got heads="):
         ms.Vanilla(heads=heads)
 
 
