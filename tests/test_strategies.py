@@ -87,6 +87,14 @@ def test_methods_and_weights_keep_their_promises(data: st.DataObject) -> None:
     assert run.sizes == {"step": 2, "modality": problem.num_modalities}
 
 
+@given(testing.family("scalar-pair", sigma_ratio=testing.eighths(1, 40)))
+def test_families_are_drawn_by_name(problem: ms.LateFusionProblem) -> None:
+    ratio = float(np.sqrt(problem.sigma[0][0].item()))
+    assert problem == generators.scalar_pair(ratio)
+    with pytest.raises(ValueError, match="`name` must be one of .*superficial.*Got name='pair'"):
+        testing.family("pair")
+
+
 def test_no_two_modalities_are_special() -> None:
     """The one learned first and the one that explains most are drawn, not always the first and the last."""
     seen = set()
