@@ -236,7 +236,7 @@ def preference_code(case: tuple[float, float]) -> str:
 
 def draw_ratios(draws: int, ax: Axes) -> None:
     """Median half-time ratios over lam, one line per mu, with their intervals."""
-    from mimo_sim.plots.figures import METHOD_COLORS
+    from mimo_sim.plots import METHOD_COLORS
 
     found = cells(draws)
     for i, mu in enumerate(MUS):

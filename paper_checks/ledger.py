@@ -146,7 +146,7 @@ def _picture(row: Row) -> str:
     """The claim's plot as an image tag, or nothing."""
     if row.evidence.plot is None:
         return ""
-    from mimo_sim.plots import figures as plots
+    from mimo_sim import plots
 
     with plots.style():
         figure = Figure(figsize=(5.2, 3.3), layout="constrained")

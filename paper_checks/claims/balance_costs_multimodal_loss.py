@@ -136,7 +136,7 @@ def _shown(found: tuple[float, float]) -> Counterexample:
 
 
 def _draw(draws: int, ax: Axes) -> None:
-    from mimo_sim.plots.figures import MODALITY_COLORS
+    from mimo_sim.plots import MODALITY_COLORS
 
     for d in (1, 2):
         for cell in balance.cells(draws):

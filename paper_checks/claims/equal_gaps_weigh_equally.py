@@ -7,8 +7,9 @@ import torch
 from hypothesis import strategies as st
 
 import mimo_sim as ms
-from paper_checks import network as nw
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
+from paper_checks.curvature import flat, torch_losses
+from paper_checks.network import random_data, random_network
 from paper_checks.search import counterexample
 
 CLAIM = Claim(
@@ -40,10 +41,10 @@ def violates(case: tuple[float, int, float, float]) -> bool:
 def weighted_sum_error(seed: int) -> float:
     """A step of the package at gaps made equal by f_star, against a step on the equally weighted sum by autograd: largest difference of the maps."""
     rng = np.random.default_rng([6, seed])
-    data = nw.random_data(rng, 1)
-    net, lam, eta = nw.random_network(rng, data, 2, 0.5), 3.0, 0.02
-    theta = nw.flat(net)[0].requires_grad_()
-    losses = nw.torch_losses(theta, torch.tensor(data.x[0]), torch.tensor(data.y[0]), 2)
+    data = random_data(rng, 1)
+    net, lam, eta = random_network(rng, data, 2, 0.5), 3.0, 0.02
+    theta = flat(net)[0].requires_grad_()
+    losses = torch_losses(theta, torch.tensor(data.x[0]), torch.tensor(data.y[0]), 2)
     (slope,) = torch.autograd.grad(losses[0] + lam / 2 * losses[1:].sum(), theta)
     v, u, w = (
         (theta - eta * slope).detach().reshape(3, 2, 2).numpy()

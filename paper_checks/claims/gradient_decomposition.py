@@ -9,8 +9,17 @@ import numpy as np
 import torch
 
 import mimo_sim as ms
-from paper_checks import network as nw
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
+from paper_checks.curvature import flat, torch_losses
+from paper_checks.network import (
+    Data,
+    Network,
+    Objective,
+    descend,
+    optima,
+    random_data,
+    random_network,
+)
 
 CLAIM = Claim(
     id="gradient-decomposition",
@@ -45,7 +54,7 @@ def relative(
     return float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-300))
 
 
-def split_error(data: nw.Data, net: nw.Network) -> tuple[float, float]:
+def split_error(data: Data, net: Network) -> tuple[float, float]:
     """Of one network: block formula against autograd; change when the others are replaced at equal residual."""
     modalities, _, width = net.v.shape[1:]
     x, y, uni = torch.tensor(data.x[0]), torch.tensor(data.y[0]), torch.tensor(net.u[0])
@@ -82,7 +91,7 @@ def split_error(data: nw.Data, net: nw.Network) -> tuple[float, float]:
     return formula, same
 
 
-def coupling(data: nw.Data, net: nw.Network) -> tuple[float, float]:
+def coupling(data: Data, net: Network) -> tuple[float, float]:
     """Largest second derivative of f_mm between the encoders of modality 0 and of the others: with the residual held fixed, and as it is."""
     modalities = net.v.shape[1]
     x, y, uni, encoders = (
@@ -111,7 +120,7 @@ def coupling(data: nw.Data, net: nw.Network) -> tuple[float, float]:
     return largest_cross(held), largest_cross(whole)
 
 
-def own_loss_leak(data: nw.Data, net: nw.Network) -> float:
+def own_loss_leak(data: Data, net: Network) -> float:
     """Largest entry of the gradient of f_k with respect to another modality or to the joint head."""
     parts = [
         torch.tensor(part, requires_grad=True)
@@ -136,13 +145,13 @@ def own_loss_leak(data: nw.Data, net: nw.Network) -> float:
 
 
 def step_error(
-    data: nw.Data, net: nw.Network, lam: float, mu: float, reading: Literal["gradient", "plain"]
+    data: Data, net: Network, lam: float, mu: float, reading: Literal["gradient", "plain"]
 ) -> float:
     """One step of `mimo_sim.simulate` against one step of gradient descent on the fused network, in maps, norms, losses, objective and |grad F|^2."""
     eta = 0.05
-    _, best = nw.optima(data)
-    objective = nw.Objective(np.array([lam]), np.array([mu]), best)
-    truth = nw.descend(data, net, objective, np.array([eta]), 1, reading, keep=(0, 1)).kept
+    _, best = optima(data)
+    objective = Objective(np.array([lam]), np.array([mu]), best)
+    truth = descend(data, net, objective, np.array([eta]), 1, reading, keep=(0, 1)).kept
     run = ms.simulate(
         data.problem(0),
         ms.MIMO(lam=lam, mu=mu, heads=reading),
@@ -151,12 +160,10 @@ def step_error(
         initial=net.initial(0),
         record_maps=True,
     )
-    after = nw.Network(*(part[1:] for part in (truth.v, truth.u, truth.w)))
+    after = Network(*(part[1:] for part in (truth.v, truth.u, truth.w)))
     # The step itself by autograd, so that neither the package's nor the helper's formula is trusted.
-    theta = nw.flat(net)[0].requires_grad_()
-    losses = nw.torch_losses(
-        theta, torch.tensor(data.x[0]), torch.tensor(data.y[0]), net.w.shape[2]
-    )
+    theta = flat(net)[0].requires_grad_()
+    losses = torch_losses(theta, torch.tensor(data.x[0]), torch.tensor(data.y[0]), net.w.shape[2])
     g = mu * torch.logsumexp((losses[1:] - torch.tensor(best[0])) / mu, dim=0)
     (slope,) = torch.autograd.grad(losses[0] + lam * g, theta, retain_graph=True)
     move = slope.clone()
@@ -165,7 +172,7 @@ def step_error(
         size = net.v[0].size
         move[size : 2 * size] = alone[size : 2 * size]
     found = [
-        relative(nw.flat(after)[0], (theta - eta * move).detach()),
+        relative(flat(after)[0], (theta - eta * move).detach()),
         relative(
             run.joint_map.values[1],
             np.concatenate([v @ w for v, w in zip(after.v[0], after.w[0], strict=True)], axis=1),
@@ -190,8 +197,8 @@ def check(draws: int) -> Evidence:
     formula, same, held, coupled, leak, step = [], [], [], [], [], []
     for i in range(max(draws // 4, 8)):
         modalities, dim, outputs, width = SHAPES[i % 2]
-        data = nw.random_data(rng, 1, modalities, dim, outputs)
-        net = nw.random_network(rng, data, width, 0.5)
+        data = random_data(rng, 1, modalities, dim, outputs)
+        net = random_network(rng, data, width, 0.5)
         a, b = split_error(data, net)
         formula.append(a)
         same.append(b)

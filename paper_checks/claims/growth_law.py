@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from matplotlib.axes import Axes
 
 import mimo_sim as ms
-from mimo_sim.plots import figures as plots
+from mimo_sim import plots
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
 from paper_checks.runs import MANY_OUTPUTS, quietly
 from paper_checks.search import counterexample

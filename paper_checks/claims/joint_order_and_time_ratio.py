@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 import mimo_sim as ms
-from mimo_sim.plots import figures as plots
+from mimo_sim import plots
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
 from paper_checks.runs import WIDE, Array, converged, half_times, left_to_learn, sizes
 

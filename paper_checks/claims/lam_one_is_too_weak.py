@@ -166,7 +166,7 @@ def _shown(found: tuple[float, float] | None) -> Counterexample:
 
 
 def _draw(thresholds: Any, ax: Axes) -> None:
-    from mimo_sim.plots.figures import MODALITY_COLORS
+    from mimo_sim.plots import MODALITY_COLORS
 
     ax.plot(
         np.sort(thresholds),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from matplotlib.axes import Axes
 
 import mimo_sim as ms
-from mimo_sim.plots import figures as plots
+from mimo_sim import plots
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
 from paper_checks.network import Array, Objective, descend, optima, random_data, random_network
 from paper_checks.runs import quietly

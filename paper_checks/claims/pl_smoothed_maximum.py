@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from scipy.optimize import minimize
 
 import mimo_sim as ms
-from mimo_sim.plots import figures as plots
+from mimo_sim import plots
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
 from paper_checks.network import Array, optima, random_data
 from paper_checks.search import counterexample

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.stats import binomtest
 
 import mimo_sim as ms
-from paper_checks import network as nw
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
+from paper_checks.network import Data, Objective, descend, optima, random_data, random_network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,28 +61,26 @@ def full_batch(seed: int) -> tuple[float, float, float]:
 def mini_batch(count: int, batch: int, steps: int = 400) -> np.ndarray:
     """(count, 2) final (running minimum - f*) / f* of stochastic gradient descent on 64 samples with batches drawn without replacement."""
     rng = np.random.default_rng([15, batch])
-    data = nw.random_data(rng, count, samples=64)
-    net = nw.random_network(rng, data, 2, 0.5)
-    _, best = nw.optima(data)
+    data = random_data(rng, count, samples=64)
+    net = random_network(rng, data, 2, 0.5)
+    _, best = optima(data)
     estimate = np.full_like(best, np.inf)
-    parameters = nw.Objective(np.full(count, 2.0), np.full(count, 0.1), best)
+    parameters = Objective(np.full(count, 2.0), np.full(count, 0.1), best)
     eta = np.full(count, 0.02)
     for t in range(steps):
         if t % (64 // batch) == 0:
             order = rng.permutation(64)
         chosen = order[(t % (64 // batch)) * batch :][:batch]
-        part = nw.Data(data.x[:, :, chosen], data.y[:, chosen])
+        part = Data(data.x[:, :, chosen], data.y[:, chosen])
         # The first row of the run is the loss of this batch before the step, from which Algorithm 1 updates its estimate.
-        losses = nw.descend(part, net, parameters, eta, 0).f_uni[:, 0]
+        losses = descend(part, net, parameters, eta, 0).f_uni[:, 0]
         estimate = np.stack(
             [
                 ms.objective.running_minimum(old, new)
                 for old, new in zip(estimate, losses, strict=True)
             ]
         )
-        net = nw.descend(
-            part, net, nw.Objective(parameters.lam, parameters.mu, estimate), eta, 1
-        ).final
+        net = descend(part, net, Objective(parameters.lam, parameters.mu, estimate), eta, 1).final
     return np.asarray((estimate - best) / best)
 
 

@@ -5,8 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 import mimo_sim as ms
-from paper_checks import network as nw
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
+from paper_checks.curvature import curvature
+from paper_checks.network import (
+    Data,
+    Network,
+    Objective,
+    descend,
+    random_data,
+    random_network,
+    random_objective,
+)
 
 CLAIM = Claim(
     id="smooth-and-lipschitz-losses",
@@ -24,9 +33,9 @@ STRETCHES = 10.0 ** np.arange(0, 5)
 def stretched(factor: float) -> tuple[float, float, float]:
     """f_1, its largest curvature and its slope where u = factor / 2 and w = 1 / factor, for y = x: the map, hence the loss, is the same for every factor."""
     part = np.ones((1, 1, 1, 1))
-    data = nw.Data(part, np.ones((1, 1, 1)))
-    net = nw.Network(factor / 2 * part, factor / 2 * part, part / factor)
-    curves = nw.curvature(data, net, nw.Objective(np.ones(1), np.ones(1), np.zeros((1, 1))))
+    data = Data(part, np.ones((1, 1, 1)))
+    net = Network(factor / 2 * part, factor / 2 * part, part / factor)
+    curves = curvature(data, net, Objective(np.ones(1), np.ones(1), np.zeros((1, 1))))
     run = ms.simulate(
         data.problem(0), ms.MIMO(lam=1.0, mu=1.0), step_size=1e-12, steps=1, initial=net.initial(0)
     )
@@ -36,13 +45,13 @@ def stretched(factor: float) -> tuple[float, float, float]:
 def along_runs(count: int) -> float:
     """Largest curvature of f_mm or f_k along runs of gradient descent from moderate starts, over the largest one at the end or the start."""
     rng = np.random.default_rng(11)
-    data = nw.random_data(rng, count)
-    objective = nw.random_objective(rng, data, (1, 10), (0.03, 1))
-    start = nw.random_network(rng, data, 2, 0.3)
-    local = nw.stated_constant(nw.curvature(data, start, objective), objective, count)
-    run = nw.descend(data, start, objective, 0.3 / local, 600, keep=(0, 20, 100, 300, 600))
+    data = random_data(rng, count)
+    objective = random_objective(rng, data, (1, 10), (0.03, 1))
+    start = random_network(rng, data, 2, 0.3)
+    local = curvature(data, start, objective).stated_for_runs(objective, count)
+    run = descend(data, start, objective, 0.3 / local, 600, keep=(0, 20, 100, 300, 600))
     index = np.repeat(np.arange(count), 5)
-    curves = nw.curvature(data.take(index), run.kept, objective.take(index))
+    curves = curvature(data.take(index), run.kept, objective.take(index))
     largest = np.maximum(curves.joint, curves.single.max(axis=1)).reshape(count, 5)
     return float((largest.max(axis=1) / np.maximum(largest[:, 0], largest[:, -1])).max())
 

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 import mimo_sim as ms
-from paper_checks import network as nw
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
+from paper_checks.curvature import flat, torch_losses
+from paper_checks.network import optima, random_data, random_network
 
 CLAIM = Claim(
     id="smoothed-maximum-gradient",
@@ -32,16 +33,16 @@ def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
 def errors(seed: int) -> dict[str, float]:
     """Of one random network, data set, lam and mu: gradients of F computed in five ways, against the sigma-weighted sum written out."""
     rng = np.random.default_rng([4, seed])
-    data = nw.random_data(rng, 1, modalities=int(rng.integers(2, 5)), dim=2, outputs=2)
+    data = random_data(rng, 1, modalities=int(rng.integers(2, 5)), dim=2, outputs=2)
     width = 3
-    theta = nw.flat(nw.random_network(rng, data, width, 0.5))[0].requires_grad_()
+    theta = flat(random_network(rng, data, width, 0.5))[0].requires_grad_()
     x, y, best = (
         torch.tensor(data.x[0]),
         torch.tensor(data.y[0]),
-        torch.tensor(nw.optima(data)[1][0]),
+        torch.tensor(optima(data)[1][0]),
     )
     lam, mu = float(np.exp(rng.uniform(-1, 3))), float(np.exp(rng.uniform(-4, 0)))
-    losses = nw.torch_losses(theta, x, y, width)
+    losses = torch_losses(theta, x, y, width)
     gaps = losses[1:] - best
     grads = [torch.autograd.grad(loss, theta, retain_graph=True)[0] for loss in losses]
     sigma = torch.softmax(gaps.detach() / mu, dim=0)
@@ -58,7 +59,7 @@ def errors(seed: int) -> dict[str, float]:
     step = 1e-5 * min(1.0, mu * 10)
 
     def value(t: torch.Tensor) -> float:
-        each = nw.torch_losses(t, x, y, width)
+        each = torch_losses(t, x, y, width)
         return float(ms.objective.mimo_objective(each[0], each[1:] - best, lam, mu))
 
     with torch.no_grad():

@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import mimo_sim as ms
-from paper_checks import network as nw
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
+from paper_checks.curvature import Curvature, curvature
+from paper_checks.network import (
+    Objective,
+    descend,
+    exact_samples,
+    random_data,
+    random_network,
+    random_objective,
+    scalar_weights,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,21 +36,21 @@ CLAIM = Claim(
 SLACK = 1e-9
 
 
-def along_network_runs(count: int) -> tuple[nw.Curvature, nw.Objective]:
+def along_network_runs(count: int) -> tuple[Curvature, Objective]:
     """Curvature at 6 points of `count` runs of gradient descent, a third of them with gaps tied at the start by the choice of f*."""
     rng = np.random.default_rng(12)
-    data = nw.random_data(rng, count)
-    start = nw.random_network(rng, data, 2, 0.6)
-    drawn = nw.random_objective(rng, data, (0.1, 30), (0.001, 1))
-    at_start = nw.descend(data, start, drawn, np.zeros(count), 0).f_uni[:, 0]
+    data = random_data(rng, count)
+    start = random_network(rng, data, 2, 0.6)
+    drawn = random_objective(rng, data, (0.1, 30), (0.001, 1))
+    at_start = descend(data, start, drawn, np.zeros(count), 0).f_uni[:, 0]
     tied = np.arange(count) % 3 == 0
-    objective = nw.Objective(
+    objective = Objective(
         drawn.lam, drawn.mu, np.where(tied[:, None], at_start - 0.1, drawn.f_star)
     )
-    local = nw.stated_constant(nw.curvature(data, start, objective), objective, count)
-    run = nw.descend(data, start, objective, 0.5 / local, 300, keep=(0, 3, 10, 30, 100, 300))
+    local = curvature(data, start, objective).stated_for_runs(objective, count)
+    run = descend(data, start, objective, 0.5 / local, 300, keep=(0, 3, 10, 30, 100, 300))
     index = np.repeat(np.arange(count), 6)
-    return nw.curvature(data.take(index), run.kept, objective.take(index)), objective.take(index)
+    return curvature(data.take(index), run.kept, objective.take(index)), objective.take(index)
 
 
 def package_run(seed: int, lam: float, mu: float) -> tuple[float, float, float]:
@@ -61,13 +70,13 @@ def package_run(seed: int, lam: float, mu: float) -> tuple[float, float, float]:
         record_maps=True,
     )
     points = len(run.step)
-    net = nw.scalar_weights(
+    net = scalar_weights(
         run.joint_map.values[:, 0], run.uni_map.values[:, 0], run.encoder_norm.values
     )
-    objective = nw.Objective(
+    objective = Objective(
         np.full(points, lam), np.full(points, mu), np.tile(problem.unimodal_optima, (points, 1))
     )
-    curves = nw.curvature(nw.exact_samples(problem, points), net, objective)
+    curves = curvature(exact_samples(problem, points), net, objective)
     largest = float(
         max(
             np.sum(
@@ -83,7 +92,7 @@ def package_run(seed: int, lam: float, mu: float) -> tuple[float, float, float]:
     constant = ms.theory.smoothness(problem, method, init_norm_squared=largest)
     return (
         float(curves.objective.max()),
-        float(nw.stated_constant(curves, objective, 1)[0]),
+        float(curves.stated_for_runs(objective, 1)[0]),
         constant,
     )
 

@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import mimo_sim as ms
-from paper_checks import network as nw
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
+from paper_checks.curvature import curvature
+from paper_checks.network import (
+    Objective,
+    descend,
+    exact_samples,
+    random_data,
+    random_network,
+    random_objective,
+    scalar_weights,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,12 +40,12 @@ MUS = 10.0 ** np.arange(-4, 0.5, 0.5)
 def tie_slopes(count: int) -> np.ndarray:
     """Slope of log curvature against log mu between 1e-8 and 1e-7 at random weights whose gaps are tied by the choice of f*."""
     rng = np.random.default_rng(14)
-    data = nw.random_data(rng, count)
-    net = nw.random_network(rng, data, 2, 0.6)
-    plain = nw.random_objective(rng, data, (LAM, LAM * 1.0001), (1.0, 1.0001))
-    level = nw.descend(data, net, plain, np.zeros(count), 0).f_uni[:, 0]
+    data = random_data(rng, count)
+    net = random_network(rng, data, 2, 0.6)
+    plain = random_objective(rng, data, (LAM, LAM * 1.0001), (1.0, 1.0001))
+    level = descend(data, net, plain, np.zeros(count), 0).f_uni[:, 0]
     both = [
-        nw.curvature(data, net, nw.Objective(plain.lam, np.full(count, mu), level)).objective
+        curvature(data, net, Objective(plain.lam, np.full(count, mu), level)).objective
         for mu in (1e-8, 1e-7)
     ]
     return np.asarray(np.log(both[0] / both[1]) / np.log(0.1))
@@ -58,14 +67,14 @@ def peak(problem: ms.LateFusionProblem, mu: float) -> float:
         record_every=max(steps // 90, 1),
         record_maps=True,
     )
-    net = nw.scalar_weights(
+    net = scalar_weights(
         run.joint_map.values[:, 0], run.uni_map.values[:, 0], run.encoder_norm.values
     )
     points = len(run.step)
-    objective = nw.Objective(
+    objective = Objective(
         np.full(points, LAM), np.full(points, mu), np.tile(problem.unimodal_optima, (points, 1))
     )
-    return float(nw.curvature(nw.exact_samples(problem, points), net, objective).objective.max())
+    return float(curvature(exact_samples(problem, points), net, objective).objective.max())
 
 
 def figure1_rises(mu: float, step: float) -> float:

@@ -105,7 +105,7 @@ def check(draws: int) -> Evidence:
 
 
 def _draw(ratios: dict[str, tuple[float, float, float]], ax: Axes) -> None:
-    from mimo_sim.plots.figures import METHOD_COLORS
+    from mimo_sim.plots import METHOD_COLORS
 
     for i, (name, (middle, low, high)) in enumerate(ratios.items()):
         ax.errorbar(

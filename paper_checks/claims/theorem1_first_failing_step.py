@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import mimo_sim as ms
-from paper_checks import network as nw
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
+from paper_checks.curvature import curvature
+from paper_checks.network import Network, descend, random_data, random_network, random_objective
+from paper_checks.theorem1 import Setting, increases, setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,24 +34,22 @@ SEGMENT = 17  # points at which the failing step is measured
 MULTIPLES = 2.0 ** np.arange(0, 11, 0.5)  # of 1/L
 
 
-def first_failures(case: nw.Setting) -> np.ndarray:
+def first_failures(case: Setting) -> np.ndarray:
     """Index in MULTIPLES of the first step size at which F rises, for each run (B,); len(MULTIPLES) if none does."""
     runs, tried = len(case.step_size), len(MULTIPLES)
     index = np.repeat(np.arange(runs), tried)
     eta = (case.step_size[:, None] * MULTIPLES).ravel()
-    found = nw.descend(
+    found = descend(
         case.data.take(index), case.start.take(index), case.objective.take(index), eta, STEPS
     ).objective
-    failed = (nw.increases(found, np.abs(found[:, 0])) > ROUND_OFF).reshape(runs, tried)
+    failed = (increases(found, np.abs(found[:, 0])) > ROUND_OFF).reshape(runs, tried)
     return np.where(failed.any(axis=1), failed.argmax(axis=1), tried)
 
 
-def curvature_of_failure(case: nw.Setting, step_size: np.ndarray) -> np.ndarray:
+def curvature_of_failure(case: Setting, step_size: np.ndarray) -> np.ndarray:
     """Step size times the largest curvature of F on the segment of the first step that rises, for runs (B,) that have one."""
     runs = len(step_size)
-    found = nw.descend(
-        case.data, case.start, case.objective, step_size, STEPS, keep=range(STEPS + 1)
-    )
+    found = descend(case.data, case.start, case.objective, step_size, STEPS, keep=range(STEPS + 1))
     with np.errstate(invalid="ignore"):
         rising = ~(np.diff(found.objective, axis=1) <= ROUND_OFF * np.abs(found.objective[:, :1]))
     before = np.arange(runs) * (STEPS + 1) + rising.argmax(axis=1)
@@ -58,11 +58,11 @@ def curvature_of_failure(case: nw.Setting, step_size: np.ndarray) -> np.ndarray:
     parts = ((one.v, two.v), (one.u, two.u), (one.w, two.w))
     between = [(a[:, None] + share * (b - a)[:, None]).reshape(-1, *a.shape[1:]) for a, b in parts]
     index = np.repeat(np.arange(runs), SEGMENT)
-    curves = nw.curvature(case.data.take(index), nw.Network(*between), case.objective.take(index))
+    curves = curvature(case.data.take(index), Network(*between), case.objective.take(index))
     return np.asarray(step_size * curves.objective.reshape(runs, -1).max(axis=1))
 
 
-def rises(case: nw.Setting, b: int, multiple: float) -> bool:
+def rises(case: Setting, b: int, multiple: float) -> bool:
     """Whether the package's run b rises or diverges at this multiple of 1/L."""
     method = ms.MIMO(lam=float(case.objective.lam[b]), mu=float(case.objective.mu[b]))
     try:
@@ -76,7 +76,7 @@ def rises(case: nw.Setting, b: int, multiple: float) -> bool:
     except ms.DivergenceError:
         return True
     return bool(
-        nw.increases(run.objective.values[None], np.abs(run.objective.values[:1]))[0] > ROUND_OFF
+        increases(run.objective.values[None], np.abs(run.objective.values[:1]))[0] > ROUND_OFF
     )
 
 
@@ -84,11 +84,11 @@ def check(draws: int) -> Evidence:
     """Random problems and starts; step sizes on a grid of half-octaves from 1/L up; the package must fail and succeed at the same ones."""
     count = max(draws // 5, 10)
     rng = np.random.default_rng(10)
-    data = nw.random_data(rng, count)
-    case = nw.setting(
+    data = random_data(rng, count)
+    case = setting(
         data,
-        nw.random_network(rng, data, 2, 1.0),
-        nw.random_objective(rng, data, (0.03, 30), (0.003, 1)),
+        random_network(rng, data, 2, 1.0),
+        random_objective(rng, data, (0.03, 30), (0.003, 1)),
         STEPS,
     )
     index = first_failures(case)

@@ -8,9 +8,17 @@ import numpy as np
 from hypothesis import strategies as st
 
 import mimo_sim as ms
-from paper_checks import network as nw
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
+from paper_checks.network import (
+    Data,
+    Network,
+    Objective,
+    random_data,
+    random_network,
+    random_objective,
+)
 from paper_checks.search import counterexample
+from paper_checks.theorem1 import increases, infimum, rate_ratio, setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,20 +38,20 @@ ROUND_OFF = 1e-13
 
 def scalar_case(
     x: list[float], u: list[float], w: list[float], v: list[float], lam: float, mu: float
-) -> tuple[nw.Data, nw.Network, nw.Objective]:
+) -> tuple[Data, Network, Objective]:
     """One sample with target 1, inputs `x`, and a network of width 1; every f_k* is 0."""
     shape = (1, len(x), 1, 1)
-    data = nw.Data(np.reshape(x, shape).astype(float), np.ones((1, 1, 1)))
-    net = nw.Network(*(np.reshape(part, shape).astype(float) for part in (v, u, w)))
-    return data, net, nw.Objective(np.array([lam]), np.array([mu]), np.zeros((1, len(x))))
+    data = Data(np.reshape(x, shape).astype(float), np.ones((1, 1, 1)))
+    net = Network(*(np.reshape(part, shape).astype(float) for part in (v, u, w)))
+    return data, net, Objective(np.array([lam]), np.array([mu]), np.zeros((1, len(x))))
 
 
 def excess_over_bound(lam: int) -> tuple[float, float]:
     """One modality, y = x, joint head and encoder solved, uni-modal head at zero: largest share of the bound within 4 lam steps, and L."""
     data, net, objective = scalar_case([1.0], [0.0], [1.0], [1.0], lam, 1000.0)
-    case = nw.setting(data, net, objective, 4 * lam, "plain", points=10)
-    drop = case.run.objective[:, 0] - nw.infimum(data, objective)
-    return float(nw.rate_ratio(case.run.grad_sq, drop, case.step_size)[0]), float(
+    case = setting(data, net, objective, 4 * lam, "plain", points=10)
+    drop = case.run.objective[:, 0] - infimum(data, objective)
+    return float(rate_ratio(case.run.grad_sq, drop, case.step_size)[0]), float(
         1 / case.step_size[0]
     )
 
@@ -52,19 +60,17 @@ def increase(case: tuple[int, int]) -> tuple[float, float]:
     """y = x_2 solved, x_1 = 2^a x_2 not yet, lam = 2^-b: increase of F in the first step at 1/L, and L."""
     a, b = case
     made = scalar_case([2.0**a, 1.0], [-1 / 128, 1.0], [1 / 1024, 1.0], [0.0, 1.0], 2.0**-b, 1.0)
-    found = nw.setting(*made, 1, "plain", points=3)
-    return float(nw.increases(found.run.objective, np.ones(1))[0]), float(1 / found.step_size[0])
+    found = setting(*made, 1, "plain", points=3)
+    return float(increases(found.run.objective, np.ones(1))[0]), float(1 / found.step_size[0])
 
 
 def check(draws: int) -> Evidence:
     """Random runs at 1/L as in theorem1-rate, then a search for the smallest lam that breaks the bound and the tamest data that break monotony."""
     count = max(draws // 4, 10)
     rng = np.random.default_rng(9)
-    data = nw.random_data(rng, count)
-    start = nw.random_network(rng, data, 2, 1.0)
-    case = nw.setting(
-        data, start, nw.random_objective(rng, data, (1, 100), (0.003, 1)), 300, "plain"
-    )
+    data = random_data(rng, count)
+    start = random_network(rng, data, 2, 1.0)
+    case = setting(data, start, random_objective(rng, data, (1, 100), (0.003, 1)), 300, "plain")
     worst_agreement = 0.0
     for b in range(min(count, 10)):
         method = ms.MIMO(
@@ -84,9 +90,9 @@ def check(draws: int) -> Evidence:
                 / abs(run.objective.values[0])
             ),
         )
-    rising = nw.increases(case.run.objective, np.abs(case.run.objective[:, 0]))[case.inside]
-    drop = case.run.objective[:, 0] - nw.infimum(data, case.objective)
-    ratio = nw.rate_ratio(case.run.grad_sq, drop, case.step_size)
+    rising = increases(case.run.objective, np.abs(case.run.objective[:, 0]))[case.inside]
+    drop = case.run.objective[:, 0] - infimum(data, case.objective)
+    ratio = rate_ratio(case.run.grad_sq, drop, case.step_size)
     corrected = (ratio / np.maximum(case.objective.lam, 1))[case.inside]
     lam = counterexample(st.integers(1, 16), lambda n: excess_over_bound(n)[0] > 1 + 1e-9, 16)
     tame = counterexample(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import mimo_sim as ms
-from paper_checks import network as nw
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
+from paper_checks.network import random_data, random_network, random_objective
+from paper_checks.theorem1 import Setting, increases, infimum, rate_ratio, setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +31,7 @@ ROUND_OFF = 1e-13  # of F, relative to its size at the start
 AGREEMENT = 1e-8  # between the package's run and the network's, relative; both accumulate round-off over the steps
 
 
-def package_runs(case: nw.Setting) -> tuple[np.ndarray, np.ndarray]:
+def package_runs(case: Setting) -> tuple[np.ndarray, np.ndarray]:
     """Objective and |grad F|^2 (B, T + 1) of the same runs by :func:`mimo_sim.simulate`."""
     values, slopes = [], []
     for b, eta in enumerate(case.step_size):
@@ -69,20 +70,20 @@ def check(draws: int) -> Evidence:
     """Random problems, starts, lam (0.03 to 30) and mu (0.003 to 1), each run with exactly 1/L, and runs with the package's default step."""
     count = max(draws // 4, 10)
     rng = np.random.default_rng(7)
-    data = nw.random_data(rng, count)
-    case = nw.setting(
+    data = random_data(rng, count)
+    case = setting(
         data,
-        nw.random_network(rng, data, 2, 1.0),
-        nw.random_objective(rng, data, (0.03, 30), (0.003, 1)),
+        random_network(rng, data, 2, 1.0),
+        random_objective(rng, data, (0.03, 30), (0.003, 1)),
         STEPS,
     )
     objective, grad_sq = package_runs(case)
     start = np.abs(objective[:, 0])
     agreement = float((np.abs(objective - case.run.objective).max(axis=1) / start).max())
     slopes = float((np.abs(grad_sq - case.run.grad_sq).max(axis=1) / grad_sq[:, 0]).max())
-    increase = nw.increases(objective, start)[case.inside]
-    ratio = nw.rate_ratio(
-        grad_sq, objective[:, 0] - nw.infimum(case.data, case.objective), case.step_size
+    increase = increases(objective, start)[case.inside]
+    ratio = rate_ratio(
+        grad_sq, objective[:, 0] - infimum(case.data, case.objective), case.step_size
     )[case.inside]
     tenth = max(count // 5, 5)
     default = max(default_step_increase(seed) for seed in range(tenth))
@@ -98,7 +99,7 @@ def check(draws: int) -> Evidence:
     def plot(axes: Axes) -> None:
         kept = np.flatnonzero(case.inside)[worst]
         steps = np.arange(1, STEPS + 1)
-        drop = objective[kept, 0] - nw.infimum(case.data, case.objective)[kept]
+        drop = objective[kept, 0] - infimum(case.data, case.objective)[kept]
         axes.loglog(
             steps,
             2 * drop / (case.step_size[kept] * steps),

@@ -136,7 +136,7 @@ def check(draws: int) -> Evidence:
 
 
 def _draw(groups: dict[str, list[balance.Pair]], ax: Axes) -> None:
-    from mimo_sim.plots.figures import MODALITY_COLORS
+    from mimo_sim.plots import MODALITY_COLORS
 
     for i, (name, group) in enumerate(groups.items()):
         before, after = (

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import mimo_sim as ms
-from paper_checks import network as nw
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
+from paper_checks.network import softmax
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +54,7 @@ def check(draws: int) -> Evidence:
     sharp = ms.objective.sigma_weights(apart, MU)
     indicator = (apart == apart.max(axis=1, keepdims=True)).astype(float)
     limit = float(np.abs(sharp - indicator).max())
-    independent = float(np.abs(sharp - nw.softmax(apart, np.full(len(apart), MU))).max())
+    independent = float(np.abs(sharp - softmax(apart, np.full(len(apart), MU))).max())
     problems = [
         ms.generators.superficial_preference(),
         *(

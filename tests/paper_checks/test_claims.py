@@ -96,11 +96,11 @@ class Outline(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_ledger_tells_every_claim_in_three_formats(rows: dict[str, Row]) -> None:
+def test_the_ledger_tells_every_claim_in_three_formats(
+    rows: dict[str, Row], tmp_path: Path
+) -> None:
     every = [row_of(name, rows) for name in CLAIMS]
-    json_path, markdown, page = ledger.write(
-        every, Path(__file__).parent.parent / "build" / "ledger", "pytest paper_checks"
-    )
+    json_path, markdown, page = ledger.write(every, tmp_path, "mimo-sim check")
     stored = json.loads(json_path.read_text())
     assert [claim["id"] for claim in stored["claims"]] == list(CLAIMS)
     assert sum(stored["counts"].values()) == len(CLAIMS)
