@@ -55,7 +55,7 @@ class Curvature:
     sigma: Array
 
     def stated(self, objective: Objective) -> Array:
-        """The paper's L_mm + lam (max_k L_k + max_k l_k^2 / mu), from the constants of each point."""
+        """The paper's L_mm + lam (max_k L_k + max_k l_k^2 / mu), at each point."""
         return np.asarray(
             self.joint
             + objective.lam

@@ -1,7 +1,8 @@
-r"""The late-fusion network on raw samples, as an independent truth: it shares no formula with `mimo_sim`.
+"""The late-fusion network on raw samples: an independent truth to compare the package with.
 
-Losses are averages over samples. Optima come from least squares. Descent directions come from
-back-propagation, written out in NumPy. What the package computes from moments is compared with this.
+It shares no formula with `mimo_sim`, which computes everything from moments. Here losses are
+averages over samples, optima come from least squares, and descent directions come from
+back-propagation, written out in NumPy.
 
 Many small data sets are trained at once: the leading axis B of every array runs over data sets
 (or starting points). K is the number of modalities, n of samples, m of outputs, h the hidden
@@ -40,7 +41,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Network:
-    """Weights of joint heads v and uni-modal heads u (B, K, m, h), and of encoders w (B, K, h, d)."""
+    """Weights v of joint heads, u of uni-modal heads (B, K, m, h), w of encoders (B, K, h, d)."""
 
     v: Array
     u: Array
@@ -152,7 +153,7 @@ class Descent:
 
 
 def _stacked(kept: list[Network], like: Network) -> Network:
-    """The networks kept along the runs as one, with the step as the faster part of the first axis."""
+    """Networks kept along the runs, put together: those of one run stand next to each other."""
     if not kept:
         return Network(like.v[:0], like.u[:0], like.w[:0])
 

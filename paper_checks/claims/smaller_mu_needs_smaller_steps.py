@@ -12,7 +12,7 @@ import numpy as np
 import mimo_sim as ms
 from paper_checks import balance
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict
-from paper_checks.claims.larger_lam_balances_more import falls
+from paper_checks.balance import falls
 from paper_checks.statistics import median_interval
 
 CLAIM = Claim(

@@ -11,7 +11,7 @@ import xarray as xr
 
 import mimo_sim as ms
 from paper_checks.faults._fault import Fault
-from paper_checks.runs import left_to_learn, sizes
+from paper_checks.moments import left_to_learn, sizes
 
 
 def _unsigned_time_ratio(right: Callable[..., float], problem: ms.LateFusionProblem) -> float:
