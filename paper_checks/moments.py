@@ -15,12 +15,14 @@ def sizes(problem: ms.LateFusionProblem) -> Array:
 
 def joint_map(problem: ms.LateFusionProblem) -> Array:
     """The map (m, D) of all inputs together that minimises f_mm."""
-    return np.linalg.lstsq(problem.input_moment, problem.cross_moment.T, rcond=None)[0].T
+    best = np.linalg.lstsq(problem.input_moment, problem.cross_moment.T, rcond=None)[0]
+    return np.asarray(best.T)
 
 
 def unimodal_map(problem: ms.LateFusionProblem, k: int) -> Array:
     """The map (m, d_k) that minimises f_k."""
-    return np.linalg.lstsq(problem.sigma[k][k], problem.sigma_yx[k].T, rcond=None)[0].T
+    best = np.linalg.lstsq(problem.sigma[k][k], problem.sigma_yx[k].T, rcond=None)[0]
+    return np.asarray(best.T)
 
 
 def explained(problem: ms.LateFusionProblem) -> Array:

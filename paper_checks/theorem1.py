@@ -1,4 +1,4 @@
-"""Theorem 1's setting: runs of gradient descent with the step 1/L, and what the theorem says of them."""
+"""Theorem 1's setting: runs of gradient descent with the step 1/L, and what it says of them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def setting(
     points: int = 8,
     passes: int = 3,
 ) -> Setting:
-    """Find the step 1/L by repetition: run, measure L at some points, take 1/L as step, run again."""
+    """Find the step 1/L: run, measure L at some points of the run, and run again with the new 1/L."""
     runs = len(data.y)
     keep = np.unique(np.r_[0, np.geomspace(1, steps, points - 1).astype(int)])
     index = np.repeat(np.arange(runs), len(keep))

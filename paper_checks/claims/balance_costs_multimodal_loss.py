@@ -177,10 +177,10 @@ def _draw(found: dict[tuple[float, int], Price], axes: Axes) -> None:
         kept = values[np.isfinite(values)]
         lost = len(values) - len(kept)
         x = lam * (0.92 if d == 1 else 1.09)
-        look = {"alpha": 0.6, "color": ms.plots.MODALITY_COLORS[d - 1], "ls": ""}
+        color = ms.plots.MODALITY_COLORS[d - 1]
         label = f"inputs of dimension {d}" if lam == balance.LAMBDAS[0] else None
-        axes.plot(np.full(len(kept), x), kept, marker="o", ms=3, label=label, **look)
-        axes.plot(np.full(lost, x), np.full(lost, BEYOND), marker="^", ms=5, **look)
+        axes.plot(np.full(len(kept), x), kept, "o", ms=3, alpha=0.6, color=color, label=label)
+        axes.plot(np.full(lost, x), np.full(lost, BEYOND), "^", ms=5, alpha=0.6, color=color)
     axes.axhline(1.0, color="0.7", lw=0.8)
     axes.set(
         xscale="log",

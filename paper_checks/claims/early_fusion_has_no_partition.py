@@ -154,11 +154,11 @@ def check(draws: int) -> Evidence:
     least = min((float(np.median(early[kind][:, 1])) for kind in moving), default=0)
     words = (
         "When the other modality is replaced at a fixed residual, the gradient does not change in "
-        f"late fusion, and changes by at least {coupled:.0%} in early fusion: the decomposition does "
-        "fail. But a step on one modality's own loss moves the other's part of the prediction only where "
-        f"layers are shared (there by {least:.1%} or more in the median). With a single layer "
-        f"({'; '.join(spared)}) the columns of the encoder are a partition by modality, and MIMO "
-        "could still act on it."
+        f"late fusion, and changes by at least {coupled:.0%} in early fusion: the decomposition "
+        "does fail. But a step on one modality's own loss moves the other's part of the prediction "
+        f"only where layers are shared (there by {least:.1%} or more in the median). With a single "
+        f"layer ({'; '.join(spared)}) the columns of the encoder are a partition by modality, and "
+        "MIMO could still act on it."
     )
     example = Counterexample.shown_by(
         "One linear encoder layer over (x_1, x_2): f_1 leaves the columns of x_2 alone",

@@ -51,6 +51,11 @@ def closer(pairs: tuple[balance.Pair, ...] | list[balance.Pair]) -> int:
     return sum(pair.balanced for pair in pairs)
 
 
+def is_unbalanced(pair: balance.Pair) -> bool:
+    """Whether joint training is predicted to leave something to balance."""
+    return ms.theory.time_ratio(pair.problem, balance.INIT_SCALE) >= UNBALANCED
+
+
 def cell_numbers(cell: balance.Cell) -> dict[str, object]:
     """What the ledger shows of one point of the grid."""
     n = len(cell.pairs)
@@ -76,10 +81,9 @@ def check(draws: int) -> Evidence:
     advised = [cell for cell in cells if cell.lam >= 10 and cell.mu <= 0.1]
     lows = [wilson(closer(cell.pairs), len(cell.pairs))[0] for cell in advised]
     least = min(closer(cell.pairs) / len(cell.pairs) for cell in advised)
-    apart, near = [], []
-    for pair in (pair for cell in advised for pair in cell.known):
-        predicted = ms.theory.time_ratio(pair.problem, balance.INIT_SCALE)
-        (apart if predicted >= UNBALANCED else near).append(pair)
+    known = [pair for cell in advised for pair in cell.known]
+    apart = [pair for pair in known if is_unbalanced(pair)]
+    near = [pair for pair in known if not is_unbalanced(pair)]
     each_once = [pair for pair in apart if (pair.lam, pair.mu) == (LAM, MU)]
     share = closer(each_once) / max(len(each_once), 1)
     found = counterexample(balance.PREFERENCES, worse, draws // 4)

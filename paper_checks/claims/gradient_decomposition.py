@@ -142,14 +142,15 @@ def own_loss_leak(data: Data, network: Network) -> float:
         torch.tensor(part, requires_grad=True)
         for part in (joined(network.v[0]), network.u[0], network.w[0])
     ]
-    losses = fused_losses(*parts, torch.tensor(data.x[0]), torch.tensor(data.y[0]))
+    head, uni, encoders = parts
+    losses = fused_losses(head, uni, encoders, torch.tensor(data.x[0]), torch.tensor(data.y[0]))
     worst = 0.0
     for k in range(network.v.shape[1]):
-        head, uni, encoders = torch.autograd.grad(
+        by_head, by_uni, by_encoders = torch.autograd.grad(
             losses[1 + k], parts, retain_graph=True, allow_unused=True, materialize_grads=True
         )
         others = [j for j in range(network.v.shape[1]) if j != k]
-        leaks = (head, uni[others], encoders[others])
+        leaks = (by_head, by_uni[others], by_encoders[others])
         worst = max(worst, *(float(leak.abs().max()) for leak in leaks))
     return worst
 
