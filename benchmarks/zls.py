@@ -1,6 +1,6 @@
 """The [ZLS] sweep next to the same sweep in a plain torch loop: `python -m benchmarks.zls` (under a minute; needs a quiet machine to be exact).
 
-Ours is the whole of `mimo_sim.studies.phase.zls`: 4 ratios x 9 correlations x 5 seeds, 40,000 steps each, predictions included. The torch loop trains the two-layer
+Ours is the whole of `mimo_sim.studies.zls.compute`: 4 ratios x 9 correlations x 5 seeds, 40,000 steps each, predictions included. The torch loop trains the two-layer
 late-fusion network (width 100) by SGD on 8,192 samples, float32, as the public code of [ZLS] does; some of its steps are timed and scaled by steps
 times runs, without its set-up, with one thread or all, whichever is faster. Both are measured in turn, round by round; the ratio is formed within a round.
 """
@@ -21,7 +21,7 @@ from rich.console import Console
 import mimo_sim as ms
 from benchmarks.bench import machine, seconds, spread
 from mimo_sim._files import replacing
-from mimo_sim.studies import phase
+from mimo_sim.studies import zls
 
 SAMPLES, WIDTH, STEPS = 8192, 100, 40_000
 LEARNING_RATE, INIT_SCALE = 0.01, 1e-9
@@ -69,7 +69,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    runs = phase.zls(steps=100).time_ratio.size  # also compiles
+    runs = zls.compute(steps=100).time_ratio.size  # also compiles
     cores = torch.get_num_threads()
     ours, per_step, ratios = [], [], []
     for _ in range(arguments.rounds):
@@ -77,7 +77,7 @@ def main() -> None:
             min(torch_steps(arguments.torch_steps, threads) for threads in {1, cores})
             / arguments.torch_steps
         )
-        ours.append(seconds(lambda: phase.zls(steps=STEPS)))
+        ours.append(seconds(lambda: zls.compute(steps=STEPS)))
         ratios.append(per_step[-1] * STEPS * runs / ours[-1])
     results: dict[str, Any] = {
         "command": f"python -m benchmarks.zls --rounds {arguments.rounds} --torch-steps {arguments.torch_steps}",

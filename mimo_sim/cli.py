@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from mimo_sim._extras import explained
 from mimo_sim.commands import load
 
 app = load()
@@ -40,7 +41,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminated)
     warnings.showwarning = lambda message, *_: typer.echo(f"mimo-sim: warning: {message}", err=True)
     try:
-        app()
+        with explained():
+            app()
     except Exception as error:
         from mimo_sim.errors import DivergenceError, GenerationError, NonFiniteError
 

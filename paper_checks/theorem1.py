@@ -50,7 +50,7 @@ def setting(
     points: int = 8,
     passes: int = 3,
 ) -> Setting:
-    """Find the step 1/L: run, measure L at some points of the run, and run again with the new 1/L."""
+    """Find the step 1/L: run, measure L at some points along the way, run again with this 1/L."""
     runs = len(data.y)
     keep = np.unique(np.r_[0, np.geomspace(1, steps, points - 1).astype(int)])
     index = np.repeat(np.arange(runs), len(keep))

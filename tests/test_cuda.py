@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import mimo_sim as ms
-from mimo_sim.dynamics.ensemble.cpu import Shape
 from mimo_sim.dynamics.ensemble import cuda, simulate_ensemble
+from mimo_sim.dynamics.ensemble.cpu import Shape
 
 CODE = """
 import json, sys

@@ -241,9 +241,9 @@ def test_running_minimum_is_the_smallest_seen_so_far(losses: list[np.ndarray]) -
         (
             {"heads": "frozen"},
             ValueError,
-            r"`heads` of MIMO must be one of .*gradient.*plain.*Got heads='frozen'",
+            r"`heads` must be one of .*gradient.*plain.*Got heads='frozen'",
         ),
-        ({"heads": None}, ValueError, r"`heads` of MIMO must be"),
+        ({"heads": None}, ValueError, r"`heads` must be"),
         (
             {"f_star": "best"},
             ValueError,
@@ -267,7 +267,7 @@ def test_mimo_refuses(arguments: dict[str, Any], error: type[Exception], match: 
 @pytest.mark.parametrize("heads", ["gradient", "", None, 1])
 def test_vanilla_refuses(heads: Any) -> None:
     with pytest.raises(
-        ValueError, match=r"`heads` of Vanilla must be 'frozen' or 'plain'. Got heads="
+        ValueError, match=r"`heads` must be one of .*frozen.*plain.*Got heads="
     ):
         ms.Vanilla(heads=heads)
 
@@ -308,3 +308,10 @@ def test_initial_f_star() -> None:
         assert optima.tolist() == [0.64, 0.36]
     with pytest.raises(ValueError, match=r"`f_star` must hold one number per modality \(2\)"):
         initial_f_star(ms.MIMO(f_star=(0.1, 0.2, 0.3)), optima)
+
+
+def test_calling_the_solver_like_a_criterion_names_the_criterion() -> None:
+    with pytest.raises(
+        TypeError, match=r"The criterion to call with losses is `mimo_sim\.MIMOLoss`"
+    ):
+        ms.MIMO(lam=2.0)(1.0, [0.5, 0.6])

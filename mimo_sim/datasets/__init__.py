@@ -1,8 +1,8 @@
-"""Data sets of the benchmark, one module each; a new module with a ``RECORD`` in it is found without editing anything.
+"""Data sets of the benchmark, one module each; a new module with a ``RECORD`` is found by itself.
 
 >>> from mimo_sim import datasets
->>> datasets.available()
-('avmnist', 'digits', 'synthetic')
+>>> "digits" in datasets.available()
+True
 >>> data = datasets.load("digits")
 >>> [(m.name, m.shape) for m in data.modalities], data.num_outputs
 ([('top', (40,)), ('bottom', (40,))], 10)
@@ -11,41 +11,50 @@
 from __future__ import annotations
 
 import importlib
-import inspect
-import pkgutil
+from collections.abc import Iterator
 from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from mimo_sim import _moved
+from mimo_sim import _registry as registry
 from mimo_sim._checks import check_count
+from mimo_sim._extras import explained
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mimo_sim.datasets._data import Dataset
+    from mimo_sim.datasets._data import Dataset, Modality, Split
     from mimo_sim.datasets._record import Record
 
-__all__ = ["available", "get", "load"]
+__all__ = ["Dataset", "Modality", "Record", "Split", "available", "get", "load"]
+
+_HOMES = {
+    "Dataset": "mimo_sim.datasets._data",
+    "Modality": "mimo_sim.datasets._data",
+    "Split": "mimo_sim.datasets._data",
+    "Record": "mimo_sim.datasets._record",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        with explained():
+            return getattr(importlib.import_module(_HOMES[name]), name)
+    return _moved.hook(__name__)(name)
+
+
+def _records(module: ModuleType) -> Iterator[tuple[str, Record]]:
+    from mimo_sim.datasets._record import Record
+
+    record = getattr(module, "RECORD", None)
+    if isinstance(record, Record):
+        yield record.name, record
 
 
 @cache
 def _registry() -> dict[str, Record]:
-    from mimo_sim.datasets._record import Record
-
-    found: dict[str, Record] = {}
-    for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
-        try:
-            record = getattr(importlib.import_module(f"{__name__}.{module}"), "RECORD", None)
-        except Exception as error:  # somebody's new file: whatever is wrong with it, say where
-            raise ImportError(
-                f"the data set in {__name__}.{module} cannot be imported: {type(error).__name__}: {error}"
-            ) from error
-        if isinstance(record, Record):
-            if record.name in found:
-                raise ImportError(
-                    f"two data sets are called {record.name!r}, one of them in {__name__}.{module}"
-                )
-            found[record.name] = record
-    return found
+    return registry.scan(__name__, __path__, _records, one="the data set", several="data sets")
 
 
 def available() -> tuple[str, ...]:
@@ -75,9 +84,11 @@ def load(name: str, root: str | Path | None = None, seed: int = 0, **settings: A
     name : str
         One of :func:`available`.
     root : path, optional
-        Folder of the raw files. By default ``$MIMO_SIM_DATA``, else a folder in the cache that is filled from the network when it has to be.
+        Folder of the raw files. By default it is ``$MIMO_SIM_DATA``, else a folder in the cache,
+        which is filled from the network when it has to be.
     seed : int
-        >= 0; draws the split, and whatever pairing and noise the data set has. Same seed and settings, same tensors.
+        >= 0; draws the split, and the pairs and the noise of a data set that has them. The same
+        seed and settings give the same tensors.
     **settings
         The data set's own: keyword arguments of its ``build``.
 
@@ -89,10 +100,11 @@ def load(name: str, root: str | Path | None = None, seed: int = 0, **settings: A
         If a raw file is missing below `root`; the message says how to get it.
     """
     record = get(name)
-    allowed = tuple(inspect.signature(record.build).parameters)[2:]
+    allowed = record.setting_names
     unknown = [key for key in settings if key not in allowed]
     if unknown:
         raise TypeError(
             f"data set {name!r} takes {allowed or 'no settings'}. Got {', '.join(unknown)}."
         )
-    return record.build(root, check_count("seed", seed, 0), **settings)
+    with explained():
+        return record.build(root, check_count("seed", seed, 0), **settings)

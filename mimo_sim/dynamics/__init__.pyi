@@ -3,6 +3,7 @@ from . import trajectory as trajectory
 from .driver import ENGINES as ENGINES
 from .driver import rerun as rerun
 from .driver import simulate as simulate
+from .engines.layered import simulate_layered as simulate_layered
 from .ensemble import simulate_ensemble as simulate_ensemble
 from .trajectory import half_time_ratio as half_time_ratio
 from .trajectory import half_times as half_times

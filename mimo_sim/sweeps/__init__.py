@@ -4,7 +4,11 @@ The runs of a design are numbered once. A chunk is a range of these numbers and 
 and the attempt in which chunks are computed leave no trace in the result.
 """
 
-from mimo_sim.sweeps.driver import sweep
-from mimo_sim.sweeps.families import FAMILIES
+from typing import TYPE_CHECKING
 
-__all__ = ["FAMILIES", "sweep"]
+from mimo_sim import _moved
+from mimo_sim.sweeps.driver import sweep
+
+__all__ = ["sweep"]
+if not TYPE_CHECKING:  # a type checker must still see which names there are
+    __getattr__ = _moved.hook(__name__)

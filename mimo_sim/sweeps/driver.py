@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import json
 import os
-import re
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import fields, replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from mimo_sim._checks import check_count
 from mimo_sim.dynamics import trajectory
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Solver, Vanilla
-from mimo_sim.sweeps import store
-from mimo_sim.sweeps.backends import BACKENDS, Backend
-from mimo_sim.sweeps.design import CHUNK_RUNS, Design, chunk_size, law, lay_out
-from mimo_sim.sweeps.families import FAMILIES
-from mimo_sim.sweeps.recipe import METHODS, OF_METHOD, Part, Recipe
-
-OF_RUN = ("step_size", "init_scale", "width", "weight_decay")
-TAKEN = {*OF_METHOD, *OF_RUN, "method", "seed", "sample", "run", "modality"}
+from mimo_sim.sweeps import _arguments
+from mimo_sim.sweeps import _store as store
+from mimo_sim.sweeps._backends import BACKENDS
+from mimo_sim.sweeps._design import Design, chunk_size, law, lay_out
+from mimo_sim.sweeps._identity import Identity, fingerprint, identity
+from mimo_sim.sweeps._loop import all_parts
+from mimo_sim.sweeps._recipe import METHODS, Part, Recipe
 
 
 def sweep(
@@ -120,40 +110,14 @@ def sweep(
     """
     from mimo_sim import __version__
 
-    for name, value, allowed in (
-        ("on_error", on_error, ("raise", "nan")),
-        ("backend", backend, tuple(BACKENDS)),
-        ("engine", engine, tuple(CHUNK_RUNS)),
-    ):
-        if value not in allowed:
-            raise ValueError(f"`{name}` must be one of {allowed}. Got {name}={value!r}.")
-    if (cluster is None) == (backend == "dask"):
-        raise ValueError(
-            f"`cluster` and backend='dask' go together. Got cluster={cluster!r}, backend={backend!r}."
-        )
-    if isinstance(cluster, str) and not re.fullmatch(r"local(:[1-9]\d*)?|\w+://\S+", cluster):
-        raise ValueError(
-            f"`cluster` must be an address such as tcp://127.0.0.1:8786, or local, or local:2. Got cluster={cluster!r}."
-        )
-    for name, number, least in (
-        ("steps", steps, 1),
-        ("samples", samples, 1),
-        ("design_seed", design_seed, 0),
-        ("workers", workers, 1),
-        ("chunk", chunk, 1),
-    ):
-        if number is not None:
-            check_count(name, number, least)
-    if out is not None and Path(out).suffix != ".nc":
-        raise ValueError(f"`out` must end in .nc (netCDF 4). Got {str(out)!r}.")
-
-    if not isinstance(axes, Mapping):
-        raise TypeError(
-            f"`axes` must be a mapping from parameters to values, such as {{'rho': [0.0, 0.5]}}. Got {axes!r:.80}."
-        )
-    make, parameters = _family(problem, axes)
+    _arguments.check_choices(on_error, backend, engine, cluster)
+    _arguments.check_counts(steps, samples, design_seed, workers, chunk)
+    _arguments.check_file_and_axes(out, axes)
+    make, parameters = _arguments.family(problem, axes)
     method = METHODS.get(method, method) if isinstance(method, str) else method
-    methods = METHODS | ({method.name: method} if isinstance(method, Vanilla | MIMO) else {})
+    methods = dict(METHODS)
+    if isinstance(method, Vanilla | MIMO):
+        methods[method.name] = method
     own = {
         "method": method,
         "step_size": step_size,
@@ -162,109 +126,54 @@ def sweep(
         "weight_decay": weight_decay,
     }
     design = lay_out(axes, own, set(parameters), seeds, samples, design_seed)
-    _check_names(axes, design, parameters)
+    _arguments.check_names(axes, design, parameters)
     design = replace(design, chunk=chunk_size(design, steps, engine, chunk))
     options = {"steps": steps, "tolerance": tolerance, "engine": engine}
     recipe = Recipe(
-        make,
-        methods,
-        {name: parameters[name] for name in axes if name in parameters},
-        options,
-        on_error == "nan",
-        __version__,
-        {},
+        make=make,
+        methods=methods,
+        renamed={name: parameters[name] for name in axes if name in parameters},
+        options=options,
+        skip=on_error == "nan",
+        version=__version__,
+        template={},
     )
-    recipe, blank, fingerprint = _tried(recipe, design)
-    arguments = {
-        "problem": problem,
-        "axes": {
-            name: {"draw": law(values)} if design.dim(name) == "sample" else values
-            for name, values in axes.items()
-        },
-        **own,
-        "seeds": design.axes["seed"][1],
-        "samples": samples,
-        "design_seed": design_seed,
-        **options,
-        "on_error": on_error,
-        "fingerprint": fingerprint,
-        "mimo_sim_version": __version__,
-    }
-    record = {
-        name: value
-        if isinstance(value, str | int | float)
-        else json.dumps(value, default=_described)
-        for name, value in arguments.items()
-    }
+    recipe, blank, digest = _tried(recipe, design)
+    drawn = [name for name in axes if design.dim(name) == "sample"]
+    record = identity(
+        {
+            "problem": problem,
+            "axes": {
+                name: {"draw": law(values)} if name in drawn else values
+                for name, values in axes.items()
+            },
+            **own,
+            "seeds": design.axes["seed"][1],
+            "samples": samples,
+            "design_seed": design_seed,
+            **options,
+            "on_error": on_error,
+            "fingerprint": digest,
+            "mimo_sim_version": __version__,
+        }
+    )
 
-    folder = None
-    if out is not None:
-        out = Path(out)
-        folder = out.with_name(f"{out.name}.chunks")
-        if not overwrite and (done := store.finished(out, record)) is not None:
-            shutil.rmtree(folder, ignore_errors=True)  # killed between its last two acts
-            return done
-        store.open_folder(folder, record | {"chunk": design.chunk}, overwrite)
-    data = _assembled(
-        design,
-        _all_parts(recipe, design, folder, BACKENDS[backend], workers, cluster, progress),
-        blank,
-        record,
-    )
-    if out is not None and folder is not None:
-        trajectory.save(data, folder / out.name)
-        os.replace(folder / out.name, out)
-        shutil.rmtree(folder)
+    if out is None:
+        parts = all_parts(recipe, design, None, BACKENDS[backend], workers, cluster, progress)
+        return _assembled(design, parts, blank, record)
+    out = Path(out)
+    folder = out.with_name(f"{out.name}.chunks")
+    done = None if overwrite else store.finished(out, record)
+    if done is not None:
+        shutil.rmtree(folder, ignore_errors=True)  # killed between its last two acts
+        return done
+    store.open_folder(folder, record | {"chunk": design.chunk}, overwrite)
+    parts = all_parts(recipe, design, folder, BACKENDS[backend], workers, cluster, progress)
+    data = _assembled(design, parts, blank, record)
+    trajectory.save(data, folder / out.name)
+    os.replace(folder / out.name, out)
+    shutil.rmtree(folder)
     return data
-
-
-def _family(
-    problem: Any, axes: Mapping[str, Any]
-) -> tuple[Callable[..., LateFusionProblem], dict[str, str]]:
-    """The function that makes problems, and the names under which its parameters are known."""
-    if isinstance(problem, LateFusionProblem):
-        return partial(_same, problem), {}
-    make = FAMILIES.get(problem) if isinstance(problem, str) else problem
-    if not callable(make):
-        raise ValueError(
-            f"`problem` must be one of {tuple(FAMILIES)}, a function that returns a LateFusionProblem, or one. Got problem={problem!r}."
-        )
-    kinds = {name: parameter.kind for name, parameter in inspect.signature(make).parameters.items()}
-    named = [
-        name
-        for name, kind in kinds.items()
-        if kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    ]
-    if inspect.Parameter.VAR_KEYWORD in kinds.values():
-        named += [name for name in axes if name not in TAKEN and name not in named]
-    return make, {f"problem_{name}" if name in TAKEN else name: name for name in named}
-
-
-def _same(problem: LateFusionProblem) -> LateFusionProblem:
-    return problem
-
-
-def _check_names(axes: Mapping[str, Any], design: Design, parameters: Mapping[str, str]) -> None:
-    """Raise if an axis is no parameter of anything."""
-    swept = design.axes["method"][1] if "method" in design.axes else [design.fixed["method"]]
-    for method in swept:
-        if not isinstance(method, Vanilla | MIMO) and not (
-            isinstance(method, str) and method in METHODS
-        ):
-            raise ValueError(
-                f"`method` must be one of {tuple(METHODS)}, Vanilla(...) or MIMO(...). Got {method!r}."
-            )
-    owned = {
-        field.name
-        for method in swept
-        for field in fields(METHODS[method] if isinstance(method, str) else method)
-    }
-    known = [*parameters, *(name for name in OF_METHOD if name in owned), *OF_RUN, "method"]
-    for name in axes:
-        if name not in known:
-            raise ValueError(
-                f"Axis {name!r} is not a parameter of this problem, of {' or '.join(map(_label, swept))}, or of a run. Known here: {', '.join(known)}."
-            )
 
 
 def _tried(recipe: Recipe, design: Design) -> tuple[Recipe, xr.Dataset, str]:
@@ -278,90 +187,16 @@ def _tried(recipe: Recipe, design: Design) -> tuple[Recipe, xr.Dataset, str]:
         )
     recipe = replace(recipe, names=there[0].names)
     recipe.check_names(there)
-    digest = hashlib.sha256("".join(problem.to_json() for problem in dict.fromkeys(there)).encode())
     tried = [data.isel(run=0, drop=True) for _, data in recipe.runs(problems, columns, 1, steps=1)]
     blank = max(tried, key=lambda data: data.sizes["component"] * data.sizes["output"])
     template = {
         str(name): (variable.shape, variable.dtype.str)
         for name, variable in blank.data_vars.items()
     }
-    return replace(recipe, template=template), blank, digest.hexdigest()
+    return replace(recipe, template=template), blank, fingerprint(there)
 
 
-def _described(value: Any) -> Any:
-    """What JSON has no word for, in words that are the same in every process."""
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, xr.DataArray):
-        return value.values.tolist()
-    if isinstance(value, range):
-        return list(value)
-    if isinstance(value, LateFusionProblem):
-        return json.loads(value.to_json())
-    if isinstance(value, partial):
-        return [_described(value.func), list(value.args), value.keywords]
-    return (
-        f"{value.__module__}.{value.__qualname__}"
-        if hasattr(value, "__qualname__")
-        else repr(value)
-    )
-
-
-def _label(value: Any) -> str:
-    return value if isinstance(value, str) else repr(value)
-
-
-def _all_parts(
-    recipe: Recipe,
-    design: Design,
-    folder: Path | None,
-    backend: Backend,
-    workers: int | None,
-    cluster: Any,
-    progress: bool,
-) -> Part:
-    """The results of all runs: chunks found in `folder`, and the others computed and kept there."""
-    parts = {
-        name: np.empty((design.runs, *shape), kind)
-        for name, (shape, kind) in recipe.template.items()
-    }
-    missing = set(range(design.chunks))
-
-    def place(index: int, part: Part) -> None:
-        rows = design.rows(index)
-        for name, values in part.items():
-            parts[name][rows.start : rows.stop] = values
-        missing.remove(index)
-
-    if folder is not None:
-        for index in range(design.chunks):
-            if (found := store.read(folder / f"{index}.chunk")) is not None:
-                place(index, found)
-    todo = sorted(missing)
-    kept = design.runs - sum(len(design.rows(index)) for index in todo)
-    chunks = ((index, design.columns(np.array(design.rows(index)))) for index in todo)
-    try:
-        with (
-            _bar(design.runs, kept, recipe.options["steps"], progress) as advance,
-            closing(backend(recipe, chunks, workers, cluster)) as results,
-        ):
-            for index, part in results:
-                if folder is not None:
-                    store.write(folder / f"{index}.chunk", part)
-                place(index, part)
-                advance(len(design.rows(index)))
-    except BaseException as error:
-        if folder is not None:
-            error.add_note(
-                f"{design.chunks - len(missing)} of {design.chunks} chunks are kept in {folder}; the same call continues from there."
-            )
-        raise
-    return parts
-
-
-def _assembled(
-    design: Design, parts: Part, blank: xr.Dataset, record: Mapping[str, Any]
-) -> xr.Dataset:
+def _assembled(design: Design, parts: Part, blank: xr.Dataset, record: Identity) -> xr.Dataset:
     """The results with a dimension for every axis."""
     sizes = design.sizes
     data = {
@@ -379,48 +214,8 @@ def _assembled(
         for name, (_, values) in design.axes.items()
     }
     coords = {
-        name: (dim, values if numbers[name] else [_label(value) for value in values])
+        name: (dim, values if numbers[name] else [_arguments.label(value) for value in values])
         for name, (dim, values) in design.axes.items()
     }
     order = dict.fromkeys(dim for dim, _ in design.axes.values())
     return xr.Dataset(data, {"modality": blank.modality} | coords, record).transpose(*order, ...)
-
-
-@contextmanager
-def _bar(runs: int, done: int, steps: int, visible: bool) -> Iterator[Callable[[int], None]]:
-    """A progress bar over runs; yields a function that advances it."""
-    if not visible:
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("sweep"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("runs  {task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task, start, before = (
-            bar.add_task("", total=runs, completed=done, rate=""),
-            time.perf_counter(),
-            done,
-        )
-
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            rate = (done - before) * steps / (time.perf_counter() - start)
-            bar.update(task, completed=done, rate=f"{rate:.3g} run-steps/s")
-
-        yield advance

@@ -6,19 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, is_array_api_obj
+from array_api_compat import array_namespace
 
 import mimo_sim as ms
 from paper_checks.faults._fault import Fault
 
 
-def _array(values: Any) -> Any:
-    """The values as they are when they are an array of NumPy or torch, else as a NumPy array."""
-    return values if is_array_api_obj(values) else np.asarray(values, dtype=float)
-
-
 def _softmax_without_shift(right: Callable[..., Any], gaps: Any, mu: float) -> Any:
-    gaps = _array(gaps)
+    gaps = ms.objective.as_array(gaps)
     xp = array_namespace(gaps)
     with np.errstate(all="ignore"):
         weights = xp.exp(gaps / mu)
@@ -38,7 +33,7 @@ OBJECTIVE = [
         ("smoothed-maximum-gradient", "worst-modality-takes-all"),
         ms.objective,
         "sigma_weights",
-        lambda right, gaps, mu: right(-_array(gaps), mu),
+        lambda right, gaps, mu: right(-ms.objective.as_array(gaps), mu),
     ),
     Fault(
         "sigma-not-normalised",
@@ -62,7 +57,7 @@ OBJECTIVE = [
         ("smoothed-maximum-bounds", "smoothed-maximum-gradient"),
         ms.objective,
         "smoothed_maximum",
-        lambda right, gaps, mu: -right(-_array(gaps), mu),
+        lambda right, gaps, mu: -right(-ms.objective.as_array(gaps), mu),
     ),
     Fault(
         "mean-inside-the-log",
@@ -102,6 +97,8 @@ OBJECTIVE = [
         ("running-minimum-underestimates",),
         ms.objective,
         "running_minimum",
-        lambda right, previous, losses: -right(-_array(previous), -_array(losses)),
+        lambda right, previous, losses: (
+            -right(-ms.objective.as_array(previous), -ms.objective.as_array(losses))
+        ),
     ),
 ]

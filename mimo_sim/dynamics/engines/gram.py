@@ -264,7 +264,7 @@ def run(
     options: Options,
 ) -> Records:
     """Exact gradient descent; cost per step independent of width and sample size."""
-    from mimo_sim._progress import steps_bar
+    from mimo_sim._progress import progress_bar
 
     packed = Packed(problem, method, compact_factors(problem, weights, init_scale))
     records = Records.empty(problem, options)
@@ -285,7 +285,7 @@ def run(
         records.grad_norm_sq,
     )
     chunk = max(1, CHUNK // packed.flops)
-    with steps_bar(last, options.progress) as advance:
+    with progress_bar(last, options.progress) as advance:
         for start in range(0, last + 1, chunk):
             stop = min(start + chunk, last + 1)
             diverged = _descend(

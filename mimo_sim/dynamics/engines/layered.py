@@ -1,11 +1,4 @@
-r"""Beyond two-layer late fusion: any depth, any fusion layer, ReLU, and a MIMO-like rule there (the open question of early and hybrid fusion).
-
-A network has `depth` L layers of weights, of which every modality passes `fusion_layer` L_f of its own; their results are summed and pass the L - L_f
-shared layers. L_f = 1 is early fusion, L_f = L late fusion, L = L_f = 2 the toy of :func:`mimo_sim.simulate`. No biases, so that an input set
-to zero says nothing, and the uni-modal prediction of modality k is a head U_k of its own on what the network computes from x_k alone:
-
-* ``readout="trunk"``: U_k replaces the last layer, so it reads features L - 1 layers deep (with all other inputs zero, where modalities share layers);
-* ``readout="encoder"``: U_k reads what the modality hands over to the fusion, min(L_f, L - 1) layers deep. The two agree for L_f >= L - 1.
+r"""Gradient descent on networks of any depth and fusion layer (:mod:`mimo_sim.dynamics.layered`), in torch.
 
 MIMO's objective (:func:`mimo_sim.objective.mimo_objective`) then applies as it is. Training is full-batch gradient descent in torch, float64, all problems,
 methods and seeds at once through ``torch.func``. A linear network on second moments is trained on D weighted pseudo-samples with these moments.
@@ -32,289 +25,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
 import xarray as xr
-from scipy.integrate import quad
-from scipy.optimize import brentq
 from torch.func import grad, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from mimo_sim import theory
 from mimo_sim._checks import FloatArray, check_count, check_positive
-from mimo_sim._progress import steps_bar
-from mimo_sim.dynamics.driver import simulate
-from mimo_sim.dynamics.engines.early import default_step_size, growth_matrix, simulate_early
+from mimo_sim._progress import progress_bar
+from mimo_sim.dynamics.layered import (
+    Architecture,
+    Network,
+    Start,
+    aligned_weights,
+    gaussian_weights,
+    padded,
+)
 from mimo_sim.dynamics.records import limit
-from mimo_sim.generators import superficial_preference
 from mimo_sim.objective import mimo_objective, running_minimum, sigma_weights
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Solver, Vanilla, initial_f_star
-
-Activation = Literal["linear", "relu"]
-Readout = Literal["trunk", "encoder"]
-Start = Literal["gaussian", "aligned"]
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A fusion network without biases.
-
-    Parameters
-    ----------
-    depth : int
-        L >= 2, layers of weights from input to output.
-    fusion_layer : int
-        L_f in 1 ... L, layers of its own that each modality passes; 1 is early, L late fusion.
-    activation : {"linear", "relu"}
-        Between layers.
-    readout : {"trunk", "encoder"}
-        Where uni-modal heads read (see the module).
-    """
-
-    depth: int = 2
-    fusion_layer: int = 2
-    activation: Activation = "linear"
-    readout: Readout = "trunk"
-
-    def __post_init__(self) -> None:
-        check_count("depth", self.depth, 2)
-        if check_count("fusion_layer", self.fusion_layer, 1) > self.depth:
-            raise ValueError(
-                f"`fusion_layer` must be at most depth={self.depth}. Got fusion_layer={self.fusion_layer}."
-            )
-        for name, allowed in (("activation", get_args(Activation)), ("readout", get_args(Readout))):
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"`{name}` must be one of {allowed}. Got {name}={getattr(self, name)!r}."
-                )
-
-    @property
-    def uni_layers(self) -> int:
-        """Layers between an input and its uni-modal head."""
-        return self.depth - 1 if self.readout == "trunk" else min(self.fusion_layer, self.depth - 1)
-
-
-@dataclass(frozen=True)
-class Network:
-    """Weights: `branches[k]` the L_f layers of modality k, `trunk` the shared ones, `heads` the U_k; each layer (out, in)."""
-
-    branches: list[list[FloatArray]]
-    trunk: list[FloatArray]
-    heads: list[FloatArray]
-
-    def stacked(self) -> dict[str, Any]:
-        """The layers of the K branches as one array (K, out, in) per layer, inputs padded with zeros to one size (which stay zero), and the heads as one."""
-        return {
-            "branches": [_padded(layers) for layers in zip(*self.branches, strict=True)],
-            "trunk": self.trunk,
-            "heads": np.stack(self.heads),
-        }
-
-
-def _padded(arrays: Sequence[FloatArray]) -> FloatArray:
-    """Matrices stacked (K, rows, columns), filled up with zeros."""
-    shape = np.max([a.shape for a in arrays], axis=0)
-    return np.stack(
-        [np.pad(a, [(0, n - own) for n, own in zip(shape, a.shape, strict=True)]) for a in arrays]
-    )
-
-
-def _shapes(
-    problem: LateFusionProblem, architecture: Architecture, width: int
-) -> tuple[list[list[tuple[int, int]]], list[tuple[int, int]]]:
-    """Shapes of every branch and of the trunk."""
-    L, own = architecture.depth, architecture.fusion_layer
-    outs = [width] * (L - 1) + [problem.output_dim]
-    branches = [list(zip(outs[:own], [d, *outs[: own - 1]], strict=True)) for d in problem.dims]
-    return branches, list(zip(outs[own:], outs[own - 1 : L - 1], strict=True))
-
-
-def gaussian_weights(
-    problem: LateFusionProblem, architecture: Architecture, width: int, init_scale: float, seed: int
-) -> Network:
-    """Gaussian weights of variance ``init_scale**2 / width`` in every layer."""
-    rng, std = np.random.default_rng(seed), init_scale / math.sqrt(width)
-    branches, trunk = _shapes(problem, architecture, width)
-    return Network(
-        [[std * rng.standard_normal(shape) for shape in shapes] for shapes in branches],
-        [std * rng.standard_normal(shape) for shape in trunk],
-        [std * rng.standard_normal((problem.output_dim, width)) for _ in problem.dims],
-    )
-
-
-def aligned_weights(
-    problem: LateFusionProblem,
-    architecture: Architecture,
-    width: int,
-    init_scale: float,
-    _: int = 0,
-) -> Network:
-    """Every layer of rank one and norm `init_scale`, the first along C_k; m = 1. The start for which the laws of this module are exact as it tends to 0."""
-    if problem.output_dim != 1:
-        raise ValueError(
-            f"`start='aligned'` needs scalar targets. Got output_dim={problem.output_dim}."
-        )
-
-    def unit(shape: tuple[int, int]) -> FloatArray:
-        layer = np.zeros(shape)
-        layer[0, 0] = init_scale
-        return layer
-
-    shapes, trunk = _shapes(problem, architecture, width)
-    branches = [[unit(shape) for shape in each] for each in shapes]
-    for branch, cross in zip(branches, problem.sigma_yx, strict=True):
-        branch[0][0] = init_scale * cross[0] / max(np.linalg.norm(cross), np.finfo(float).tiny)
-    return Network(
-        branches, [unit(shape) for shape in trunk], [unit((1, width)) for _ in problem.dims]
-    )
-
-
-def symmetric(network: Network) -> Network:
-    """A two-layer network twice as wide, each hidden unit with its mirror image: as a ReLU network it computes what `network` does as a linear one."""
-    late = not network.trunk
-    first = [np.vstack([branch[0], -branch[0]]) for branch in network.branches]
-    branches = (
-        [
-            [w, np.hstack([branch[1], -branch[1]])]
-            for w, branch in zip(first, network.branches, strict=True)
-        ]
-        if late
-        else [[w] for w in first]
-    )
-    if [len(branch) + len(network.trunk) for branch in network.branches] != [2] * len(
-        network.branches
-    ):
-        raise ValueError("`network` must have two layers.")
-    return Network(
-        branches,
-        [np.hstack([w, -w]) for w in network.trunk],
-        [np.hstack([u, -u]) for u in network.heads],
-    )
-
-
-# ------------------------------------------------------------------------------------------ laws
-
-
-def delay_factor(depth: int, weight: float) -> float:
-    r"""T_L(a): flow time until a late-fusion modality emerges, in units of :math:`u_0^{2-L}/|C_k|`, from the aligned start.
-
-    Parameters
-    ----------
-    depth : int
-        L >= 3 (for L = 2 the time grows like a logarithm: :func:`mimo_sim.theory.growth_rates`).
-    weight : float
-        :math:`a = \lambda\sigma_k \ge 0`; 0 is joint training.
-
-    Examples
-    --------
-    >>> round(delay_factor(4, 0.0), 12)  # 1 / (L - 2)
-    0.5
-    """
-    check_count("depth", depth, 3)
-    check_positive("weight", weight, allow_zero=True)
-    value, _ = quad(
-        lambda x: (1 + 2 * (1 + weight) * x + (1 + weight**2) * x * x) ** (-(depth - 1) / 2),
-        0,
-        math.inf,
-        epsabs=0,
-        epsrel=1e-12,
-        limit=200,
-    )
-    return float(value)
-
-
-def deep_order_threshold(problem: LateFusionProblem, depth: int) -> float:
-    """The penalty above which deep late fusion learns the most explaining modality first (mu -> 0, exact f*, aligned start, u0 -> 0).
-
-    L = 2 gives :func:`mimo_sim.theory.order_threshold`; 0 when joint training already has that order.
-    """
-    if check_count("depth", depth, 2) == 2:
-        return float(theory.order_threshold(problem))
-    report = theory.superficial_preference(problem)
-    ratio = float(report.correlation[report.most_explaining] / report.correlation.max())
-    if ratio == 1:
-        return 0.0
-    return float(
-        brentq(
-            lambda lam: (depth - 2) * delay_factor(depth, lam) - ratio,
-            0,
-            4 / ratio * (depth - 1),
-            xtol=1e-12,
-        )
-    )
-
-
-def deep_time_ratio(
-    problem: LateFusionProblem, architecture: Architecture, init_scale: float
-) -> float:
-    r"""Predicted :math:`t_{second}/t_{first}` of joint training in a linear network of any depth and fusion layer, aligned start.
-
-    With A first, M_A its uni-modal optimum and D as in :func:`mimo_sim.theory.time_ratio`, the second waits, after t_A,
-
-    .. math:: \frac{1 - |C_B|/|C_A|}{|D|\,|M_A|^{(L-L_f)/L}} \times \begin{cases} u_0^{2-L_f}/(L_f-2) & L_f > 2\\ \ln(1/u_0) & L_f = 2\\ 0 & L_f = 1\end{cases}
-
-    while :math:`t_A = u_0^{2-L} I/|C_A|`: the shallower the fusion the shorter the uni-modal phase, :math:`O(u_0^{L-L_f})` of t_A.
-
-    Parameters
-    ----------
-    problem : LateFusionProblem
-        K = 2 and m = 1; D must not point away from C_B.
-    architecture : Architecture
-        Linear.
-    init_scale : float
-        u0 in (0, 1); leading order as u0 -> 0.
-    """
-    theory._scalar_output(problem, "The time ratio of deep networks")
-    if problem.num_modalities != 2 or architecture.activation != "linear":
-        raise ValueError(
-            f"The time ratio of deep networks is known for two modalities and linear layers. Got K={problem.num_modalities}, {architecture}."
-        )
-    if not 0 < init_scale < 1:
-        raise ValueError(f"`init_scale` must lie in (0, 1). Got init_scale={init_scale}.")
-    L, own = architecture.depth, architecture.fusion_layer
-    if L == 2 and own == 2:
-        return theory.time_ratio(problem)
-    if own == 1:
-        return 1.0
-    correlation = theory._correlations(problem)
-    first = int(np.argmax(correlation))
-    second, lead = 1 - first, float(correlation.min() / correlation.max())
-    residual = (
-        problem.sigma_yx[second] - problem.unimodal_maps[first] @ problem.sigma[first][second]
-    )
-    if float((residual @ problem.sigma_yx[second].T).item()) <= 0:
-        raise ValueError(
-            "The residual correlation of the second modality must not point away from its correlation: the aligned start then never learns it."
-        )
-
-    def second_size(
-        x: float,
-    ) -> float:  # the second modality's layers, in units of u0, when the first one's are x
-        return float(
-            x**lead if own == 2 else (lead * x ** (2 - own) + 1 - lead) ** (-1 / (own - 2))
-        )
-
-    growth, _ = quad(
-        lambda x: x ** (1 - own) * (x * x + second_size(x) ** 2 - 1) ** (-(L - own) / 2),
-        1,
-        math.inf,
-        epsabs=0,
-        epsrel=1e-10,
-        limit=200,
-    )
-    first_time = growth * init_scale ** (2 - L) / float(correlation[first])
-    shared = float(np.linalg.norm(problem.unimodal_maps[first])) ** ((L - own) / L)
-    wait = (
-        (1 - lead)
-        / (float(np.linalg.norm(residual)) * shared)
-        * (math.log(1 / init_scale) if own == 2 else init_scale ** (2 - own) / (own - 2))
-    )
-    return float(1 + wait / first_time)
-
 
 # ------------------------------------------------------------------------------------------ training
 
@@ -340,10 +72,10 @@ def _data(
     if samples is None:
         root, alone = _root(problem.input_moment), [_root(problem.sigma[k][k]) for k in every]
         return problem, {
-            "inputs": _padded([root[:, problem.features(k)] for k in every]),
+            "inputs": padded([root[:, problem.features(k)] for k in every]),
             "target": root @ problem.joint_map.T,
-            "alone": _padded(alone),
-            "targets": _padded(
+            "alone": padded(alone),
+            "targets": padded(
                 [x @ best.T for x, best in zip(alone, problem.unimodal_maps, strict=True)]
             ),
             "shift_mm": np.zeros(()),
@@ -357,7 +89,7 @@ def _data(
     y = np.vstack([y, -y]) + np.vstack([x - drawn, drawn - x]) @ problem.joint_map.T
     inputs = [np.vstack([x, -x])[:, problem.features(k)] for k in every]
     problem = LateFusionProblem.from_samples(inputs, y, names=problem.names)
-    stacked, target = _padded(inputs) / math.sqrt(len(y)), y / math.sqrt(len(y))
+    stacked, target = padded(inputs) / math.sqrt(len(y)), y / math.sqrt(len(y))
     data = {
         "inputs": stacked,
         "target": target,
@@ -441,7 +173,7 @@ def _observer(
     return observe
 
 
-def train(
+def simulate_layered(
     problems: LateFusionProblem | Sequence[LateFusionProblem],
     methods: Solver | Sequence[Solver],
     architecture: Architecture,
@@ -581,7 +313,7 @@ def train(
         _leaves(weights),
         0,
     )
-    with steps_bar(steps, progress) as advance, torch.no_grad():
+    with progress_bar(steps, progress) as advance, torch.no_grad():
         for t in range(steps + 1):
             slopes, (mm, uni, rules["estimate"]) = step(weights, data, rules)
             if t == recorded[row]:
@@ -617,7 +349,7 @@ def _labelled(
     steps: np.ndarray,
     records: dict[str, FloatArray],
 ) -> xr.Dataset:
-    """The dataset of :func:`train` from arrays (problem, method, seed, step) or (problem, method, seed, step, modality)."""
+    """The dataset of :func:`simulate_layered` from arrays (problem, method, seed, step) or (problem, method, seed, step, modality)."""
     over: tuple[str, ...] = ("problem", "method", "seed", "step")
     mu = np.array([method.mu for method in methods])[:, None, None, None]
     best = np.array([problem.joint_optimum for problem in problems])[:, None, None, None]
@@ -673,7 +405,7 @@ def learning_steps(
     Parameters
     ----------
     run : Dataset
-        From :func:`train` (or :func:`mimo_sim.simulate` with ``of="encoder_norm"``).
+        From :func:`simulate_layered` (or :func:`mimo_sim.simulate` with ``of="encoder_norm"``).
     fraction : float
         In (0, 1); 0.5 is a half-time.
     of : {"response", "encoder_norm"}
@@ -687,303 +419,3 @@ def learning_steps(
     learned = run.excess_mm.isel(step=-1) <= converged * run.excess_mm.isel(step=0)
     steps: xr.DataArray = run.step[reached.argmax("step")].where(learned)
     return steps.drop_vars("step", errors="ignore").rename("learning_steps")
-
-
-# ------------------------------------------------------------------------------------------ studies
-
-SCALE = 2.0  # of the problem family: C = (1.697, 1.131), two-layer threshold 1.118
-Advance = Callable[[], None]
-
-
-def correlated_preference(rho: float, scale: float = SCALE) -> LateFusionProblem:
-    """:func:`mimo_sim.generators.superficial_preference` with its true weights and correlation `rho` in (-1, 1) between the two scalar inputs."""
-    if not -1 < rho < 1:
-        raise ValueError(f"`rho` must lie in (-1, 1). Got rho={rho}.")
-    base = superficial_preference(scale=scale)
-    return LateFusionProblem.from_linear_model(
-        list(base.joint_map.T), [[scale**2, rho * scale], [rho * scale, 1.0]]
-    )
-
-
-def time_ratios(run: xr.Dataset, fraction: float = 0.1, of: str = "response") -> xr.DataArray:
-    """Learning time of the first modality over that of the second (:func:`learning_steps`): below 1 where the first comes first."""
-    steps = learning_steps(run, fraction, of)
-    return (
-        (steps.isel(modality=0) / steps.isel(modality=1))
-        .drop_vars("modality", errors="ignore")
-        .rename("time_ratio")
-    )
-
-
-def first_crossing(lams: FloatArray, ratios: FloatArray) -> float:
-    """The penalty at which the time ratio first passes 1, by linear interpolation of its logarithm; NaN if it does not."""
-    logs = np.log(ratios)
-    for i in range(len(lams) - 1):
-        if logs[i] < 0 <= logs[i + 1]:
-            return float(lams[i] + (lams[i + 1] - lams[i]) * logs[i] / (logs[i] - logs[i + 1]))
-    return math.nan
-
-
-def early_study(
-    lams: Sequence[float],
-    rhos: Sequence[float],
-    *,
-    mu: float = 0.05,
-    init_scale: float = 1e-9,
-    on_run: Advance = lambda: None,
-) -> xr.Dataset:
-    r"""Early against late fusion, two layers, exact engine in the limit of infinite width, over penalty and correlation.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``time_ratio`` (fusion, rho, lam): time at which encoder A reaches a tenth of its final squared norm over that of encoder B; ``share`` and
-        ``predicted_share`` (rho, lam): A's part of the early-fusion encoder's squared norm while it is small, measured when the norm has grown a
-        thousandfold, and from the leading right singular vector of :func:`mimo_sim.dynamics.engines.early.growth_matrix`; ``threshold`` (rho), the
-        late-fusion order threshold; and, for rho = 0 and joint training, ``part`` (fusion, point, modality), squared encoder norms over their final values
-        against ``time``.
-    """
-    ratios, share, predicted = (
-        np.empty((2, len(rhos), len(lams))),
-        np.empty((len(rhos), len(lams))),
-        np.empty((len(rhos), len(lams))),
-    )
-
-    def both(problem: LateFusionProblem, method: Solver) -> list[xr.Dataset]:
-        eta = min(default_step_size(problem, method), theory.default_step_size(problem, method)) * 2
-        duration = 2.2 * theory.learning_times(problem, init_scale)
-        steps = int(np.ceil(duration[np.isfinite(duration)].max() / eta))
-        settings: dict[str, Any] = {
-            "step_size": eta,
-            "steps": steps,
-            "record_every": max(1, steps // 1000),
-            "width": math.inf,
-            "init_scale": init_scale,
-        }
-        return [simulate_early(problem, method, **settings), simulate(problem, method, **settings)]
-
-    for i, rho in enumerate(rhos):
-        problem = correlated_preference(rho)
-        for j, lam in enumerate(lams):
-            runs = both(problem, MIMO(lam=lam, mu=mu))
-            ratios[:, i, j] = [float(time_ratios(run, of="encoder_norm")) for run in runs]
-            squared = runs[0].encoder_norm.values ** 2
-            grown = int(np.argmax(squared.sum(1) > 1e6 * squared[0].sum()))
-            share[i, j] = squared[grown, 0] / squared[grown].sum()
-            leading = np.linalg.svd(growth_matrix(problem, lam, mu))[2][0]
-            predicted[i, j] = leading[0] ** 2
-            on_run()
-    joint = [
-        run.isel(step=slice(None, None, 2)) for run in both(correlated_preference(0.0), Vanilla())
-    ]
-    part = np.array([(run.encoder_norm / run.encoder_norm[-1]).values ** 2 for run in joint])
-    return xr.Dataset(
-        {
-            "time_ratio": (("fusion", "rho", "lam"), ratios),
-            "share": (("rho", "lam"), share),
-            "predicted_share": (("rho", "lam"), predicted),
-            "threshold": (
-                "rho",
-                [theory.order_threshold(correlated_preference(rho), mu) for rho in rhos],
-            ),
-            "part": (("fusion", "point", "modality"), part),
-        },
-        {
-            "fusion": ["early", "late"],
-            "rho": list(rhos),
-            "lam": list(lams),
-            "modality": ["A", "B"],
-            "time": ("point", joint[0].time.values),
-        },
-        {"mu": mu, "init_scale": init_scale, "scale": SCALE},
-    )
-
-
-def depth_study(
-    lams: Sequence[float],
-    rhos: Sequence[float],
-    *,
-    seeds: int = 5,
-    mu: float = 0.05,
-    width: int = 16,
-    wide: int = 64,
-    on_run: Advance = lambda: None,
-) -> xr.Dataset:
-    r"""Linear networks of depth 3 to 5 and all fusion layers, joint training and the MIMO-like rule.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``joint_ratio`` and ``predicted_joint_ratio`` (fusion_layer, init_scale): t_B/t_A of joint training at L = 3 from the aligned start;
-        ``ratio`` (network, seed, lam): t_A/t_B at L = 4 from Gaussian starts, network = "L_f readout"; ``threshold`` (start, depth, seed) and
-        ``predicted_threshold`` (start, depth), penalties that reverse the order in late fusion;
-        ``rho_ratio`` (rho_fusion_layer, penalty, rho, seed): t_A/t_B at L = 3 from Gaussian starts.
-        NaN: not learned in time, no reversal within the penalties, or (Gaussian starts at L = 5, all but the first seed of aligned ones) not run.
-    """
-    problem, penalties = correlated_preference(0.0), [MIMO(lam=lam, mu=mu) for lam in lams]
-    grid = np.asarray(lams, dtype=float)
-    scales = (0.2, 0.1, 0.05, 0.025)
-    joint, predicted = np.empty((2, len(scales))), np.empty((2, len(scales)))
-    for i, own in enumerate((2, 3)):
-        architecture = Architecture(3, own)
-        starts = [aligned_weights(problem, architecture, 1, scale) for scale in scales]
-        run = train(problem, Vanilla(), architecture, step_size=0.05, steps=1200, initial=starts)
-        joint[i] = 1 / time_ratios(run)[0, 0]
-        predicted[i] = [deep_time_ratio(problem, architecture, scale) for scale in scales]
-        on_run()
-
-    reads: list[tuple[int, Readout]] = [
-        (1, "trunk"),
-        (1, "encoder"),
-        (2, "trunk"),
-        (2, "encoder"),
-        (3, "trunk"),
-        (4, "trunk"),
-    ]
-    networks = [Architecture(4, own, readout=readout) for own, readout in reads]
-    ratios = np.empty((len(networks), seeds, len(lams)))
-    for i, network in enumerate(networks):
-        run = train(
-            problem,
-            penalties,
-            network,
-            step_size=0.02,
-            steps=900,
-            width=width,
-            init_scale=0.3,
-            seeds=seeds,
-            record_every=2,
-        )
-        ratios[i] = time_ratios(run)[0].transpose("seed", "method")
-        on_run()
-
-    depths, thresholds = (3, 4, 5), np.full((2, 3, seeds), np.nan)
-    for i, (depth, scale) in enumerate(zip(depths, (0.03, 0.12, 0.22), strict=True)):
-        run = train(
-            problem,
-            penalties,
-            Architecture(depth, depth),
-            step_size=0.02,
-            steps=2200,
-            width=1,
-            init_scale=scale,
-            start="aligned",
-            record_every=2,
-        )
-        thresholds[0, i, 0] = first_crossing(grid, time_ratios(run)[0, :, 0].values)
-        on_run()
-    for i, (depth, scale) in enumerate(((3, 0.05), (4, 0.25))):
-        run = train(
-            problem,
-            penalties,
-            Architecture(depth, depth),
-            step_size=0.02,
-            steps=1400,
-            width=wide,
-            init_scale=scale,
-            seeds=seeds,
-            record_every=2,
-        )
-        thresholds[1, i] = [
-            first_crossing(grid, each)
-            for each in time_ratios(run)[0].transpose("seed", "method").values
-        ]
-        on_run()
-
-    correlated, chosen = [correlated_preference(rho) for rho in rhos], (0.0, 3.0)
-    over_rho = np.empty((2, len(chosen), len(rhos), seeds))
-    for i, own in enumerate((2, 3)):
-        methods = [MIMO(lam=lam, mu=mu) for lam in chosen]
-        run = train(
-            correlated,
-            methods,
-            Architecture(3, own),
-            step_size=0.02,
-            steps=1300,
-            width=width,
-            init_scale=0.1,
-            seeds=seeds,
-            record_every=2,
-        )
-        over_rho[i] = time_ratios(run).transpose("method", "problem", "seed")
-        on_run()
-    return xr.Dataset(
-        {
-            "joint_ratio": (("fusion_layer", "init_scale"), joint),
-            "predicted_joint_ratio": (("fusion_layer", "init_scale"), predicted),
-            "ratio": (("network", "seed", "lam"), ratios),
-            "threshold": (("start", "depth", "seed"), thresholds),
-            "predicted_threshold": (
-                ("start", "depth"),
-                [
-                    [deep_order_threshold(problem, depth) for depth in depths],
-                    [theory.order_threshold(problem)] * len(depths),
-                ],
-            ),
-            "rho_ratio": (("rho_fusion_layer", "penalty", "rho", "seed"), over_rho),
-        },
-        {
-            "fusion_layer": [2, 3],
-            "init_scale": list(scales),
-            "network": [f"{network.fusion_layer} {network.readout}" for network in networks],
-            "lam": list(lams),
-            "start": ["aligned", "gaussian"],
-            "depth": list(depths),
-            "rho_fusion_layer": [2, 3],
-            "penalty": list(chosen),
-            "rho": list(rhos),
-        },
-        {"mu": mu, "width": width, "wide": wide, "seeds": seeds, "scale": SCALE},
-    )
-
-
-def relu_study(
-    lams: Sequence[float],
-    *,
-    seeds: int = 5,
-    mu: float = 0.05,
-    width: int = 16,
-    samples: int = 64,
-    on_run: Advance = lambda: None,
-) -> xr.Dataset:
-    """ReLU against linear networks on the same samples: two-layer early and late fusion, three-layer late fusion.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``ratio`` (network, activation, seed, lam): t_A/t_B; ``speed`` (network, activation, seed): learning time of A in joint training, in steps;
-        ``final_excess`` (network, activation, seed, lam): f_mm minus the linear optimum at the end over its value at the start.
-    """
-    problem = correlated_preference(0.0)
-    penalties = [MIMO(lam=lam, mu=mu) for lam in lams]
-    shapes = {"early, L = 2": (2, 1, 0.01), "late, L = 2": (2, 2, 0.01), "late, L = 3": (3, 3, 0.2)}
-    shape = (len(shapes), 2, seeds, len(lams))
-    ratio, excess, speed = np.empty(shape), np.empty(shape), np.empty(shape[:3])
-    for i, (depth, own, scale) in enumerate(shapes.values()):
-        for j, activation in enumerate(get_args(Activation)):
-            network = Architecture(depth, own, activation)
-            steps = {2: 900, 3: 1100}[depth] * (1 if activation == "linear" else depth)
-            run = train(
-                problem,
-                penalties,
-                network,
-                step_size=0.02,
-                steps=steps,
-                width=width,
-                init_scale=scale,
-                seeds=seeds,
-                samples=samples,
-                record_every=2,
-            )
-            ratio[i, j] = time_ratios(run)[0].transpose("seed", "method")
-            excess[i, j] = (run.excess_mm.isel(step=-1) / run.excess_mm.isel(step=0))[0].transpose(
-                "seed", "method"
-            )
-            speed[i, j] = learning_steps(run, 0.1)[0, 0].isel(modality=0)
-            on_run()
-    over = ("network", "activation", "seed", "lam")
-    return xr.Dataset(
-        {"ratio": (over, ratio), "final_excess": (over, excess), "speed": (over[:3], speed)},
-        {"network": list(shapes), "activation": list(get_args(Activation)), "lam": list(lams)},
-        {"mu": mu, "width": width, "seeds": seeds, "samples": samples, "scale": SCALE},
-    )

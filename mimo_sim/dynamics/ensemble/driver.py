@@ -19,7 +19,7 @@ from numba import get_num_threads
 
 from mimo_sim import theory
 from mimo_sim._checks import FloatArray, check_count, check_positive
-from mimo_sim._progress import steps_bar
+from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics.driver import _norm_squared
 from mimo_sim.dynamics.engines.gram import Packed
 from mimo_sim.dynamics.ensemble.cpu import LANES, Advance, Shape, view
@@ -706,7 +706,7 @@ def simulate_ensemble(
 
     results, stop, lock = _Results(runs, recorded), Event(), Lock()
     with (
-        steps_bar(runs.count * steps, progress) as advance_bar,
+        progress_bar(runs.count * steps, progress) as advance_bar,
         ThreadPoolExecutor(workers) as pool,
     ):
 

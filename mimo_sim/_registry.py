@@ -1,0 +1,75 @@
+"""Rooms whose files are found by a scan: a new file is a new entry, and no list is edited."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import TypeVar
+
+from mimo_sim._extras import MissingExtraError, explained
+
+Entry = TypeVar("Entry")
+
+
+def scan(
+    package: str,
+    path: Iterable[str],
+    entries: Callable[[ModuleType], Iterable[tuple[str, Entry]]],
+    *,
+    one: str,
+    several: str,
+    remedy: str = "",
+) -> dict[str, Entry]:
+    """Import every module of a package and collect what it offers.
+
+    Modules whose names begin with ``_`` are helpers and are left out.
+
+    Parameters
+    ----------
+    package : str
+        Full name of the package, its ``__name__``.
+    path : iterable of str
+        Folders of the package, its ``__path__``.
+    entries : function
+        Takes a module and gives its entries as pairs (name, entry).
+    one, several : str
+        What a module holds and what several entries are called, for the messages:
+        ``"the data set"`` and ``"data sets"``.
+    remedy : str
+        What to do about two entries of one name; ends the message.
+
+    Returns
+    -------
+    dict
+        Name -> entry, in the order of the modules' names.
+
+    Raises
+    ------
+    ImportError
+        If a module cannot be imported, whatever the reason, or two modules offer
+        different entries under one name. The message names the modules.
+    """
+    found: dict[str, Entry] = {}
+    origin: dict[str, str] = {}
+    for short in sorted(info.name for info in pkgutil.iter_modules(path)):
+        if short.startswith("_"):
+            continue
+        module = f"{package}.{short}"
+        try:
+            with explained():
+                imported = importlib.import_module(module)
+        except MissingExtraError:
+            raise
+        except Exception as error:  # somebody's new file: whatever is wrong with it, say where
+            raise ImportError(
+                f"{one} in {module} cannot be imported: {type(error).__name__}: {error}"
+            ) from error
+        for name, entry in entries(imported):
+            if found.get(name, entry) is not entry:
+                raise ImportError(
+                    f"two {several} are called {name!r}, in {origin[name]} and {module}{remedy}"
+                )
+            found[name], origin[name] = entry, module
+    return found

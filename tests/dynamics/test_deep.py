@@ -1,0 +1,151 @@
+"""Laws of deep fusion against their closed forms and against measurements."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import mimo_sim as ms
+from mimo_sim.dynamics.engines import early
+from mimo_sim.dynamics.engines.layered import (
+    simulate_layered,
+)
+from mimo_sim.dynamics.layered import Architecture, Network, aligned_weights, gaussian_weights
+from mimo_sim.studies._fusion import correlated_preference, time_ratios
+from tests.dynamics.fusion_networks import PROBLEM
+
+pytestmark = pytest.mark.usefixtures("dynamic_sizes")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@given(st.floats(0.01, 50))
+def test_delay_factors_have_their_closed_forms(a: float) -> None:
+    root = math.sqrt(2 * a)
+    assert ms.theory.delay_factor(3, a) == pytest.approx(
+        math.log((1 + a + root) / (1 + a - root)) / (2 * root), rel=1e-9
+    )
+    assert ms.theory.delay_factor(4, a) == pytest.approx(
+        1 / (1 + a + math.sqrt(1 + a * a)), rel=1e-9
+    )
+    for depth in (3, 5, 8):
+        assert (
+            1 / (depth - 2) / math.hypot(1, a)
+            > ms.theory.delay_factor(depth, a)
+            > 1 / (depth - 2) / (1 + a)
+        )  # heads that never help one another; always
+
+
+@settings(max_examples=20)
+@given(st.floats(1.9, 6.0))
+def test_thresholds_fall_with_depth_between_their_bounds(scale: float) -> None:
+    problem = correlated_preference(0.0, scale)
+    ratio = float(np.divide(*ms.theory.superficial_preference(problem).correlation))
+    thresholds = [ms.theory.deep_order_threshold(problem, depth) for depth in (2, 3, 4, 6, 20)]
+    assert thresholds[0] == pytest.approx(math.sqrt(ratio**2 - 1))
+    assert (np.diff(thresholds) < 0).all()
+    assert thresholds[-1] > ratio - 1
+    assert ms.theory.deep_order_threshold(
+        ms.generators.superficial_preference(scale=scale), 3
+    ) == pytest.approx(thresholds[1], rel=1e-9)
+    assert ms.theory.deep_order_threshold(early.joined(problem), 3) == 0
+
+
+@pytest.mark.parametrize("depth", [3, 4])
+def test_the_order_of_deep_late_fusion_turns_at_its_threshold(depth: int) -> None:
+    """Emergence from the aligned start, 15% on either side; finite u0 and mu move the threshold by a few per cent."""
+    predicted = ms.theory.deep_order_threshold(PROBLEM, depth)
+    methods = [ms.MIMO(lam=factor * predicted, mu=0.01) for factor in (0.85, 1.15)]
+    scale = {3: 0.01, 4: 0.08}[depth]
+    run = simulate_layered(
+        PROBLEM,
+        methods,
+        Architecture(depth, depth),
+        step_size=0.1,
+        steps=700,
+        width=1,
+        init_scale=scale,
+        start="aligned",
+    )
+    response = run.response.values[0, :, 0]
+    ahead = (response >= 0.2).any(-1).argmax(-1)
+    first = [int(response[i, step].argmax()) for i, step in enumerate(ahead)]
+    assert (ahead > 50).all()
+    assert first == [0, 1]
+
+
+@pytest.mark.parametrize("depth", [2, 3, 5])
+def test_near_the_origin_the_rule_is_joint_training_with_rotated_heads(depth: int) -> None:
+    """V + lam U grows like a joint head at sqrt(1 + lam^2) times the rate, so with Gaussian starts the two-layer threshold holds at every depth."""
+    lam, scale = 1.5, 0.01
+    architecture = Architecture(depth, depth)
+    network = gaussian_weights(PROBLEM, architecture, 12, scale, 0)
+    speed = math.hypot(1, lam)
+    rotated = [
+        [*branch[:-1], (branch[-1] + lam * u) / speed]
+        for branch, u in zip(network.branches, network.heads, strict=True)
+    ]
+    eta = {2: 0.02, 3: 0.5, 5: 2e3}[depth]  # the time scale is init_scale**(2 - depth)
+    mimo = simulate_layered(
+        PROBLEM,
+        ms.MIMO(lam=lam, mu=0.005),
+        architecture,
+        initial=[network],
+        step_size=eta,
+        steps=60,
+    )
+    joint = simulate_layered(
+        PROBLEM,
+        ms.Vanilla(),
+        architecture,
+        initial=[Network(rotated, [], network.heads)],
+        step_size=eta * speed,
+        steps=60,
+    )
+    mine, theirs = (run.encoder_norm.values[0, 0, 0, :, 1] for run in (mimo, joint))
+    grown = mine[-1] / mine[0] - 1
+    assert grown > 0.02
+    np.testing.assert_allclose(
+        mine, theirs, rtol=1e-3 * grown
+    )  # predictions are small but not zero; without the law they differ by a part of `grown`
+
+
+@pytest.mark.parametrize("own", [2, 3])
+def test_the_time_ratio_of_deep_fusion_approaches_its_law(own: int) -> None:
+    """[ZLS] at L = 3: late fusion keeps the two-layer ratio, fusion one layer earlier shortens the uni-modal phase with u0."""
+    architecture, scales = Architecture(3, own), (0.1, 0.03, 0.01)
+    starts = [aligned_weights(PROBLEM, architecture, 1, scale) for scale in scales]
+    run = simulate_layered(
+        PROBLEM, ms.Vanilla(), architecture, initial=starts, step_size=0.1, steps=1100
+    )
+    measured = 1 / time_ratios(run)[0, 0].values - 1
+    predicted = (
+        np.array([ms.theory.deep_time_ratio(PROBLEM, 3, own, scale) for scale in scales]) - 1
+    )
+    error = np.abs(measured / predicted - 1)
+    assert (np.diff(error) < 0).all()
+    assert error[-1] < 0.15
+    assert (np.diff(predicted) < 0).all() if own == 2 else np.ptp(predicted) == 0
+
+
+def test_time_ratios_where_they_are_known_without_integrals() -> None:
+    assert ms.theory.deep_time_ratio(PROBLEM, 5, 1, 0.1) == 1
+    assert ms.theory.deep_time_ratio(PROBLEM, 2, 2, 0.1) == ms.theory.time_ratio(PROBLEM)
+    assert ms.theory.deep_time_ratio(PROBLEM, 5, 5, 0.1) == pytest.approx(
+        ms.theory.time_ratio(PROBLEM), rel=1e-9
+    )
+
+
+def test_laws_of_deep_fusion_refuse_bad_input() -> None:
+    with pytest.raises(ValueError, match="`depth` must be >= 3"):
+        ms.theory.delay_factor(2, 1.0)
+    with pytest.raises(ValueError, match="must not point away"):
+        ms.theory.deep_time_ratio(correlated_preference(-0.9), 3, 3, 0.1)

@@ -1,0 +1,217 @@
+"""Networks of any depth and fusion layer: a batch against single networks, and against the exact engines."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import mimo_sim as ms
+from mimo_sim.dynamics.engines import early, layered
+from mimo_sim.dynamics.engines.layered import learning_steps, simulate_layered
+from mimo_sim.dynamics.layered import Architecture, Network, gaussian_weights, symmetric
+from mimo_sim.dynamics.start import random_weights
+from mimo_sim.solvers import Solver
+from mimo_sim.studies._fusion import correlated_preference
+from tests.dynamics.fusion_networks import METHODS, MIXED, PROBLEM, close, train_network
+
+pytestmark = pytest.mark.usefixtures("dynamic_sizes")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+NETWORKS = [
+    Architecture(depth, own, activation, readout)  # type: ignore[arg-type]
+    for depth, own, readout in (
+        (2, 1, "trunk"),
+        (2, 2, "trunk"),
+        (4, 1, "trunk"),
+        (4, 1, "encoder"),
+        (4, 2, "encoder"),
+        (4, 3, "trunk"),
+        (4, 4, "trunk"),
+        (3, 3, "encoder"),
+    )
+    for activation in ("linear", "relu")
+]
+
+
+@pytest.mark.parametrize("architecture", NETWORKS, ids=str)
+def test_a_member_of_the_batch_equals_its_own_autograd_run(architecture: Architecture) -> None:
+    problem = ms.generators.random_problem(dims=(2, 1), seed=2, output_dim=2, noise_variance=0.05)
+    methods: list[Solver] = [
+        ms.Vanilla(),
+        ms.MIMO(lam=2.0, mu=0.3),
+        ms.MIMO(lam=1.0, mu=0.5, f_star="zero"),
+    ]
+    run = simulate_layered(
+        problem,
+        methods,
+        architecture,
+        step_size=0.05,
+        steps=30,
+        width=5,
+        init_scale=1.5,
+        seeds=2,
+        samples=20,
+    )
+    sampled, data = layered._data(problem, 20, 0)
+    scale = math.sqrt(20)
+    inputs = [
+        torch.tensor(scale * x[:, :d]) for x, d in zip(data["inputs"], problem.dims, strict=True)
+    ]
+    network = gaussian_weights(problem, architecture, 5, 1.5, 1)
+    for i, method in enumerate(methods):
+        f_star = np.zeros(2) if method.f_star == "zero" else sampled.unimodal_optima
+        joint, uni = train_network(
+            network,
+            inputs,
+            torch.tensor(scale * data["target"]),
+            architecture,
+            method,
+            f_star,
+            0.05,
+            30,
+        )
+        close(run.loss_mm[0, i, 1], joint)
+        close(run.loss_uni[0, i, 1], uni)
+        assert not np.isclose(
+            joint[-1], joint[0], rtol=0.01
+        )  # a comparison of networks that learn, or at least move
+
+
+@pytest.mark.parametrize(
+    "method", [method for method in METHODS if method.heads != "plain"], ids=repr
+)
+def test_two_linear_layers_equal_the_exact_engines(method: Solver) -> None:
+    settings: dict[str, Any] = {"step_size": 0.02, "steps": 150}
+    late = random_weights(MIXED, 6, 0.4, 0)
+    network = Network([[w, v] for v, _, w in late], [], [u for _, u, _ in late])
+    mine, theirs = (
+        simulate_layered(MIXED, method, Architecture(), initial=[network], **settings)[
+            {"problem": 0, "method": 0, "seed": 0}
+        ],
+        ms.simulate(MIXED, method, initial=late, **settings),
+    )
+    V, U, W = early._random(MIXED, 6, 0.4, 0)
+    joined = Network([[W[:, MIXED.features(k)]] for k in range(3)], [V], U)
+    mine_early, theirs_early = (
+        simulate_layered(MIXED, method, Architecture(2, 1), initial=[joined], **settings)[
+            {"problem": 0, "method": 0, "seed": 0}
+        ],
+        early.simulate_early(MIXED, method, initial=(V, U, W), **settings),
+    )
+    for one, other in ((mine, theirs), (mine_early, theirs_early)):
+        for name in ("loss_mm", "loss_uni", "encoder_norm", *(["sigma"] if method.lam else [])):
+            close(one[name], other[name])
+
+
+@pytest.mark.parametrize("own", [1, 2])
+@pytest.mark.parametrize("method", [ms.Vanilla(), ms.MIMO(lam=2.0, mu=0.25)], ids=repr)
+def test_a_symmetric_two_layer_relu_network_is_a_linear_one_at_half_the_speed(
+    own: int, method: Solver
+) -> None:
+    problem = ms.generators.superficial_preference(dims=(2, 3), scale=2.0)
+    sampled, _ = layered._data(problem, 30, 0)
+    network = gaussian_weights(problem, Architecture(2, own), 4, 0.1, 0)
+    relu = simulate_layered(
+        problem,
+        method,
+        Architecture(2, own, "relu"),
+        initial=[symmetric(network)],
+        samples=30,
+        step_size=0.04,
+        steps=400,
+    )
+    linear = simulate_layered(
+        sampled, method, Architecture(2, own), initial=[network], step_size=0.02, steps=400
+    )
+    close(relu.loss_mm, linear.loss_mm)
+    close(relu.loss_uni, linear.loss_uni)
+    close(relu.response, linear.response)
+    assert linear.excess_mm[0, 0, 0, -1] < 0.1 * linear.excess_mm[0, 0, 0, 0]
+
+
+def test_members_do_not_depend_on_the_batch_and_one_that_diverges_does_so_alone() -> None:
+    settings: dict[str, Any] = {
+        "step_size": 0.15,
+        "steps": 200,
+        "width": 4,
+        "init_scale": 0.5,
+        "record_every": 30,
+    }
+    both = simulate_layered(
+        [PROBLEM, correlated_preference(0.3)],
+        [ms.Vanilla(), ms.MIMO(lam=500.0, mu=0.1)],
+        Architecture(3, 2),
+        seeds=2,
+        **settings,
+    )
+    assert both.diverged.values.tolist() == [[[False] * 2, [True] * 2]] * 2
+    assert both.step.values.tolist() == [0, 30, 60, 90, 120, 150, 180, 200]
+    alone = simulate_layered(
+        correlated_preference(0.3), ms.Vanilla(), Architecture(3, 2), seeds=2, **settings
+    )
+    close(both.loss_mm[1, 0], alone.loss_mm[0, 0])
+    times = learning_steps(both)
+    assert np.isnan(times[:, 1]).all()
+    assert np.isfinite(times[:, 0]).all()
+
+
+BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"problems": []}, TypeError, "`problems` must be"),
+    ({"problems": [PROBLEM, MIXED]}, ValueError, "`problems` must agree"),
+    ({"methods": "mimo"}, TypeError, "`methods` must be"),
+    ({"methods": ms.MIMO(heads="plain")}, ValueError, "heads='plain'"),
+    ({"start": "zero"}, ValueError, "`start` must be one of"),
+    ({"start": "aligned", "problems": MIXED}, ValueError, "needs scalar targets"),
+    ({"step_size": 0.0}, ValueError, "`step_size`"),
+    ({"seeds": 0}, ValueError, "`seeds` must be >= 1"),
+    ({"samples": 5}, ValueError, "`samples` must be even"),
+    ({"samples": 2}, ValueError, "`samples` must be >= 4"),
+    ({"architecture": Architecture(activation="relu")}, ValueError, "`samples` is needed"),
+    ({"architecture": "late"}, TypeError, "`architecture` must be an Architecture"),
+    ({"initial": []}, ValueError, "`initial` must hold one Network or more"),
+    (
+        {"initial": [gaussian_weights(PROBLEM, Architecture(3, 3), 4, 0.1, 0)]},
+        ValueError,
+        r"with the layers of Architecture\(depth=2",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "error", "words"), BAD)
+def test_training_refuses_bad_input(
+    change: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    arguments: dict[str, Any] = {
+        "problems": PROBLEM,
+        "methods": ms.Vanilla(),
+        "architecture": Architecture(),
+        "step_size": 0.1,
+        "steps": 2,
+    }
+    with pytest.raises(error, match=words):
+        simulate_layered(**(arguments | change))
+
+
+def test_architectures_refuse_bad_input() -> None:
+    for bad, words in (
+        ({"depth": 1}, "`depth`"),
+        ({"fusion_layer": 3}, "at most depth=2"),
+        ({"activation": "tanh"}, "`activation`"),
+        ({"readout": "all"}, "`readout`"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            Architecture(**bad)
+    with pytest.raises(ValueError, match="two layers"):
+        symmetric(gaussian_weights(PROBLEM, Architecture(3, 3), 2, 0.1, 0))
+    with pytest.raises(ValueError, match="`fraction`"):
+        learning_steps(xr.Dataset(), fraction=1.5)
