@@ -8,7 +8,7 @@ export MPLBACKEND := Agg
 # Nothing is compiled at the installation: the first import of a module keeps its bytecode, the processes that tests start read it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: figure1 test test-all lint format house check bench gpu-bench studies avmnist replication sensitivity notebooks clean
+.PHONY: figure1 test test-all test-lowest wheel mutants lint format house check bench gpu-bench studies avmnist replication sensitivity notebooks clean
 .DEFAULT_GOAL := figure1
 
 figure1: $(VENV)/.core  ## Reproduce Figure 1 into figures/ (and the convergence figure)
@@ -20,6 +20,23 @@ test: lint  ## Lint, then all tests that are not slow
 
 test-all: lint  ## Lint, then every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+test-lowest:  ## The toy with the lowest versions that pyproject.toml allows (needs PYTHON=python3.11)
+	rm -rf build/lowest && $(PYTHON) -m venv build/lowest
+	build/lowest/bin/python -m tests.lowest > build/lowest.txt
+	env -u PIP_CONSTRAINT build/lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint build/lowest.txt --editable . pytest hypothesis
+	build/lowest/bin/mimo-sim figure1 --quiet --seeds 2 --out build/lowest/figures
+	OMP_NUM_THREADS=1 build/lowest/bin/python -m pytest -q -m "not slow" tests/problem tests/theory tests/test_objective.py
+
+wheel:  ## Build the wheel and try it in an empty environment: Figure 1, the files in it, the extras that are missing
+	rm -rf build/wheel && $(PYTHON) -m venv build/wheel
+	build/wheel/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel/dist .
+	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check build/wheel/dist/*.whl
+	cd build/wheel && bin/python $(CURDIR)/tests/wheel.py dist/*.whl
+
+mutants: $(VENV)/.dev  ## Mutation test of the core (about an hour on 2 cores); writes tests/mutants.json
+	$(PIP_INSTALL) --editable ".[dev,mutants]"
+	$(BIN)/python -m tests.mutants
 
 lint: $(VENV)/.dev  ## Style and types, code and notebooks
 	$(BIN)/ruff check .
@@ -51,7 +68,7 @@ gpu-bench: $(VENV)/.dev  ## On a machine with a CUDA device: GPU tests, a millio
 	$(BIN)/mimo-sim bench run --dataset avmnist --setting A --setting B --setting D --method mimo --set normalise=true --grid f_star=running_minimum,extrapolation --seeds 3 --preset full --out benchmarks/records-gpu
 	$(BIN)/mimo-sim bench compare benchmarks/records-gpu --out benchmarks/records-gpu
 
-studies: $(VENV)/.core  ## The studies over many runs of the toy: figures/phase_* and figures/fusion_* (about 5 minutes)
+studies: $(VENV)/.train  ## The studies over many runs of the toy: figures/phase_* and figures/fusion_* (about 5 minutes)
 	$(BIN)/mimo-sim study all --out figures
 	$(BIN)/mimo-sim study fusion --out figures
 
@@ -59,7 +76,7 @@ AVMNIST := $(BIN)/mimo-sim bench run --dataset avmnist --preset cpu --out benchm
 SETTINGS := --setting A --setting B --setting D
 RULES := extrapolation,validation,epoch_minimum,zero
 
-avmnist: $(VENV)/.core  ## AV-MNIST, settings A, B, D, every method and every f* rule of MIMO, 3 seeds, main ones 8, small preset (hours on 2 cores); continues where it was stopped
+avmnist: $(VENV)/.train  ## AV-MNIST, settings A, B, D, every method and every f* rule of MIMO, 3 seeds, main ones 8, small preset (hours on 2 cores); continues where it was stopped
 	$(AVMNIST) $(SETTINGS) --seeds 3 --method all
 	$(AVMNIST) $(SETTINGS) --seeds 3 --method mimo --grid f_star=reference,$(RULES)
 	$(AVMNIST) $(SETTINGS) --seeds 3 --method mimo --set decay=0
@@ -77,12 +94,12 @@ avmnist: $(VENV)/.core  ## AV-MNIST, settings A, B, D, every method and every f*
 REPLICATE := $(BIN)/mimo-sim bench run --dataset avmnist --preset cpu --setting A --seeds 8 --first-seed 8 --out benchmarks/replication
 SENSITIVITY := $(BIN)/mimo-sim bench run --dataset avmnist --preset cpu --setting A --seeds 3 --out benchmarks/sensitivity
 
-replication: $(VENV)/.core  ## AV-MNIST A: the estimate of f* that was chosen on seeds 0 to 7, on seeds 8 to 15 (about 15 minutes on 2 cores)
+replication: $(VENV)/.train  ## AV-MNIST A: the estimate of f* that was chosen on seeds 0 to 7, on seeds 8 to 15 (about 15 minutes on 2 cores)
 	$(REPLICATE) --method vanilla --method linear_scalarization
 	$(REPLICATE) --method mimo --set normalise=true --set f_star=extrapolation
 	$(BIN)/mimo-sim bench compare benchmarks/replication --baseline linear_scalarization --out benchmarks/replication
 
-sensitivity: $(VENV)/.core  ## AV-MNIST A: lam x mu with that estimate (about 15 minutes on 2 cores)
+sensitivity: $(VENV)/.train  ## AV-MNIST A: lam x mu with that estimate (about 15 minutes on 2 cores)
 	$(SENSITIVITY) --method vanilla --method linear_scalarization
 	$(SENSITIVITY) --method mimo --set normalise=true --set f_star=extrapolation --grid lam=1,2,8 --grid mu=0.02,0.1,0.5
 	$(BIN)/mimo-sim bench compare benchmarks/sensitivity --split validation --out benchmarks/sensitivity
@@ -103,12 +120,17 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP_INSTALL) --editable .
 	@touch $@
 
+$(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing mimo_sim with what training networks needs into $(VENV)"
+	$(PIP_INSTALL) --editable ".[train]"
+	@touch $(VENV)/.core $@
+
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing mimo_sim, its dependencies and the development tools into $(VENV)"
 	$(PIP_INSTALL) --editable ".[dev]"
-	@touch $(VENV)/.core $@
+	@touch $(VENV)/.core $(VENV)/.train $@
 
-$(VENV)/.notebooks: $(VENV)/.core
+$(VENV)/.notebooks: $(VENV)/.train
 	@echo "installing Jupyter into $(VENV)"
 	$(PIP_INSTALL) --editable ".[notebooks]"
 	@touch $@

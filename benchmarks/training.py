@@ -1,4 +1,7 @@
-"""What the trainer costs over a loop written by hand: `python -m benchmarks.training`; the ratio of medians of alternating epochs in one run."""
+"""What the trainer costs over a loop written by hand: `python -m benchmarks.training`.
+
+Epochs of both alternate in one run, so that both see the same machine.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,15 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from mimo_sim.datasets._data import Dataset, Modality, Split
+from mimo_sim.datasets import Dataset, Modality, Split
 from mimo_sim.methods.vanilla import Vanilla
-from mimo_sim.networks.encoders import make_encoder
-from mimo_sim.training.run import Settings, TrainingRun
+from mimo_sim.networks import make_encoder
+from mimo_sim.training import Settings, TrainingRun
 
 RATE = 1e-9  # random bytes teach nothing; the work of a step is the same
 SAMPLES, BATCH, ROUNDS = 256, 64, 40  # short epochs: neighbours in time see the same machine
-# Small networks show overhead, these are the smallest of the benchmark: AV-MNIST's pictures and spectrograms, stored as bytes.
+# Small networks show overhead. These inputs are the smallest of the benchmark: AV-MNIST's pictures
+# and spectrograms, stored as bytes.
 MODALITIES = (
     Modality("image", (1, 28, 28), scale=1 / 255, mean=0.13, std=0.31),
     Modality("audio", (1, 112, 112), scale=1 / 255, mean=0.68, std=0.13),
@@ -44,7 +48,7 @@ def bytes_like_avmnist() -> Dataset:
 
 def by_hand(data: Dataset, encoder: str) -> Callable[[], None]:
     """An epoch as a careful user would write it for these two inputs."""
-    encoders = nn.ModuleList(make_encoder(m, encoder) for m in data.modalities)
+    encoders = nn.ModuleList(make_encoder(m.shape, encoder) for m in data.modalities)
     fusion = nn.Linear(128, 10)
     optimizer = torch.optim.SGD(
         [*encoders.parameters(), *fusion.parameters()], lr=RATE, momentum=0.9, weight_decay=1e-4
@@ -70,7 +74,10 @@ def by_hand(data: Dataset, encoder: str) -> Callable[[], None]:
 
 
 def by_trainer(data: Dataset, encoder: str) -> Callable[[], None]:
-    """The steps of one epoch of the trainer, with its sums for the table; what it does between epochs (validation) has no counterpart by hand."""
+    """The steps of one epoch of the trainer, with its sums for the table.
+
+    Validation, between epochs, is left out: it has no counterpart by hand.
+    """
     run = TrainingRun(Vanilla(), data, Settings(1, accelerator="cpu", lr=RATE, encoder=encoder))
     run.method.setup(run)
     run.optimizer = run.new_optimizer([run.model, run.method])
@@ -84,7 +91,11 @@ def by_trainer(data: Dataset, encoder: str) -> Callable[[], None]:
 def measure(
     encoder: str, clock: Callable[[], float] = time.process_time
 ) -> dict[str, float | list[float]]:
-    """Process time in ms per step, and the trainer's excess as a ratio: of the fastest epochs, which other programs disturb least, and of neighbouring ones."""
+    """Process time in ms per step, and what the trainer takes more, as a share.
+
+    The share is measured twice: on the fastest epochs, which other programs disturb least, and on
+    neighbouring epochs (its quartiles).
+    """
     torch.set_num_threads(1)
     data = bytes_like_avmnist()
     epochs = {"by_hand": by_hand(data, encoder), "trainer": by_trainer(data, encoder)}

@@ -1,18 +1,59 @@
-"""A progress bar that costs nothing when it is not wanted."""
+"""The one progress bar. It costs nothing when it is not shown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
+
+
+class Advance(Protocol):
+    """Moves a progress bar forward."""
+
+    def __call__(self, count: int = 1, /) -> None: ...
+
+
+def on_terminal(quiet: bool) -> bool:
+    """Whether a command shows a bar: stderr must be a terminal, and `quiet` not be asked for."""
+    return not quiet and sys.stderr.isatty()
 
 
 @contextmanager
-def steps_bar(
-    total: int, visible: bool, description: str = "training"
-) -> Iterator[Callable[[int], None]]:
-    """Yield a function that advances the bar by a number of steps."""
+def progress_bar(
+    total: int,
+    visible: bool,
+    description: str = "training",
+    *,
+    done: int = 0,
+    unit: str = "",
+    rate: tuple[float, str] | None = None,
+) -> Iterator[Advance]:
+    """Show a progress bar on stderr while the block runs.
+
+    Parameters
+    ----------
+    total : int
+        Count at which the bar is full.
+    visible : bool
+        Without it nothing is shown.
+    description : str
+        What is going on.
+    done : int
+        Count at the start: what an earlier attempt has left.
+    unit : str
+        What is counted.
+    rate : (float, str), optional
+        Show the speed too. It is this number times the counts per second, in this unit.
+
+    Yields
+    ------
+    callable
+        ``advance(count=1)`` moves the bar forward.
+    """
     if not visible:
-        yield lambda _: None
+        yield lambda count=1, /: None
         return
     from rich.console import Console
     from rich.progress import (
@@ -24,13 +65,22 @@ def steps_bar(
         TimeRemainingColumn,
     )
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    if unit or rate:
+        columns.append(TextColumn("{task.fields[detail]}"))
+    columns += [TimeElapsedColumn(), TimeRemainingColumn()]
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(description, total=total)
-        yield lambda n: bar.advance(task, n)
+        task = bar.add_task(description, total=total, completed=done, detail=unit)
+        start, counted = time.perf_counter(), 0
+
+        def advance(count: int = 1, /) -> None:
+            nonlocal counted
+            counted += count
+            detail = unit
+            if rate is not None:
+                factor, of = rate
+                speed = counted * factor / (time.perf_counter() - start)
+                detail = f"{unit}  {speed:.3g} {of}"
+            bar.update(task, advance=count, detail=detail)
+
+        yield advance

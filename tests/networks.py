@@ -1,4 +1,4 @@
-"""Small data for tests of training: random vectors whose classes can be learned, in milliseconds."""
+"""Small data for tests of training: random vectors whose classes are learned in milliseconds."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim.datasets._data import Dataset, Modality, Split
-from mimo_sim.training import Settings
-from mimo_sim.training.run import TrainingRun
+from mimo_sim.training import Settings, TrainingRun
 
 SETTINGS: dict[str, Any] = {"batch_size": 16, "width": 8, "lr": 0.05, "accelerator": "cpu"}
 
@@ -87,3 +86,8 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(
         torch.equal(first[key], second[key]) for key in first
     )
+
+
+def without_seconds(table: list[dict[str, float]]) -> list[dict[str, float]]:
+    """The rows of an epoch table without what differs between equal runs."""
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in table]

@@ -1,28 +1,19 @@
-"""Named and random families of problems, and the hypothesis strategies for users."""
+"""Named and random families of problems."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import Phase, find, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import mimo_sim as ms
-from mimo_sim import generators, testing
-from mimo_sim.testing import initial_weights, methods, mimo_methods, problems
+from mimo_sim import generators
 
-T = TypeVar("T")
-
-
-def simplest(strategy: st.SearchStrategy[T], condition: Callable[[T], bool] = lambda _: True) -> T:
-    return find(strategy, condition, settings=settings(phases=(Phase.generate, Phase.shrink)))
-
-
-# ------------------------------------------------------------------------------------------ named families
+# ---------------------------------------------------------------- named families
 
 
 def test_figure_1_has_the_published_values() -> None:
@@ -35,9 +26,8 @@ def test_figure_1_has_the_published_values() -> None:
         problem.joint_map, [[math.sqrt(0.72) / 3, math.sqrt(1.28)]], rtol=1e-14
     )
     report = ms.theory.superficial_preference(problem)
-    np.testing.assert_allclose(
-        report.correlation, [2.546, 1.131], atol=5e-4
-    )  # printed with three decimals
+    # printed with three decimals
+    np.testing.assert_allclose(report.correlation, [2.546, 1.131], atol=5e-4)
     assert (report.holds, report.first_learned, report.most_explaining) == (True, 0, 1)
 
 
@@ -84,6 +74,59 @@ def test_scalar_pair_is_its_definition(ratio: float, rho: float, noise: float) -
     )
 
 
+NUMBERS = st.floats(-2, 2) | st.integers(-2, 2)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "sigma_ratio": NUMBERS | st.floats(1e-4, 1e4),
+                "rho": NUMBERS | st.sampled_from((1 - 1e-8, 1 - 1e-12, 1e-12 - 1)),
+                "noise_variance": NUMBERS,
+            },
+        ),
+        max_size=5,
+    )
+)
+def test_many_scalar_pairs_are_the_same_bit_by_bit(points: list[dict[str, float]]) -> None:
+    for point, problem in zip(points, generators.scalar_pairs(points), strict=True):
+        if problem is None:
+            with pytest.raises(ValueError, match="must"):
+                generators.scalar_pair(**point)
+            continue
+        expected = generators.scalar_pair(**point)
+        assert (problem, problem.names, problem.joint_optimum) == (
+            expected,
+            expected.names,
+            expected.joint_optimum,
+        )
+        for found, wanted in zip(
+            (problem.joint_map, *problem.unimodal_maps),
+            (expected.joint_map, *expected.unimodal_maps),
+            strict=True,
+        ):
+            assert found.tolist() == wanted.tolist()
+            assert not found.flags.writeable
+        assert problem.unimodal_optima.tolist() == expected.unimodal_optima.tolist()
+        assert {name: str(vars(expected)[name]) for name in vars(problem)} == {
+            name: str(value) for name, value in vars(problem).items()
+        }
+        with pytest.raises(AttributeError, match="immutable"):
+            problem.dims = (1, 2)
+
+
+def test_one_bad_scalar_pair_does_not_hide_the_others() -> None:
+    """The first is refused by its parameters, the second by its moments: they underflow."""
+    good = {"sigma_ratio": 3.0}
+    points = [{"rho": 1.0}, {"sigma_ratio": 1e-200}, good, {"sigma_ratio": 1e300}]
+    made = generators.scalar_pairs(points)
+    assert made[2] == generators.scalar_pair(**good)
+    assert made[0] is None
+    assert made[3] is None
+
+
 def test_every_named_family_has_defaults() -> None:
     assert generators.named("superficial") == generators.superficial_preference()
     assert generators.named("scalar-pair") == generators.scalar_pair()
@@ -95,7 +138,7 @@ def test_every_named_family_has_defaults() -> None:
         generators.named("figure1")
 
 
-# ------------------------------------------------------------------------------------------ random family
+# ---------------------------------------------------------------- random family
 
 
 @given(st.integers(0, 1000), st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(1, 3))
@@ -107,7 +150,7 @@ def test_random_problems_are_determined_by_their_seed(seed: int, dims: list[int]
     assert first == again
     assert first != other
     assert (first.dims, first.output_dim) == (tuple(dims), m)
-    # drawn from a linear model with this noise; random moments are conditioned well enough to leave 1e-9 of E|y|^2
+    # The noise is all that is left; these moments are conditioned well enough for 1e-9 of E|y|^2.
     assert first.joint_optimum == pytest.approx(m * 0.1 / 2, abs=1e-9 * first.y_second_moment)
 
 
@@ -138,7 +181,7 @@ def test_more_degrees_of_freedom_condition_better() -> None:
 
 
 def test_giving_up_is_an_error_of_its_own() -> None:
-    """Without a spread of scales nearly uncorrelated inputs of one dimension never prefer superficially."""
+    """Nearly uncorrelated scalar inputs of one scale never show a superficial preference."""
     with pytest.raises(
         ms.GenerationError, match=r"max_tries=3 draws .*Raise `max_tries` or `scale_spread`"
     ):
@@ -262,134 +305,3 @@ def test_refusals(
 ) -> None:
     with pytest.raises(error, match=match):
         function(**arguments)
-
-
-# ------------------------------------------------------------------------------------------ strategies: promises
-
-
-@given(st.data())
-def test_problems_keep_their_promises(data: st.DataObject) -> None:
-    require: Literal["none", "superficial"] = data.draw(st.sampled_from(("none", "superficial")))
-    m = data.draw(st.integers(1, 3))
-    problem = data.draw(problems(require=require, output_dim=m, noise=0.25))
-    report = ms.theory.superficial_preference(problem)
-    assert problem.num_modalities in ((1, 2, 3) if require == "none" else (2, 3))
-    assert problem.output_dim == m
-    assert problem.joint_optimum == pytest.approx(m * 0.25 / 2, abs=1e-11)
-    assert (report.correlation > 0).all()
-    if require == "superficial":
-        assert report.holds
-        shares = np.delete(report.explained / report.explained.max(), report.most_explaining)
-        assert (shares > testing.SHARE[0] - 1e-12).all()
-        assert (shares < testing.SHARE[1] + 1e-12).all()
-        lead = report.correlation[report.first_learned] / np.delete(
-            report.correlation, report.first_learned
-        )
-        assert lead.min() > testing.LEAD[0] - 1e-12
-        assert (
-            lead[report.most_explaining - (report.most_explaining > report.first_learned)]
-            < testing.LEAD[1] + 1e-12
-        )
-    # dividing each input by its standard deviation is not the scale that was drawn, but within a factor 7 of it on either side
-    scale = np.sqrt(np.diag(problem.input_moment))
-    assert (
-        np.linalg.cond(problem.input_moment / np.outer(scale, scale))
-        < testing.MAX_CONDITION * (1 + testing.MIXING) ** 2
-    )
-
-
-def test_problems_take_sizes_in_every_form() -> None:
-    assert simplest(problems(dims=(2, 1, 3))).dims == (2, 1, 3)
-    assert simplest(problems(num_modalities=2, dims=3)).dims == (3, 3)
-    assert simplest(problems(num_modalities=st.just(4), dims=st.just(2))).dims == (2,) * 4
-    refused: list[dict[str, Any]] = [
-        {"num_modalities": 3, "dims": (1, 1)},
-        {"require": "strong"},
-        {"num_modalities": 1, "require": "superficial"},
-        {"dims": 0},
-        {"output_dim": 0},
-    ]
-    for arguments in refused:
-        with pytest.raises(ValueError, match=r"`(num_modalities|require|dims|output_dim)` must"):
-            simplest(problems(**arguments))
-
-
-@pytest.mark.usefixtures("dynamic_sizes")
-@given(st.data())
-def test_methods_and_weights_keep_their_promises(data: st.DataObject) -> None:
-    problem = data.draw(problems())
-    method = data.draw(methods(num_modalities=problem.num_modalities))
-    if isinstance(method.f_star, tuple):
-        assert len(method.f_star) == problem.num_modalities
-    weights = data.draw(initial_weights(problem, width=3, scale=0.2))
-    assert [(v.shape, u.shape, w.shape) for v, u, w in weights] == [
-        ((problem.output_dim, 3), (problem.output_dim, 3), (3, d)) for d in problem.dims
-    ]
-    assert max(np.abs(block).max() for triple in weights for block in triple) <= 0.2
-    run = ms.simulate(problem, method, initial=weights, steps=1)  # accepted by simulate as they are
-    assert run.sizes == {"step": 2, "modality": problem.num_modalities}
-
-
-def test_no_two_modalities_are_special() -> None:
-    """The one learned first and the one that explains most are drawn, not always the first and the last."""
-    seen = set()
-
-    @given(problems(num_modalities=3, require="superficial"))
-    def collect(problem: ms.LateFusionProblem) -> None:
-        report = ms.theory.superficial_preference(problem)
-        seen.add((report.first_learned, report.most_explaining))
-
-    collect()
-    assert len(seen) >= 4  # of 6
-
-
-# ------------------------------------------------------------------------------------------ strategies: shrinking
-
-
-def test_the_simplest_problem() -> None:
-    problem = simplest(problems())
-    assert problem == ms.LateFusionProblem([[1.0]], [1.0], 1.0)
-
-
-def test_problems_shrink_to_the_smallest_that_shows_the_failure() -> None:
-    assert simplest(problems(), lambda p: p.num_modalities > 1) == ms.LateFusionProblem(
-        [[1, 0], [0, 1]], [1.0, 1.0], 2.0
-    )
-    wide = simplest(problems(), lambda p: p.dims[0] > 1)
-    assert (wide.dims, wide.input_moment.tolist(), wide.cross_moment.tolist()) == (
-        (2,),
-        [[1, 0], [0, 1]],
-        [[1, 0]],
-    )
-    noisy = simplest(problems(), lambda p: p.joint_optimum > 1e-6)
-    assert noisy == ms.LateFusionProblem([[1.0]], [1.0], 1.125)
-    correlated = simplest(
-        problems(), lambda p: p.num_modalities == 2 and p.sigma[0][1][0, 0] < -0.5
-    )
-    assert correlated.dims == (1, 1)
-    assert correlated.sigma[0][0].tolist() == [[1.0]]
-    assert correlated.sigma[0][1].tolist() == [[-0.625]]
-    superficial = simplest(problems(require="superficial"))
-    assert superficial.dims == (1, 1)
-    np.testing.assert_allclose(superficial.unimodal_optima, [0.5, 0.25], rtol=1e-12)
-    np.testing.assert_allclose(superficial.cross_moment, [[2.0, 1.0]], rtol=1e-12)
-
-
-def test_methods_and_weights_shrink() -> None:
-    assert simplest(methods()) == ms.Vanilla()
-    assert simplest(methods(), lambda method: method.lam > 1) == ms.MIMO(lam=1.125, mu=0.125)
-    assert simplest(mimo_methods(), lambda method: not isinstance(method.f_star, str)) == ms.MIMO(
-        lam=0.0, mu=0.125, f_star=0.0
-    )
-    weights = simplest(initial_weights(generators.scalar_pair()))
-    assert [[block.tolist() for block in triple] for triple in weights] == [
-        [[[0.5]], [[0.5]], [[0.5]]]
-    ] * 2
-    assert (
-        len(
-            simplest(initial_weights(generators.scalar_pair()), lambda w: w[0][2].shape[0] > 2)[0][
-                2
-            ]
-        )
-        == 3
-    )

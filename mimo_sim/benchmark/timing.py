@@ -15,7 +15,7 @@ import torch
 from mimo_sim import methods
 from mimo_sim.datasets._data import Dataset, Modality, Split
 from mimo_sim.methods._base import Method
-from mimo_sim.training.run import Settings, TrainingRun
+from mimo_sim.training import Settings, TrainingRun
 
 Network: TypeAlias = Literal["lenet", "resnet18"]
 Clock: TypeAlias = Literal["wall", "processor"]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from mimo_sim.commands import Out, Quiet, bench, report
+from mimo_sim._progress import on_terminal, progress_bar
+from mimo_sim.commands import bench
+from mimo_sim.commands._options import Out, Quiet
+from mimo_sim.commands._output import report
 
 OUTER_COMMA = re.compile(r",(?![^\[]*\])")  # outside of brackets
 
@@ -133,9 +135,7 @@ def run(
 
     import torch
 
-    from mimo_sim import datasets
-    from mimo_sim._progress import steps_bar
-    from mimo_sim.benchmark import grid as benchmark
+    from mimo_sim import benchmark, datasets
 
     if seeds < 1:
         raise ValueError(f"`--seeds` must be >= 1. Got {seeds}.")
@@ -198,9 +198,7 @@ def run(
     left = len(benchmark.pending(todo, out))
     start = time.perf_counter()
     total = sum(job.settings.epochs for job in todo)
-    with steps_bar(
-        total, not quiet and sys.stderr.isatty(), f"{left} of {len(todo)} runs"
-    ) as advance:
+    with progress_bar(total, on_terminal(quiet), f"{left} of {len(todo)} runs") as advance:
         failures = benchmark.execute(todo, out, workers, advance)
     if not quiet:
         done = left - len(failures)
@@ -246,8 +244,8 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Compare methods over seeds: mean +- 95 % interval, paired differences to a baseline, accuracy against modality gap, grids, curves."""
-    from mimo_sim.benchmark import comparison
-    from mimo_sim.benchmark import grid as benchmark
+    from mimo_sim import benchmark
+    from mimo_sim.benchmark import comparison, tables
 
     runs = benchmark.read(results)
     rows = comparison.summary(runs, baseline, split)
@@ -255,19 +253,18 @@ def compare(
         _print(runs, rows, baseline)
     if out is None:
         return
+    from mimo_sim import plots
     from mimo_sim._files import replacing
-    from mimo_sim.plots import figures as plots
-    from mimo_sim.plots.benchmark import draw_all
 
     written = []
     for suffix, text in (
-        (".md", comparison.markdown(rows, baseline, comparison.unlike(runs))),
-        (".csv", comparison.comma_separated(rows)),
+        (".md", tables.markdown(rows, baseline, comparison.unlike(runs))),
+        (".csv", tables.comma_separated(rows)),
     ):
-        written.append(out / f"table{comparison.mark(rows)}{suffix}")
+        written.append(out / f"table{tables.mark(rows)}{suffix}")
         with replacing(written[-1]) as temporary:
             temporary.write_text(text)
-    for name, figure in draw_all(runs, rows, curves):
+    for name, figure in plots.draw_benchmark(runs, rows, curves):
         for suffix in (".png", ".svg"):
             with replacing(out / f"{name}{suffix}") as temporary:
                 plots.write(figure, temporary)
@@ -277,11 +274,11 @@ def compare(
 
 
 def _print(runs: list[Any], rows: list[Any] | None = None, baseline: str = "vanilla") -> None:
-    from mimo_sim.benchmark import comparison
+    from mimo_sim.benchmark import comparison, tables
 
-    for title, header, cells in comparison.tables(
+    for title, header, cells in tables.comparison_tables(
         rows or comparison.summary(runs), baseline, brief=True
     ):
         report(cells, header, title)
-    for line in comparison.notes(runs):
+    for line in tables.notes(runs):
         typer.echo(line)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mimo_sim.commands import Quiet, app, command_line, progress_bar, report
+from mimo_sim._progress import on_terminal, progress_bar
+from mimo_sim.commands import app
+from mimo_sim.commands._options import Quiet
+from mimo_sim.commands._output import command_line, report, say_written
 
 
 @app.command()
@@ -20,7 +23,8 @@ def check(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for ledger.json, ledger.md and ledger.html; ./ledger when all claims are checked, none with --claim."
+            help="Folder for ledger.json, ledger.md and ledger.html."
+            " By default ./ledger when all claims are checked, and none with --claim."
         ),
     ] = None,
     thorough: Annotated[
@@ -50,44 +54,54 @@ def check(
         raise ValueError(
             f"`mimo-sim check` needs {error.name}, which is not installed: {remedy}."
         ) from None
-    out = Path("ledger") if out is None and not claim else out
-    if out is not None and claim and (out / "ledger.json").is_file():
-        lost = {row["id"] for row in json.loads((out / "ledger.json").read_text())["claims"]} - set(
-            ids
-        )
-        if lost:
-            raise ValueError(
-                f"`--out` {out} holds a ledger with {len(lost)} other claims. Choose another folder, or check all claims."
-            )
-    with progress_bar(len(ids), "checking", quiet) as advance:
+    if out is None and not claim:
+        out = Path("ledger")
+    if out is not None and claim:
+        _refuse_to_lose(out, ids)
+    with progress_bar(len(ids), on_terminal(quiet), "checking") as advance:
         rows = runner.run_claims(ids, thorough=thorough, on_claim=lambda _: advance())
-    command = command_line(
-        "check",
-        *(part for name in claim or () for part in ("--claim", name)),
-        *(["--out", out] if out else []),
-        *(["--thorough"] if thorough else []),
-    )
+    command = command_line("check", claim=claim, out=out, thorough=thorough)
     if not quiet:
         report(
             [(row.claim.id, str(row.evidence.verdict), f"{row.seconds:.1f}") for row in rows],
             ("claim", "verdict", "seconds"),
             "Claims of arXiv:2511.06686",
         )
-        for row in rows if claim else []:
-            example = row.evidence.counterexample
-            typer.echo(
-                f"\n{row.claim.id}: {row.claim.says}\n  {row.evidence.words}"
-                + (f"\n  {example.case}\n  $ {example.command}" if example else "")
-            )
+        if claim:
+            for row in rows:
+                _explain(row)
     if out is not None:
         paths = ledger.write(rows, out, command)
         if not quiet:
-            typer.echo("wrote " + " ".join(map(str, paths)))
+            say_written(paths)
     changed = [row for row in rows if not row.as_recorded]
     for row in changed:
         typer.echo(
-            f"{row.claim.id}: recorded '{row.claim.recorded}', found '{row.evidence.verdict}'. {row.evidence.words}",
+            f"{row.claim.id}: recorded '{row.claim.recorded}', found '{row.evidence.verdict}'."
+            f" {row.evidence.words}",
             err=True,
         )
     if changed:
         raise typer.Exit(1)
+
+
+def _refuse_to_lose(out: Path, ids: list[str]) -> None:
+    """Raise if the ledger in `out` has claims that are not among `ids`: it would be replaced."""
+    ledger = out / "ledger.json"
+    if not ledger.is_file():
+        return
+    there = {row["id"] for row in json.loads(ledger.read_text())["claims"]}
+    lost = there - set(ids)
+    if lost:
+        raise ValueError(
+            f"`--out` {out} holds a ledger with {len(lost)} other claims."
+            " Choose another folder, or check all claims."
+        )
+
+
+def _explain(row: Any) -> None:
+    """Print what a claim says, what was found, and the counter-example if there is one."""
+    typer.echo(f"\n{row.claim.id}: {row.claim.says}\n  {row.evidence.words}")
+    example = row.evidence.counterexample
+    if example:
+        typer.echo(f"  {example.case}\n  $ {example.command}")

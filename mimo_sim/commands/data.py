@@ -8,7 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from mimo_sim.commands import Quiet, Seed, data, progress_bar, report
+from mimo_sim._progress import on_terminal, progress_bar
+from mimo_sim.commands import data
+from mimo_sim.commands._options import Quiet, Seed
+from mimo_sim.commands._output import report
 
 Name = Annotated[str, typer.Argument(help="A name of `mimo-sim data list`.")]
 Root = Annotated[
@@ -74,7 +77,7 @@ def verify(name: Name, root: Root = None, quiet: Quiet = False) -> None:
     downloads = datasets.get(name).downloads
     folder, _ = files.data_folder(root)
     total = sum(len(download.files) for download in downloads)
-    with progress_bar(total, "verifying", quiet) as advance:
+    with progress_bar(total, on_terminal(quiet), "verifying") as advance:
         bad = files.faults(folder, downloads, advance)
     for fault in bad[:10]:
         typer.echo(f"{fault}", err=True)
@@ -107,7 +110,7 @@ def prepare(
     record = datasets.get(name)
     chosen = settings(options)
     folder, _ = files.data_folder(root)
-    with progress_bar(len(record.downloads), "downloading", quiet) as advance:
+    with progress_bar(len(record.downloads), on_terminal(quiet), "downloading") as advance:
         written = files.fetch(folder, record.downloads, advance)
     if "progress" in inspect.signature(record.build).parameters:
         chosen.setdefault("progress", not quiet)

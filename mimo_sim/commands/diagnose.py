@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from mimo_sim.commands import Seed, app, report
+from mimo_sim.commands import app
+from mimo_sim.commands._options import Seed
+from mimo_sim.commands._output import report
 from mimo_sim.commands.data import Option, Root, settings
 
 
@@ -45,15 +47,15 @@ def diagnose(
     seed: Seed = 0,
 ) -> None:
     """Which modality a linear late-fusion network learns first, whether superficially, and the penalty lam* that reverses it; with --records, was it so?"""
-    from mimo_sim import datasets
-    from mimo_sim.benchmark import diagnose as diagnostic
+    from mimo_sim import benchmark, datasets
+    from mimo_sim.benchmark.linear import linear_view
 
     chosen = settings(options) | ({"setting": setting} if setting is not None else {})
     loaded = datasets.load(dataset, root, seed, **chosen)
     arguments: dict[str, Any] = {"features": features, "components": components, "samples": samples}
-    found = diagnostic.diagnose(loaded, **arguments, units=units, records=records)  # type: ignore[arg-type]
+    found = benchmark.diagnose(loaded, **arguments, units=units, records=records)  # type: ignore[arg-type]
     if problem_out is not None:
-        diagnostic.linear_view(loaded, **arguments).problem(units).save(problem_out)  # type: ignore[arg-type]
+        linear_view(loaded, **arguments).problem(units).save(problem_out)  # type: ignore[arg-type]
     if as_json:
         typer.echo(json.dumps(found, indent=2, allow_nan=False))
         return

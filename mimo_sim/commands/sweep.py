@@ -2,103 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from mimo_sim.commands import (
-    FStar,
-    Heads,
-    InitScale,
-    Lam,
-    Method_,
-    Mu,
-    Quiet,
-    Steps,
-    StepSize,
-    WeightDecay,
-    Width,
-    app,
-    load_problem,
-    make_method,
-    whole_width,
-)
-
-
-def _value(text: str) -> Any:
-    """A number, numbers joined by x (5x5) as a tuple, or the word itself."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    parts = [_value(part) for part in text.split("x")] if "x" in text else [text]
-    return text if any(isinstance(part, str) for part in parts) else tuple(parts)
-
-
-def _named(option: str, text: str) -> tuple[str, str]:
-    name, equals, spec = text.partition("=")
-    if not (name and equals and spec):
-        raise ValueError(f"`{option}` must look like name=values. Got {text!r}.")
-    return name.replace("-", "_"), spec
-
-
-def _numbers(option: str, text: str, spec: str, form: str) -> list[Any]:
-    numbers = [_value(part) for part in spec.split(":")]
-    if len(numbers) != len(form.split(":")) or not all(
-        isinstance(number, int | float) for number in numbers
-    ):
-        raise ValueError(f"`{option}` must look like name={form} with numbers. Got {text!r}.")
-    return numbers
-
-
-def _axis(text: str) -> tuple[str, list[Any]]:
-    """``name=1,2,3``, ``name=low:high:count`` or ``name=log:low:high:count``."""
-    import numpy as np
-
-    name, spec = _named("--axis", text)
-    if ":" not in spec:
-        return name, [_value(part) for part in spec.split(",")]
-    log = spec.startswith("log:")
-    low, high, count = _numbers("--axis", text, spec.removeprefix("log:"), "low:high:count")
-    if not isinstance(count, int) or count < 1 or (log and not (low > 0 and high > 0)):
-        raise ValueError(
-            f"`--axis` needs a whole count >= 1, and low and high > 0 after 'log:'. Got {text!r}."
-        )
-    values: list[Any] = (np.geomspace if log else np.linspace)(low, high, count).tolist()
-    whole = (
-        not log
-        and isinstance(low, int)
-        and isinstance(high, int)
-        and all(value == int(value) for value in values)
-    )
-    return name, [int(value) for value in values] if whole else values
-
-
-def _law(text: str) -> tuple[str, tuple[Any, ...]]:
-    """``name=low:high``, ``name=log:low:high`` or ``name=int:low:high``."""
-    name, spec = _named("--random", text)
-    kind, _, rest = spec.partition(":")
-    kind, rest = (kind, rest) if kind in ("log", "int") else ("uniform", spec)
-    return name, (kind, *_numbers("--random", text, rest, "low:high"))
-
-
-def _single(text: str) -> tuple[str, Any]:
-    """``name=value``."""
-    name, spec = _named("--set", text)
-    value = _value(spec)
-    if isinstance(value, tuple) or "," in spec or ":" in spec:
-        raise ValueError(
-            f"`--set` takes one number or word. Got {text!r}; more than one number is a value for --axis."
-        )
-    return name, value
+from mimo_sim._progress import on_terminal
+from mimo_sim.commands import _grammar as grammar
+from mimo_sim.commands import app
+from mimo_sim.commands._options import ProblemName, Quiet, RunOptions, Seeds, SolverOptions, expand
+from mimo_sim.commands._problems import load_problem
 
 
 @app.command()
+@expand
 def sweep(
+    *,
     out: Annotated[
         Path,
         typer.Option(
@@ -108,14 +28,16 @@ def sweep(
     axis: Annotated[
         list[str] | None,
         typer.Option(
-            help="A dimension: rho=0,0.5,0.9 or rho=-0.8:0.8:9 or lam=log:0.1:100:7. May be repeated.",
+            help="A dimension: rho=0,0.5,0.9 or rho=-0.8:0.8:9 or lam=log:0.1:100:7."
+            " May be repeated.",
             metavar="NAME=VALUES",
         ),
     ] = None,
     random: Annotated[
         list[str] | None,
         typer.Option(
-            help="A distribution: rho=-0.8:0.8, lam=log:0.1:100 or problem_seed=int:0:9999. Needs --samples.",
+            help="A distribution: rho=-0.8:0.8, lam=log:0.1:100 or problem_seed=int:0:9999."
+            " Needs --samples. May be repeated.",
             metavar="NAME=LAW",
         ),
     ] = None,
@@ -123,7 +45,7 @@ def sweep(
         list[str] | None,
         typer.Option(
             "--set",
-            help="A parameter of the problem, for all runs: noise_variance=0.1.",
+            help="One value for all runs: noise_variance=0.1. May be repeated.",
             metavar="NAME=VALUE",
         ),
     ] = None,
@@ -131,23 +53,10 @@ def sweep(
         int | None, typer.Option(help="Number of draws of the distributions, >= 1.")
     ] = None,
     design_seed: Annotated[int, typer.Option(help="Seed of the draws, >= 0.")] = 0,
-    problem: Annotated[
-        str,
-        typer.Option(
-            help="superficial, scalar-pair, random, or a problem (.json) or trajectory (.nc) file."
-        ),
-    ] = "scalar-pair",
-    seeds: Annotated[int, typer.Option(help="Number of initialisations, >= 1.")] = 1,
-    method: Method_ = "mimo",
-    lam: Lam = 10.0,
-    mu: Mu = 0.01,
-    f_star: FStar = "exact",
-    heads: Heads = None,
-    steps: Steps = 20_000,
-    step_size: StepSize = None,
-    init_scale: InitScale = 1e-3,
-    width: Width = 100,
-    weight_decay: WeightDecay = 0.0,
+    problem: ProblemName = "scalar-pair",
+    seeds: Seeds = 1,
+    solver: SolverOptions,
+    options: RunOptions,
     tolerance: Annotated[
         float | None,
         typer.Option(help="Stop a run early when it has converged to this; by default none does."),
@@ -188,41 +97,39 @@ def sweep(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train at every point of a grid or at random points, times seeds, and write one labelled file.
+    """Train at every point of a grid or at random points, and write one labelled file.
 
-    Parameters are those of the problem (sigma_ratio, rho, ...), the method (lam, mu, f_star, heads, method) and the run (step_size, init_scale, width,
-    weight_decay). Interrupted at any moment, the same command goes on from the last finished chunk and ends with the same file.
+    A parameter belongs to the problem (sigma_ratio, rho, ...), to the solver (method, lam, mu,
+    f_star, heads) or to the run (step_size, init_scale, width, weight_decay). Every point is run
+    once per seed.
 
-    mimo-sim sweep --axis sigma_ratio=1,1.5,2,3 --axis rho=-0.8:0.8:9 --seeds 5 --method vanilla --steps 40000 --init-scale 1e-9 --out zls.nc
+    After an interruption the same command goes on from the last finished chunk. It ends with the
+    same file as a run without interruption.
 
-    mimo-sim sweep --problem random --samples 1000 --random problem_seed=int:0:999999 --axis method=vanilla,mimo --out random.nc
+    mimo-sim sweep --axis sigma_ratio=1,1.5,2,3 --axis rho=-0.8:0.8:9 --seeds 5 --out grid.nc
+
+    mimo-sim sweep --problem random --samples 1000 --random problem_seed=int:0:9999 --out random.nc
     """
-    from mimo_sim.sweeps import FAMILIES
+    from mimo_sim.generators import FAMILIES
     from mimo_sim.sweeps import sweep as run_sweep
 
-    axes: dict[str, Any] = {}
-    for name, values in [
-        *map(_axis, axis or []),
-        *map(_law, random or []),
-        *map(_single, set_ or []),
-    ]:
-        if name in axes:
-            raise ValueError(f"Every parameter may be given once. Got {name!r} twice.")
-        axes[name] = values
+    axes = grammar.once(
+        [
+            *(grammar.read_values("--axis", text) for text in axis or []),
+            *(grammar.read_law("--random", text) for text in random or []),
+            *(grammar.read_word("--set", text) for text in set_ or []),
+        ]
+    )
+    axes = {name: _named_none(values) for name, values in axes.items()}
     start, there = time.perf_counter(), out.exists() and not overwrite
     try:
         data = run_sweep(
             problem if problem in FAMILIES else load_problem(problem),
             axes,
-            method=make_method(method, lam, mu, f_star, heads),
+            method=solver.solver(),
             seeds=seeds,
             samples=samples,
             design_seed=design_seed,
-            steps=steps,
-            step_size=step_size,
-            init_scale=init_scale,
-            width=whole_width(width),
-            weight_decay=weight_decay,
             tolerance=tolerance,
             on_error=on_error,
             out=out,
@@ -232,7 +139,8 @@ def sweep(
             cluster=cluster,
             chunk=chunk,
             engine=engine,
-            progress=not quiet and sys.stderr.isatty(),
+            progress=on_terminal(quiet),
+            **options.settings(),
         )
     except KeyboardInterrupt as stopped:
         typer.echo(f"mimo-sim: stopped. {' '.join(getattr(stopped, '__notes__', []))}", err=True)
@@ -243,20 +151,22 @@ def sweep(
     typer.echo(f"{out} was there already" if there else f"wrote {out}")
 
 
+def _named_none(values: Any) -> Any:
+    """`values` with the word "none" for None: no parameter of a sweep may be missing."""
+    if isinstance(values, list):
+        return [_named_none(value) for value in values]
+    return "none" if values is None else values
+
+
+OUTCOMES = {0: "used all steps", 1: "converged", 2: "diverged", -1: "without a problem"}
+
+
 def _summary(data: Any, seconds: float) -> str:
     """Sizes, outcomes and time in one line."""
-    counts = {
-        word: int((data.status == code).sum())
-        for code, word in (
-            (0, "used all steps"),
-            (1, "converged"),
-            (2, "diverged"),
-            (-1, "without a problem"),
-        )
-    }
     sizes = " x ".join(f"{dim} {data.sizes[dim]}" for dim in data.status.dims)
-    return (
-        f"{data.status.size:,} runs ({sizes}): "
-        + ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
-        + f"; {seconds:.1f} s"
-    )
+    outcomes = []
+    for code, word in OUTCOMES.items():
+        count = int((data.status == code).sum())
+        if count:
+            outcomes.append(f"{count:,} {word}")
+    return f"{data.status.size:,} runs ({sizes}): {', '.join(outcomes)}; {seconds:.1f} s"

@@ -8,7 +8,10 @@ from typing import Annotated
 
 import typer
 
-from mimo_sim.commands import Out, Quiet, bench, command_line, progress_bar, report
+from mimo_sim._progress import on_terminal, progress_bar
+from mimo_sim.commands import bench
+from mimo_sim.commands._options import Out, Quiet
+from mimo_sim.commands._output import command_line, report
 
 
 @bench.command()
@@ -47,7 +50,7 @@ def timing(
             raise ValueError(f"`--threads` must be >= 1. Got {threads}.")
         torch.set_num_threads(threads)
     chosen = [methods.create(name) for name in method or methods.available()]
-    with progress_bar(warm_up + rounds, "rounds", quiet) as advance:
+    with progress_bar(warm_up + rounds, on_terminal(quiet), "rounds") as advance:
         found, device = timings.measure(
             chosen,
             network,  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Data sets of the benchmark, one module each; a new module with a ``RECORD`` in it is found without editing anything.
+"""Data sets of the benchmark, one module each; a new module with a ``RECORD`` is found by itself.
 
 >>> from mimo_sim import datasets
 >>> "digits" in datasets.available()
@@ -11,14 +11,15 @@ True
 from __future__ import annotations
 
 import importlib
-import inspect
 from collections.abc import Iterator
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from mimo_sim import _moved
 from mimo_sim import _registry as registry
 from mimo_sim._checks import check_count
+from mimo_sim._extras import explained
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,8 +39,9 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        with explained():
+            return getattr(importlib.import_module(_HOMES[name]), name)
+    return _moved.hook(__name__)(name)
 
 
 def _records(module: ModuleType) -> Iterator[tuple[str, Record]]:
@@ -82,9 +84,11 @@ def load(name: str, root: str | Path | None = None, seed: int = 0, **settings: A
     name : str
         One of :func:`available`.
     root : path, optional
-        Folder of the raw files. By default ``$MIMO_SIM_DATA``, else a folder in the cache that is filled from the network when it has to be.
+        Folder of the raw files. By default it is ``$MIMO_SIM_DATA``, else a folder in the cache,
+        which is filled from the network when it has to be.
     seed : int
-        >= 0; draws the split, and whatever pairing and noise the data set has. Same seed and settings, same tensors.
+        >= 0; draws the split, and the pairs and the noise of a data set that has them. The same
+        seed and settings give the same tensors.
     **settings
         The data set's own: keyword arguments of its ``build``.
 
@@ -96,10 +100,11 @@ def load(name: str, root: str | Path | None = None, seed: int = 0, **settings: A
         If a raw file is missing below `root`; the message says how to get it.
     """
     record = get(name)
-    allowed = tuple(inspect.signature(record.build).parameters)[2:]
+    allowed = record.setting_names
     unknown = [key for key in settings if key not in allowed]
     if unknown:
         raise TypeError(
             f"data set {name!r} takes {allowed or 'no settings'}. Got {', '.join(unknown)}."
         )
-    return record.build(root, check_count("seed", seed, 0), **settings)
+    with explained():
+        return record.build(root, check_count("seed", seed, 0), **settings)

@@ -1,9 +1,9 @@
-"""What every data set is to the rest of the package: named modalities, one target, three splits, all tensors in memory."""
+"""A data set in memory: named modalities, one target, three splits."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -11,11 +11,22 @@ import torch
 from torch import Tensor
 
 Task = Literal["classification", "regression"]
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class Modality:
-    """One input: its name, its shape without the batch axis, and how stored numbers become network inputs: ``(stored * scale - mean) / std``."""
+    """One input of a network.
+
+    Stored numbers become network inputs by ``(stored * scale - mean) / std``.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+        Of one sample.
+    scale, mean, std : float
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -24,9 +35,34 @@ class Modality:
     std: float = 1.0
 
 
+def prepare(modalities: Sequence[Modality], inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Stored inputs of a batch as float32 network inputs; the stored tensors stay as they are."""
+    prepared = []
+    for modality, stored in zip(modalities, inputs, strict=True):
+        scale, mean, std = modality.scale, modality.mean, modality.std
+        x = stored.float()
+        if (scale, mean, std) != (1, 0, 1):
+            x = (x * (scale / std)).sub_(mean / std)
+        prepared.append(x)
+    return prepared
+
+
 @dataclass(frozen=True)
 class Split:
-    """n samples: per modality a tensor (n, *shape), uint8 or float32, and the target (n,) int64 classes or (n, m) float32."""
+    """n samples.
+
+    Attributes
+    ----------
+    inputs : K tensors (n, *shape_k)
+        uint8 or float32.
+    target : tensor
+        Classes (n,) in int64, or numbers (n, m) in float32.
+
+    Raises
+    ------
+    ValueError
+        If the tensors do not have one length.
+    """
 
     inputs: tuple[Tensor, ...]
     target: Tensor
@@ -52,7 +88,26 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set ready for training. Methods and selection see ``train`` and ``validation``; ``test`` is for the end."""
+    """A data set that is ready for training.
+
+    Methods and the selection of an epoch see ``train`` and ``validation``; ``test`` is for the end.
+
+    Attributes
+    ----------
+    name : str
+    modalities : tuple of Modality
+    train, validation, test : Split
+    task : {"classification", "regression"}
+    classes : tuple of str
+        In the order of the target's numbers; empty for regression.
+    about : mapping
+        Settings and origin, for the records of runs.
+
+    Raises
+    ------
+    ValueError
+        If two modalities share a name, there is none, or a split does not fit them.
+    """
 
     name: str
     modalities: tuple[Modality, ...]
@@ -61,25 +116,31 @@ class Dataset:
     test: Split
     task: Task = "classification"
     classes: tuple[str, ...] = ()
-    about: Mapping[str, Any] = field(default_factory=dict)  # settings and origin, for records
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        names = [m.name for m in self.modalities]
+        names = [modality.name for modality in self.modalities]
         if not names or len(set(names)) < len(names):
             raise ValueError(
-                f"`modalities` of a data set must have names of their own, at least one. Got {names}."
+                "`modalities` of a data set must have names of their own, at least one. "
+                f"Got {names}."
             )
-        for split in ("train", "validation", "test"):
-            inputs = getattr(self, split).inputs
-            if len(inputs) != len(names):
+        for where, split in self._splits():
+            if len(split.inputs) != len(names):
                 raise ValueError(
-                    f"the {split} split of {self.name!r} must have one tensor for each of {names}. Got {len(inputs)}."
+                    f"{where} must have one tensor for each of {names}. Got {len(split.inputs)}."
                 )
-            for modality, x in zip(self.modalities, inputs, strict=True):
+            for modality, x in zip(self.modalities, split.inputs, strict=True):
                 if tuple(x.shape[1:]) != modality.shape:
                     raise ValueError(
-                        f"{modality.name!r} in the {split} split of {self.name!r} must be (n, *{modality.shape}). Got shape {tuple(x.shape)}."
+                        f"{modality.name!r} in {where} must be (n, *{modality.shape}). "
+                        f"Got shape {tuple(x.shape)}."
                     )
+
+    def _splits(self) -> Iterator[tuple[str, Split]]:
+        """Every split, and what messages call it."""
+        for name in SPLITS:
+            yield f"the {name} split of {self.name!r}", getattr(self, name)
 
     def check(self) -> None:
         """Look at every number of every split.
@@ -87,50 +148,59 @@ class Dataset:
         Raises
         ------
         ValueError, TypeError
-            If a split is empty, an input is not finite, or a target is not what the task says: classes 0 to C - 1 in int64 (n,), or finite floats (n, m).
+            If a split is empty, an input is not finite, or a target is not what the task asks for:
+            classes 0 to C - 1 in int64 (n,), or finite floats (n, m).
         """
-        for split in ("train", "validation", "test"):
-            data, where = getattr(self, split), f"the {split} split of {self.name!r}"
-            if not len(data):
+        for where, split in self._splits():
+            if not len(split):
                 raise ValueError(f"{where} must not be empty.")
-            for modality, x in zip(self.modalities, data.inputs, strict=True):
+            for modality, x in zip(self.modalities, split.inputs, strict=True):
                 if x.is_floating_point() and not x.isfinite().all():
+                    bad = int((~x.isfinite()).flatten(1).any(1).sum())
                     raise ValueError(
-                        f"{modality.name!r} in {where} must be finite. Got inf or nan in {int((~x.isfinite()).flatten(1).any(1).sum())} samples."
+                        f"{modality.name!r} in {where} must be finite. "
+                        f"Got inf or nan in {bad} samples."
                     )
-            target, classify = data.target, self.task == "classification"
-            if target.ndim != (1 if classify else 2) or (
-                target.dtype != torch.int64 if classify else not target.is_floating_point()
-            ):
-                wanted = "classes (n,) in int64" if classify else "floats (n, m)"
-                raise TypeError(
-                    f"the target of {where} must be {wanted}. Got {target.dtype}, shape {tuple(target.shape)}."
-                )
-            if classify and not 0 <= int(target.min()) <= int(target.max()) < self.num_outputs:
-                raise ValueError(
-                    f"the target of {where} must lie in 0..{self.num_outputs - 1}. Got {int(target.min())} to {int(target.max())}."
-                )
-            if not classify and not (
-                target.isfinite().all() and target.shape[1] == self.num_outputs
-            ):
-                raise ValueError(
-                    f"the target of {where} must be finite and (n, {self.num_outputs}). Got shape {tuple(target.shape)}."
-                )
+            if self.task == "classification":
+                self._check_classes(split.target, where)
+            else:
+                self._check_numbers(split.target, where)
+
+    def _check_classes(self, target: Tensor, where: str) -> None:
+        if target.ndim != 1 or target.dtype != torch.int64:
+            raise TypeError(
+                f"the target of {where} must be classes (n,) in int64. "
+                f"Got {target.dtype}, shape {tuple(target.shape)}."
+            )
+        least, most = int(target.min()), int(target.max())
+        if least < 0 or most >= self.num_outputs:
+            raise ValueError(
+                f"the target of {where} must lie in 0..{self.num_outputs - 1}. "
+                f"Got {least} to {most}."
+            )
+
+    def _check_numbers(self, target: Tensor, where: str) -> None:
+        if target.ndim != 2 or not target.is_floating_point():
+            raise TypeError(
+                f"the target of {where} must be floats (n, m). "
+                f"Got {target.dtype}, shape {tuple(target.shape)}."
+            )
+        if target.shape[1] != self.num_outputs or not target.isfinite().all():
+            raise ValueError(
+                f"the target of {where} must be finite and (n, {self.num_outputs}). "
+                f"Got shape {tuple(target.shape)}."
+            )
 
     def checksum(self) -> str:
-        """Of every number in it, and of how they become network inputs: 8 hexadecimal digits."""
-        parts = [
-            x
-            for split in (self.train, self.validation, self.test)
-            for x in (*split.inputs, split.target)
-        ]
-        found = zlib.crc32(
-            repr(
-                (self.modalities, self.task, self.classes, [(x.dtype, x.shape) for x in parts])
-            ).encode()
-        )
+        """Eight hexadecimal digits: of every number, and of how it becomes a network input."""
+        parts: list[Tensor] = []
+        for _, split in self._splits():
+            parts += [*split.inputs, split.target]
+        kinds = [(x.dtype, x.shape) for x in parts]
+        found = zlib.crc32(repr((self.modalities, self.task, self.classes, kinds)).encode())
         for x in parts:
-            found = zlib.crc32(x.detach().cpu().contiguous().view(torch.uint8).numpy().data, found)
+            content = x.detach().cpu().contiguous().view(torch.uint8).numpy().data
+            found = zlib.crc32(content, found)
         return f"{found:08x}"
 
     @property
@@ -141,18 +211,13 @@ class Dataset:
     @property
     def num_outputs(self) -> int:
         """Classes C, or target dimension m."""
-        return (
-            len(self.classes) if self.task == "classification" else int(self.train.target.shape[1])
-        )
+        if self.task == "classification":
+            return len(self.classes)
+        return int(self.train.target.shape[1])
 
     def prepare(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Stored inputs of a batch as float32 network inputs."""
-        return [
-            x.float()
-            if (m.scale, m.mean, m.std) == (1, 0, 1)
-            else (x.float() * (m.scale / m.std)).sub_(m.mean / m.std)
-            for x, m in zip(inputs, self.modalities, strict=True)
-        ]
+        return prepare(self.modalities, inputs)
 
     def to(self, device: torch.device | str) -> Dataset:
         """The same data set with its tensors on a device."""

@@ -1,4 +1,4 @@
-"""Raw files of data sets: where they lie, that they are the right ones, how to fetch them."""
+"""Raw files of data sets: where they lie, whether they are the right ones, how to fetch them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from mimo_sim._files import replacing
 
 @dataclass(frozen=True)
 class Download:
-    """One thing to fetch and the files it holds.
+    """One thing to fetch, and the files that it holds.
 
     Attributes
     ----------
     url : str
         A file, or a ``.tar.gz`` archive from which files are taken by their last name.
     files : mapping
-        Path below the data folder -> "algorithm:hexadecimal sum" of the content, which is the *decompressed* content for a ``.gz`` file: compressors
-        differ between mirrors, contents do not.
+        Path below the data folder -> "algorithm:hexadecimal sum" of its content. For a ``.gz``
+        file that is the *decompressed* content: mirrors compress differently, the content is the
+        same.
     size : int
         Bytes to fetch, about.
     """
@@ -37,7 +38,16 @@ class Download:
 
 @dataclass(frozen=True)
 class Fault:
-    """A raw file that cannot be used; ``found`` is None when it is missing."""
+    """A raw file that cannot be used.
+
+    Attributes
+    ----------
+    path : Path
+    expected : str
+        Its sum as it should be.
+    found : str or None
+        Its sum as it is, or what else is wrong; None when the file is missing.
+    """
 
     path: Path
     expected: str
@@ -56,9 +66,14 @@ def cache_folder() -> Path:
 
 
 def data_folder(root: str | Path | None) -> tuple[Path, bool]:
-    """The folder of raw files: `root`, else ``$MIMO_SIM_DATA``, else one in the cache, which is the only one that fills itself (second value True)."""
+    """The folder of raw files, and whether it fills itself from the network.
+
+    It is `root`, else ``$MIMO_SIM_DATA``, else a folder in the cache. Only the last fills itself.
+    """
     chosen = root or os.environ.get("MIMO_SIM_DATA")
-    return (Path(chosen), False) if chosen else (cache_folder() / "data", True)
+    if chosen:
+        return Path(chosen), False
+    return cache_folder() / "data", True
 
 
 def _content(path: Path) -> bytes:
@@ -66,7 +81,8 @@ def _content(path: Path) -> bytes:
     return gzip.decompress(raw) if path.suffix == ".gz" else raw
 
 
-def _read(path: Path, expected: str) -> bytes | Fault:
+def _checked(path: Path, expected: str) -> bytes | Fault:
+    """The content of a file, or what is wrong with it."""
     algorithm = expected.partition(":")[0]
     try:
         content = _content(path)
@@ -81,17 +97,26 @@ def _read(path: Path, expected: str) -> bytes | Fault:
 def read(root: Path, path: str, expected: str, remedy: str) -> bytes:
     """The checked content of one file.
 
+    Parameters
+    ----------
+    root : path
+    path : str
+        Below `root`.
+    expected : str
+        "algorithm:hexadecimal sum".
+    remedy : str
+        The command that mends a bad file, for the message.
+
     Raises
     ------
     FileNotFoundError, ValueError
-        If it is missing or its sum differs; the message names the file, both sums and `remedy`, the command that mends it.
+        If the file is missing, or its sum differs. The message names the file and both sums.
     """
-    content = _read(root / path, expected)
+    content = _checked(root / path, expected)
     if isinstance(content, bytes):
         return content
-    raise (FileNotFoundError if content.found is None else ValueError)(
-        f"{content}. Mend it with: {remedy}"
-    )
+    kind = FileNotFoundError if content.found is None else ValueError
+    raise kind(f"{content}. Mend it with: {remedy}")
 
 
 def faults(
@@ -101,7 +126,7 @@ def faults(
     found = []
     for download in downloads:
         for path, expected in download.files.items():
-            content = _read(root / path, expected)
+            content = _checked(root / path, expected)
             if isinstance(content, Fault):
                 found.append(content)
             on_file()
@@ -111,7 +136,12 @@ def faults(
 def fetch(
     root: Path, downloads: Sequence[Download], on_download: Callable[[], None] = lambda: None
 ) -> list[Path]:
-    """Download what is missing or damaged below `root`; returns the files written. Good files are not touched.
+    """Download what is missing or damaged below `root`; good files are not touched.
+
+    Returns
+    -------
+    list of paths
+        The files written.
 
     Raises
     ------
@@ -123,38 +153,49 @@ def fetch(
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
-    written = []
+    written: list[Path] = []
     for download in downloads:
-        wanted = {fault.path: fault.expected for fault in faults(root, [download])}
+        wanted = faults(root, [download])
         if wanted:
             root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as folder:
-                name = PurePosixPath(download.url).name
-                arrived = Path(
-                    pooch.retrieve(download.url, known_hash=None, fname=name, path=folder)
-                )
-                parts = (
-                    _unpack(arrived, Path(folder))
-                    if name.endswith(".tar.gz")
-                    else {arrived.name: arrived}
-                )
-                for target, expected in wanted.items():
-                    part = parts.get(target.name, Path(folder) / target.name)
-                    content = _read(part, expected)
-                    if isinstance(content, Fault):
-                        raise ValueError(
-                            f"{download.url} does not hold the expected {target.name}: found {content.found}, expected {expected}."
-                        )
-                for target in wanted:
-                    with replacing(target) as temporary:
-                        os.replace(parts[target.name], temporary)
-                    written.append(target)
+                parts = _arrived(download, Path(folder))
+                _check_arrived(download, wanted, parts)
+                for fault in wanted:
+                    with replacing(fault.path) as temporary:
+                        os.replace(parts[fault.path.name], temporary)
+                    written.append(fault.path)
         on_download()
     return written
 
 
+def _arrived(download: Download, folder: Path) -> dict[str, Path]:
+    """Fetch into `folder`; the files that came, by their last name."""
+    import pooch
+
+    name = PurePosixPath(download.url).name
+    file = Path(pooch.retrieve(download.url, known_hash=None, fname=name, path=folder))
+    return _unpack(file, folder) if name.endswith(".tar.gz") else {file.name: file}
+
+
+def _check_arrived(download: Download, wanted: Sequence[Fault], parts: Mapping[str, Path]) -> None:
+    """Raise ``ValueError`` unless every wanted file came, with the right sum."""
+    for fault in wanted:
+        name = fault.path.name
+        found: str | None = None
+        if name in parts:
+            content = _checked(parts[name], fault.expected)
+            if isinstance(content, bytes):
+                continue
+            found = content.found
+        raise ValueError(
+            f"{download.url} does not hold the expected {name}: "
+            f"found {found}, expected {fault.expected}."
+        )
+
+
 def _unpack(archive: Path, folder: Path) -> dict[str, Path]:
-    """The plain files of an archive by their last name, written flat into `folder`."""
+    """The plain files of an archive by their last name, written side by side into `folder`."""
     parts: dict[str, Path] = {}
     with tarfile.open(archive) as tar:
         for member in tar:

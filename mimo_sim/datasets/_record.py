@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mimo_sim.datasets._data import Dataset
     from mimo_sim.datasets._files import Download
 
-PRESETS = ("cpu", "full")  # every data set has these: for a laptop, and all of the data
+PRESETS = ("cpu", "full")  # every data set has these: one for a laptop, one for all of the data
 PRESET_EPOCHS = 30  # where a preset names no number of epochs
 
 
@@ -28,21 +28,22 @@ class Record:
     about : str
         One line.
     modalities : mapping
-        Name -> shape without the batch axis; empty where it depends on the settings.
-    classes : sequence of str
-        In index order; empty for regression.
+        Name -> shape of one sample; empty where it depends on the settings.
+    classes : tuple of str
+        In the order of the target's numbers; empty for regression.
     build : callable
-        ``build(root, seed, **settings)``; its keyword arguments after `root` and `seed` are the data set's settings.
+        ``build(root, seed, **settings)``. Its keyword arguments after `root` and `seed` are the
+        data set's settings.
     licence, home : str
     downloads : sequence of Download
-        Raw files, empty when nothing has to be fetched.
+        Raw files; empty when nothing has to be fetched.
     group : str
         What must not be shared between splits.
     settings : mapping
         Named settings -> what they are.
     presets : mapping
         Preset -> ``{"data": ..., "settings": ...}``: keyword arguments of `build`, and fields of
-        :class:`mimo_sim.training.Settings`. Either may be missing.
+        the training settings. Either may be missing.
     """
 
     name: str
@@ -62,6 +63,11 @@ class Record:
         """The named setting that `build` takes when none is given; None where there are none."""
         setting = inspect.signature(self.build).parameters.get("setting")
         return None if setting is None else setting.default
+
+    @property
+    def setting_names(self) -> tuple[str, ...]:
+        """What `build` takes besides `root` and `seed`."""
+        return tuple(inspect.signature(self.build).parameters)[2:]
 
     def preset(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """Data settings and training settings of a preset.

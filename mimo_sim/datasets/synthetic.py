@@ -1,4 +1,4 @@
-"""Samples of a toy problem, so that the exact theory and the training of networks meet."""
+"""Samples of a toy problem: here the exact theory and the training of networks meet."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ def build(
     validation_size: int = 1_024,
     test_size: int = 1_024,
 ) -> Dataset:
-    """Regression on Gaussian samples with the second moments of a late-fusion problem; K modalities (d_k,), targets (m,).
+    """Regression on Gaussian samples of a late-fusion problem: K modalities (d_k,), targets (m,).
 
-    With linear encoders without bias and half the squared error, a network on it is the toy of :func:`mimo_sim.simulate`, up to sampling.
+    The samples have the second moments of the problem. With linear encoders without bias and half
+    the squared error, a network on them is the toy of :func:`mimo_sim.simulate`, up to sampling.
 
     Parameters
     ----------
@@ -40,6 +41,13 @@ def build(
         A name of :mod:`mimo_sim.generators`, the path of a problem file, or a problem.
     train_size, validation_size, test_size : int
         Samples, >= 1.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a size below 1, or a `problem` that is none of these.
+    FileNotFoundError
+        If `problem` is the path of a file that is not there.
     """
     import torch
 
@@ -47,25 +55,24 @@ def build(
 
     if not isinstance(problem, str | LateFusionProblem):
         raise TypeError(
-            f"`problem` must be one of {tuple(generators.NAMES)}, a file, or a LateFusionProblem. Got problem={problem!r}."
+            f"`problem` must be one of {tuple(generators.NAMES)}, a file, or a LateFusionProblem. "
+            f"Got problem={problem!r}."
         )
     if isinstance(problem, str):
-        problem = (
-            generators.named(problem)
-            if problem in generators.NAMES
-            else LateFusionProblem.load(problem)
-        )
+        known = problem in generators.NAMES
+        problem = generators.named(problem) if known else LateFusionProblem.load(problem)
     sizes = {"train": train_size, "validation": validation_size, "test": test_size}
     for name, size in sizes.items():
         check_count(f"{name}_size", size)
     inputs, target = problem.sample(sum(sizes.values()), seed)
-    columns = [
-        torch.split(torch.from_numpy(x.astype(np.float32)), list(sizes.values()))
-        for x in (*inputs, target)
-    ]
-    train, validation, test = (
-        Split(tuple(parts[:-1]), parts[-1]) for parts in zip(*columns, strict=True)
-    )
+    tensors = [torch.from_numpy(array.astype(np.float32)) for array in (*inputs, target)]
+    splits: list[Split] = []
+    start = 0
+    for size in sizes.values():
+        *parts, answers = (tensor[start : start + size] for tensor in tensors)
+        splits.append(Split(tuple(parts), answers))
+        start += size
+    train, validation, test = splits
     modalities = tuple(
         Modality(name, (dim,)) for name, dim in zip(problem.names, problem.dims, strict=True)
     )

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from mimo_sim import theory
 from mimo_sim._checks import check_count, check_positive
+from mimo_sim._extras import explained
 from mimo_sim.dynamics.records import MANY_FLIPS, Options, Records
 from mimo_sim.dynamics.start import Weights, checked_weights, norm_squared, random_weights
 from mimo_sim.dynamics.trajectory import build
@@ -196,9 +197,9 @@ def simulate(
         record_maps,
         progress,
     )
-    records = importlib.import_module(ENGINES[engine]).run(
-        problem, method, weights, init_scale, options
-    )
+    with explained():
+        trained_by = importlib.import_module(ENGINES[engine])
+    records = trained_by.run(problem, method, weights, init_scale, options)
 
     settings = {
         "step_size": float(step_size),

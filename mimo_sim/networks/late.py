@@ -1,4 +1,4 @@
-"""The late-fusion network: one encoder per modality, one linear fusion head, uni-modal heads that exist during training only."""
+"""The late-fusion network: one encoder per modality, one linear fusion head, uni-modal heads."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from torch import Tensor, nn
 
 
 class LateFusion(nn.Module):
-    r"""z = sum_k h_k W_k^T + b with h_k = encoder_k(x_k); head logits v_k = h_k V_k^T + c_k.
+    r"""z = sum_k h_k W_k^T + b with h_k = encoder_k(x_k), and head logits v_k = h_k V_k^T + c_k.
 
-    The uni-modal heads are created after the rest under a forked random state, so a network with heads starts from the same encoders and fusion
-    weights as one without.
+    The uni-modal heads V_k are used in training only. They are created last, under a random state
+    of their own, so a network with heads starts from the same encoders and fusion weights as one
+    without.
 
     Parameters
     ----------
     encoders : sequence of modules (B, *shape_k) -> (B, widths[k])
     widths : sequence of int
+        Feature lengths d_k.
     num_outputs : int
         Classes C or target dimension m.
     """
@@ -31,9 +33,8 @@ class LateFusion(nn.Module):
         self.num_outputs = num_outputs
         self.fusion = nn.Linear(sum(widths), num_outputs)
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(
-                torch.initial_seed() + 1
-            )  # torch.manual_seed would also seed every CUDA device
+            # torch.manual_seed would also seed every CUDA device
+            torch.default_generator.manual_seed(torch.initial_seed() + 1)
             self.heads = nn.ModuleList(nn.Linear(width, num_outputs) for width in widths)
 
     @property
@@ -42,7 +43,7 @@ class LateFusion(nn.Module):
         return len(self.encoders)
 
     def features(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """h_k (B, d_k) of every modality."""
+        """Features h_k (B, d_k) of every modality."""
         return [encoder(x) for encoder, x in zip(self.encoders, inputs, strict=True)]
 
     def fuse(self, features: Sequence[Tensor]) -> Tensor:
@@ -54,16 +55,16 @@ class LateFusion(nn.Module):
         return torch.split(self.fusion.weight, list(self.widths), dim=1)
 
     def sliced(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Sliced logits a_k = h_k W_k^T + b / K, which add up to z."""
+        """Sliced logits a_k = h_k W_k^T + b / K (B, C), which add up to z."""
         share = self.fusion.bias / self.num_modalities
         return [
-            nn.functional.linear(h, w, share)
-            for h, w in zip(features, self.weight_blocks(), strict=True)
+            nn.functional.linear(feature, block, share)
+            for feature, block in zip(features, self.weight_blocks(), strict=True)
         ]
 
     def head_logits(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Head logits v_k (B, C) of the uni-modal heads."""
-        return [head(h) for head, h in zip(self.heads, features, strict=True)]
+        return [head(feature) for head, feature in zip(self.heads, features, strict=True)]
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Joint logits z (B, C)."""

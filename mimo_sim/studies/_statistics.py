@@ -1,10 +1,14 @@
-"""How well a number tells apart two kinds of cases: rank statistics over the last axis."""
+"""How well a score tells apart the problems where MIMO helps: rank statistics.
+
+Arrays are (..., n): n problems along the last axis, any number of resamples before it.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
 from mimo_sim._checks import FloatArray
 
@@ -12,9 +16,10 @@ Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def area_under_curve(scored: FloatArray, helps: Bools) -> FloatArray:
-    """(...,) probability that a problem where MIMO helps outscores one where it does not, ties counting half; over the last axis, NaN if a kind is missing."""
-    from scipy.stats import rankdata
+    """Probability that a problem where MIMO helps has a higher score than one where it does not.
 
+    Ties count half. The result (...) is NaN where all problems are of one kind.
+    """
     positive = helps.sum(-1)
     pairs = positive * (helps.shape[-1] - positive)
     above = np.sum(rankdata(scored, axis=-1) * helps, axis=-1) - positive * (positive + 1) / 2
@@ -22,38 +27,28 @@ def area_under_curve(scored: FloatArray, helps: Bools) -> FloatArray:
 
 
 def balanced_accuracy(said: Bools, helps: Bools) -> FloatArray:
-    """(...,) mean of the hit rates on the problems where MIMO helps and on the others, over the last axis."""
+    """Mean of two hit rates (...): where MIMO helps, and where it does not."""
     positive = helps.sum(-1)
+    negative = helps.shape[-1] - positive
     with np.errstate(invalid="ignore"):
-        return np.asarray(
-            (
-                (said & helps).sum(-1) / positive
-                + (~said & ~helps).sum(-1) / (helps.shape[-1] - positive)
-            )
-            / 2
-        )
+        found, spared = (said & helps).sum(-1) / positive, (~said & ~helps).sum(-1) / negative
+        return np.asarray((found + spared) / 2)
 
 
 def best_threshold(scored: FloatArray, helps: Bools) -> float:
-    """The midpoint between neighbouring scores with the highest :func:`balanced_accuracy` of "above means helps"; the lowest of equals."""
+    """The threshold with the best :func:`balanced_accuracy` of "a higher score means it helps".
+
+    Midpoints between neighbouring scores (n,) are tried; of equally good ones the lowest is taken.
+    """
     values = np.unique(scored)
     midpoints = (values[1:] + values[:-1]) / 2 if len(values) > 1 else values
-    return float(
-        midpoints[
-            np.argmax(
-                balanced_accuracy(
-                    scored > midpoints[:, None],
-                    np.broadcast_to(helps, (len(midpoints), len(helps))),
-                )
-            )
-        ]
-    )
+    said = scored > midpoints[:, None]
+    accuracy = balanced_accuracy(said, np.broadcast_to(helps, said.shape))
+    return float(midpoints[np.argmax(accuracy)])
 
 
 def rank_correlation(first: FloatArray, second: FloatArray) -> FloatArray:
-    """(...,) Spearman's coefficient over the last axis; NaN where one side is constant."""
-    from scipy.stats import rankdata
-
+    """Spearman's coefficient (...); NaN where one side is constant."""
     ranks = [rankdata(values, axis=-1) for values in (first, second)]
     a, b = (rank - rank.mean(-1, keepdims=True) for rank in ranks)
     with np.errstate(invalid="ignore"):

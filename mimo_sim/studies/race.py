@@ -1,38 +1,34 @@
-r"""Studies over many runs of the toy, as labelled datasets: when one modality waits for another, and when MIMO helps, is neutral, or costs.
+r"""Races of joint training against MIMO: when one modality waits, and when MIMO helps or costs.
 
-Every comparison of joint training with MIMO is a *race*: the same problem, the same initial weights, one step size, recorded in flow time (step size
-times step). MIMO minimises :math:`f_{mm} + \lambda g_\mu`, whose weights add up to :math:`1 + \lambda`, so at one step size it also takes larger steps.
-Gains here are therefore stated for the *matched* objective :math:`F / (1 + \lambda)`, a weighted mean of losses like joint training's own: MIMO's flow
-times count :math:`1 + \lambda` fold. Multiply a gain by :math:`1 + \lambda` to compare at equal step size.
+In a race both methods train the same problem from the same initial weights at one step size. Times
+are flow times: steps times step size.
+
+MIMO minimises :math:`f_{mm} + \lambda g_\mu`, whose weights add up to :math:`1 + \lambda`. So at
+one step size it takes larger steps. Gains are therefore stated for the *matched* objective
+:math:`F / (1 + \lambda)`, a weighted mean of losses as joint training has it: each of MIMO's flow
+times counts :math:`1 + \lambda` fold. Multiply a gain by :math:`1 + \lambda` to compare at equal
+step size.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from mimo_sim import theory
-from mimo_sim._checks import check_positive
+from mimo_sim._checks import FloatArray, check_positive
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Solver, Vanilla
 
-if TYPE_CHECKING:
-    from mimo_sim._checks import FloatArray
-
 CHUNK = 256  # races whose trajectories are in memory at once
-ROWS = 1024  # recorded per trajectory
-MARGIN = 1.1  # a gain within this factor of one is neutral
-BUDGET = (
-    3.0  # flow time at which gaps are compared, in units of joint training's first learning time
-)
-LEVELS = (
-    0.1,
-    0.01,
-)  # parts of the initial excess of f_mm; below one of them f_mm counts as learned
+ROWS = 1024  # steps that are recorded of a run
+MARGIN = 1.1  # a gain within this factor of 1 is neutral
+BUDGET = 3.0  # flow time of the comparison of gaps, in joint training's first learning times
+LEVELS = (0.1, 0.01)  # f_mm has settled when its excess stays below this part of the initial one
 SOLVERS = ("vanilla", "mimo")
 COMPARISONS = ("equal step size", "matched")
 
@@ -40,26 +36,36 @@ COMPARISONS = ("equal step size", "matched")
 def ratio_pair(
     correlation_ratio: float = 2.0, explained_ratio: float = 2.0, rho: float = 0.0
 ) -> LateFusionProblem:
-    r"""Two scalar inputs with a prescribed ratio of correlations, of explained variances, and mutual correlation.
+    r"""Two scalar inputs with prescribed ratios of correlation and of explained variance.
 
-    With :math:`q_k = C_k / s_k` (:math:`s_k` the standard deviation of input k) the part of :math:`E[y^2]` that k explains alone is :math:`q_k^2`, and
-    without noise :math:`E[y^2] = (q_A^2 + q_B^2 - 2 \rho q_A q_B) / (1 - \rho^2)`. Setting :math:`E[y^2] = 2`, :math:`q_B = \sqrt e\, q_A` and
-    :math:`s_A = c \sqrt e\, s_B` solves for everything; both :math:`C_k > 0`. Joint training then has
-    :math:`t_B / t_A = 1 + (c \mp 1) / |1 - \rho / \sqrt e|` for c > 1, with + where :math:`\rho > \sqrt e` (:func:`mimo_sim.theory.time_ratio`).
+    Let :math:`s_k` be the standard deviation of input k, and :math:`q_k = C_k / s_k`. Input k alone
+    explains :math:`q_k^2` of :math:`E[y^2]`. Without noise
+    :math:`E[y^2] = (q_A^2 + q_B^2 - 2 \rho q_A q_B) / (1 - \rho^2)`. The problem follows from
+    :math:`E[y^2] = 2`, :math:`q_B = \sqrt e\, q_A`, :math:`s_A = c \sqrt e\, s_B` and
+    :math:`s_A s_B = 1`, with both :math:`C_k > 0`.
+
+    For c > 1 joint training has :math:`t_B / t_A = 1 + (c \mp 1) / |1 - \rho / \sqrt e|`, with +
+    where :math:`\rho > \sqrt e` (:func:`mimo_sim.theory.time_ratio`).
 
     Parameters
     ----------
     correlation_ratio : float
         :math:`c = |C_A| / |C_B|` > 0. Joint training learns A first when c > 1.
     explained_ratio : float
-        :math:`e` > 0, what B explains alone over what A explains alone. The preference is superficial when c > 1 and e > 1.
+        :math:`e` > 0, what B explains alone over what A explains alone. The preference is
+        superficial when c > 1 and e > 1.
     rho : float
         Pearson correlation of the inputs, in (-1, 1).
 
     Returns
     -------
     LateFusionProblem
-        Noise-free, initial loss 1, input scales :math:`s_A s_B = 1`, modalities named A and B.
+        Without noise, with initial loss 1 and modalities named A and B.
+
+    Raises
+    ------
+    ValueError
+        For a ratio that is not positive, and for `rho` outside (-1, 1).
     """
     check_positive("correlation_ratio", correlation_ratio)
     check_positive("explained_ratio", explained_ratio)
@@ -74,16 +80,22 @@ def ratio_pair(
 
 
 def plateau_hidden(problem: LateFusionProblem) -> bool:
-    """Whether the modality learned first rests, while alone, below half of its final squared norm, so that its half-time misses its emergence (m = 1)."""
+    """Whether the half-time of the modality learned first misses its emergence (one output).
+
+    While it is alone, the squared norm of its encoder rests on a plateau. A half-time is when half
+    of the final squared norm is reached. So it comes too late if the plateau lies below that half.
+    """
     first = theory.superficial_preference(problem).first_learned
     alone, together = problem.unimodal_maps[first], problem.joint_map[:, problem.features(first)]
     return bool(np.linalg.norm(alone) < np.linalg.norm(together) / 2)
 
 
 def predicted_gain(problem: LateFusionProblem, lam: float) -> float:
-    r"""Closed form of the matched gain in time to learn both modalities, in the limit of tiny initialisation and mu (K = 2, m = 1).
+    r"""Closed form of the matched gain in the time to learn both modalities.
 
-    Latest of :func:`mimo_sim.theory.learning_times` over :math:`1 + \lambda` times the latest of :func:`mimo_sim.theory.mimo_learning_times`.
+    It is the latest of :func:`mimo_sim.theory.learning_times` over :math:`1 + \lambda` times the
+    latest of :func:`mimo_sim.theory.mimo_learning_times`. It holds for two modalities and one
+    output, in the limit of tiny initialisation and mu.
     """
     return float(
         theory.learning_times(problem).max()
@@ -92,48 +104,70 @@ def predicted_gain(problem: LateFusionProblem, lam: float) -> float:
 
 
 def settling_times(values: FloatArray, times: FloatArray, level: float) -> FloatArray:
-    """(N,) first time after which each row of `values` (N, T) stays at or below `level`, log-linear between the records at `times` (N, T).
+    """First time after which each row of `values` stays at or below `level`.
 
-    ``inf`` for a row that ends above, NaN for one that is not finite.
+    Parameters
+    ----------
+    values : array (N, T)
+        Positive curves, one a row.
+    times : array (N, T)
+        The times at which they were recorded. Between two records a curve is log-linear.
+    level : float
+        > 0.
+
+    Returns
+    -------
+    array (N,)
+        ``inf`` for a row that ends above `level`, NaN for a row that is not finite.
     """
     above, rows = values > level, np.arange(len(values))
-    last = values.shape[1] - 1 - above[:, ::-1].argmax(1)  # the last record above
+    last = values.shape[1] - 1 - above[:, ::-1].argmax(1)  # the last record above the level
     after = np.minimum(last + 1, values.shape[1] - 1)
     logs = np.log(np.maximum(values, np.finfo(float).tiny))
     drop = np.maximum(logs[rows, last] - logs[rows, after], np.finfo(float).tiny)
     part = np.clip((logs[rows, last] - math.log(level)) / drop, 0.0, 1.0)
-    found = times[rows, last] + part * (times[rows, after] - times[rows, last])
-    found = np.select(
-        [~np.isfinite(values).all(1), above[:, -1], ~above.any(1)],
-        [np.nan, np.inf, times[:, 0]],
-        found,
+    crossing = times[rows, last] + part * (times[rows, after] - times[rows, last])
+    broken, never, always = ~np.isfinite(values).all(1), above[:, -1], ~above.any(1)
+    return np.asarray(
+        np.select([broken, never, always], [np.nan, np.inf, times[:, 0]], default=crossing)
     )
-    return np.asarray(found)
 
 
 def gains(runs: xr.Dataset) -> xr.Dataset:
-    r"""Matched gains of MIMO over joint training in a race, > 1 where MIMO wins.
+    r"""Matched gains of MIMO over joint training; above 1 where MIMO wins.
+
+    Parameters
+    ----------
+    runs : xarray.Dataset
+        What :func:`compute` returned.
 
     Returns
     -------
     xarray.Dataset
-        ``half_time_ratio`` (solver): later over earlier half-time, and ``balance_gain``, joint training's over MIMO's. ``learning_gain``: of the time until
-        the later half-time. ``loss_gain`` (level): of the time until f_mm has settled; 0 where only MIMO did not finish, NaN where joint training did not.
+        ``half_time_ratio`` (solver) is the later half-time over the earlier one. ``balance_gain``
+        is that of joint training over that of MIMO.
+
+        ``learning_gain`` compares the later half-times, ``loss_gain`` (level) the times until f_mm
+        has settled. Both are joint training's time over MIMO's matched time: 0 where only MIMO did
+        not finish, NaN where joint training did not.
     """
     half = runs.half_time
     latest = half.max("modality", skipna=False)
     settled = runs.settling_time
     ratio = latest / half.min("modality", skipna=False)
-    data = {
-        "half_time_ratio": ratio,
-        "balance_gain": ratio.sel(solver="vanilla", drop=True)
-        / ratio.sel(solver="mimo", drop=True),
-        "learning_gain": latest.sel(solver="vanilla", drop=True)
-        / ((1 + runs.penalty) * latest.sel(solver="mimo", drop=True)),
-        "loss_gain": settled.sel(solver="vanilla", drop=True).where(np.isfinite)
-        / ((1 + runs.penalty) * settled.sel(solver="mimo", drop=True)),
-    }
-    return xr.Dataset(data)
+
+    def of(values: xr.DataArray, solver: str) -> xr.DataArray:
+        return values.sel(solver=solver, drop=True)
+
+    weight = 1 + runs.penalty
+    return xr.Dataset(
+        {
+            "half_time_ratio": ratio,
+            "balance_gain": of(ratio, "vanilla") / of(ratio, "mimo"),
+            "learning_gain": of(latest, "vanilla") / (weight * of(latest, "mimo")),
+            "loss_gain": of(settled, "vanilla").where(np.isfinite) / (weight * of(settled, "mimo")),
+        }
+    )
 
 
 def compute(
@@ -146,75 +180,68 @@ def compute(
     max_steps: int = 2**20,
     on_run: Callable[[], None] = lambda: None,
 ) -> xr.Dataset:
-    r"""Joint training against MIMO on each problem: same weights, one step size, the same flow time.
+    r"""Race joint training against MIMO on each problem.
 
-    Joint training carries uni-modal heads that follow their own losses and leave the encoders alone (``Vanilla(heads="plain")``), so that its gaps say what
-    can be read off its encoders. The step size is at most the smaller of both methods' :func:`mimo_sim.theory.default_step_size`, such that a power of two of
-    steps ends at `stretch` times the time that joint training is predicted to need (or at the budget below, if that is later).
+    Joint training carries uni-modal heads that follow their own losses and leave the encoders
+    alone (``Vanilla(heads="plain")``). So its gaps say what can be read off its encoders.
+
+    A race ends at `stretch` times the time that joint training is predicted to need, or at the
+    budget below if that is later. Its number of steps is the smallest power of two with which the
+    step size is at most the default one of both methods
+    (:func:`mimo_sim.theory.default_step_size`).
 
     Parameters
     ----------
     problems : sequence of LateFusionProblem
-        m = 1, K = 2.
+        Of two modalities and one output.
     methods : MIMO, or one per problem
     init_scale : float
         :math:`u_0` in (0, 1).
     seed : int
-        Of all initial weights.
+        Seed of all initial weights.
     stretch : float
         > 1.
     max_steps : int
-        A problem that would need more is not run and stays NaN.
+        A problem that would need more steps is not run and stays NaN.
     on_run : callable
-        Called once per run, two per problem.
+        Called after each run, twice per problem.
 
     Returns
     -------
     xarray.Dataset
-        Dims solver ("vanilla", "mimo"), problem, modality, level, comparison: ``half_time`` (flow time; NaN when never learned), ``settling_time`` of the
-        excess of f_mm at each of LEVELS (flow time; ``inf`` when not within the run), ``worst_gap`` (part of the initial worst gap left after BUDGET times
-        :math:`\ln(1/u_0) / \max_k |C_k|`, joint training's first learning time; "matched": for MIMO after that over 1 + lam), and per problem ``step_size``,
-        ``steps``, ``penalty`` (lam) and each method's own ``default_step_size``.
-    """
-    from mimo_sim.dynamics.ensemble.driver import simulate_ensemble
+        Dimensions solver ("vanilla", "mimo"), problem, modality, level, comparison.
 
-    if (
-        not isinstance(problems, Sequence)
-        or not problems
-        or any(problem.num_modalities != 2 or problem.output_dim != 1 for problem in problems)
-    ):
-        raise ValueError(
-            f"`problems` must be one or more problems of two modalities with scalar targets. Got {problems!r:.80}."
-        )
-    mimos = (
-        [methods] * len(problems)
-        if isinstance(methods, MIMO)
-        else list(methods)
-        if isinstance(methods, Sequence)
-        else []
-    )
-    if len(mimos) != len(problems) or not all(isinstance(mimo, MIMO) for mimo in mimos):
-        raise ValueError(
-            f"`methods` must be one MIMO or one per problem ({len(problems)}). Got {methods!r:.80}."
-        )
+        ``half_time`` is in flow time, NaN when never reached. ``settling_time`` is the flow time at
+        which the excess of f_mm has settled at each of LEVELS, ``inf`` when not within the run.
+
+        ``worst_gap`` is the part of the initial worst gap that is left after a budget of BUDGET
+        times :math:`\ln(1/u_0) / \max_k |C_k|`, joint training's first learning time. In the
+        comparison "matched" MIMO has only that budget over 1 + lam.
+
+        Per problem: ``step_size``, ``steps``, ``penalty`` (lam), and ``default_step_size`` of each
+        method.
+
+    Raises
+    ------
+    ValueError
+        For other problems or methods than these, and for `stretch` or `init_scale` out of range.
+    """
+    _check_problems(problems)
+    mimos = _one_per_problem(methods, len(problems))
     if not 1 < stretch < math.inf:
         raise ValueError(f"`stretch` must be finite and > 1. Got stretch={stretch}.")
-    pairs: list[tuple[Solver, ...]] = [(Vanilla(heads="plain"), mimo) for mimo in mimos]
-    budget = (
-        BUDGET
-        * math.log(1 / init_scale)
-        / np.array(
-            [theory.superficial_preference(problem).correlation.max() for problem in problems]
-        )
-    )
-    latest = [
-        times[np.isfinite(times)].max()
-        for times in (theory.learning_times(problem, init_scale) for problem in problems)
-    ]
+    pairs: list[tuple[Solver, Solver]] = [(Vanilla(heads="plain"), mimo) for mimo in mimos]
+    reports = [theory.superficial_preference(problem) for problem in problems]
+    largest = np.array([report.correlation.max() for report in reports])
+    budget = BUDGET * math.log(1 / init_scale) / largest
+    latest = []
+    for problem in problems:
+        times = theory.learning_times(problem, init_scale)
+        latest.append(times[np.isfinite(times)].max())
     end = np.maximum(stretch * np.array(latest), budget)
     safe = np.array(
         [
-            [theory.default_step_size(problem, method) for method in pair]
+            [theory.default_step_size(problem, solver) for solver in pair]
             for problem, pair in zip(problems, pairs, strict=True)
         ]
     )
@@ -222,39 +249,20 @@ def compute(
 
     half = np.full((len(problems), len(SOLVERS), 2), np.nan)
     settled = np.full((len(problems), len(SOLVERS), len(LEVELS)), np.nan)
-    gap = np.full((len(problems), len(SOLVERS), 2), np.nan)
+    gap = np.full((len(problems), len(SOLVERS), len(COMPARISONS)), np.nan)
     for count in map(int, np.unique(steps[steps <= max_steps])):
         members = np.flatnonzero(steps == count)
         for chunk in np.split(members, range(CHUNK, len(members), CHUNK)):
-            eta = np.repeat(end[chunk] / count, len(SOLVERS))
-            runs = simulate_ensemble(
-                [problems[i] for i in chunk for _ in SOLVERS],
-                [method for i in chunk for method in pairs[i]],
-                step_size=eta,
+            half[chunk], settled[chunk], gap[chunk] = _race(
+                [problems[i] for i in chunk],
+                [pairs[i] for i in chunk],
+                end[chunk] / count,
+                budget[chunk],
                 steps=count,
                 init_scale=init_scale,
                 seed=seed,
-                record_every=count // ROWS,
             )
-            times = eta[:, None] * runs.step.values
-            excess = runs.path_excess_mm.transpose("run", "step").values
-            worst = runs.path_excess_uni.max("modality").transpose("run", "step").values
-            limits = np.repeat(budget[chunk], len(SOLVERS))
-            matched = limits / [1 + method.lam for i in chunk for method in pairs[i]]
-            left = [
-                [np.interp(at, *curve) for at in limit]
-                for *limit, curve in zip(
-                    limits, matched, zip(times, worst / worst[:, :1], strict=True), strict=True
-                )
-            ]
-            half[chunk] = (
-                runs.half_time.transpose("run", "modality").values * eta[:, None]
-            ).reshape(half[chunk].shape)
-            settled[chunk] = np.stack(
-                [settling_times(excess / excess[:, :1], times, level) for level in LEVELS], -1
-            ).reshape(settled[chunk].shape)
-            gap[chunk] = np.reshape(left, gap[chunk].shape)
-            for _ in times:
+            for _ in range(len(SOLVERS) * len(chunk)):
                 on_run()
     data = {
         "half_time": (("problem", "solver", "modality"), half, {"units": "flow time"}),
@@ -276,3 +284,65 @@ def compute(
         "comparison": list(COMPARISONS),
     }
     return xr.Dataset(data, coords, {"init_scale": init_scale, "seed": seed, "budget": BUDGET})
+
+
+def _check_problems(problems: Any) -> None:
+    given = problems if isinstance(problems, Sequence) else ()
+    if not given or any(each.num_modalities != 2 or each.output_dim != 1 for each in given):
+        raise ValueError(
+            "`problems` must be one or more problems of two modalities with scalar targets."
+            f" Got {problems!r:.80}."
+        )
+
+
+def _one_per_problem(methods: Any, count: int) -> list[MIMO]:
+    if isinstance(methods, MIMO):
+        return [methods] * count
+    mimos = list(methods) if isinstance(methods, Sequence) else []
+    if len(mimos) != count or not all(isinstance(mimo, MIMO) for mimo in mimos):
+        raise ValueError(
+            f"`methods` must be one MIMO or one per problem ({count}). Got {methods!r:.80}."
+        )
+    return mimos
+
+
+def _race(
+    problems: Sequence[LateFusionProblem],
+    pairs: Sequence[tuple[Solver, Solver]],
+    step_sizes: FloatArray,
+    budgets: FloatArray,
+    **settings: Any,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Half-times, settling times and worst gaps of races that have the same number of steps.
+
+    Each is an array (problem, solver, ...).
+    """
+    from mimo_sim.dynamics.ensemble.driver import simulate_ensemble
+
+    solvers = [solver for pair in pairs for solver in pair]
+    eta, budget = np.repeat(step_sizes, len(SOLVERS)), np.repeat(budgets, len(SOLVERS))
+    runs = simulate_ensemble(
+        [problem for problem in problems for _ in SOLVERS],
+        solvers,
+        step_size=eta,
+        record_every=settings["steps"] // ROWS,
+        **settings,
+    )
+    times = eta[:, None] * runs.step.values
+    half = runs.half_time.transpose("run", "modality").values * eta[:, None]
+
+    excess = runs.path_excess_mm.transpose("run", "step").values
+    excess = excess / excess[:, :1]
+    settled = np.stack([settling_times(excess, times, level) for level in LEVELS], -1)
+
+    worst = runs.path_excess_uni.max("modality").transpose("run", "step").values
+    worst = worst / worst[:, :1]
+    matched = budget / [1 + solver.lam for solver in solvers]
+    gap = np.array(
+        [
+            [np.interp(end, times[i], worst[i]) for end in (budget[i], matched[i])]
+            for i in range(len(solvers))
+        ]
+    )
+    shape = (len(problems), len(SOLVERS), -1)
+    return half.reshape(shape), settled.reshape(shape), gap.reshape(shape)

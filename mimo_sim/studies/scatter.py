@@ -1,4 +1,4 @@
-"""The study of random problems: predicted against simulated time ratios of joint training."""
+"""Predicted against simulated time ratios of joint training, on random problems."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from mimo_sim import theory
-from mimo_sim._checks import check_count
+from mimo_sim._checks import FloatArray, check_count
 from mimo_sim.generators import random_problem
 from mimo_sim.solvers import Vanilla
 
@@ -22,53 +22,78 @@ def compute(
     steps: int = 40_000,
     on_run: Callable[[], None] = lambda: None,
 ) -> xr.Dataset:
-    """Predicted against simulated time ratio of joint training on random problems that meet the two conditions of superficial preference.
+    r"""Train random problems by joint training, and predict their time ratios.
+
+    All of them meet the two conditions of superficial preference.
+
+    Parameters
+    ----------
+    problems : int
+        Number of problems, >= 3. They are the draws with seeds 0 ... problems - 1 of
+        :func:`mimo_sim.generators.random_problem`.
+    dims : (int, int)
+        Dimensions of the inputs.
+    init_scale : float
+        :math:`u_0` in (0, 1).
+    steps : int
+        Steps of each run, >= 1. Its step size is such that it ends when all is learned.
+    on_run : callable
+        Called once per problem.
 
     Returns
     -------
     xarray.Dataset
-        Dim problem (the seed of :func:`mimo_sim.generators.random_problem`): ``time_ratio`` (half-times), ``predicted`` (limit of tiny u0), ``predicted_u0``.
+        Dimension problem: ``time_ratio``, the later half-time over the earlier one; its predictions
+        ``predicted``, in the limit of tiny u0, and ``predicted_u0``.
     """
     from mimo_sim.dynamics.ensemble.driver import simulate_ensemble
 
     check_count("problems", problems, 3)
-    check_count("steps", steps, 1)
+    check_count("steps", steps)
     drawn = [random_problem(dims, seed, "superficial") for seed in range(problems)]
     end = np.array([1.6 * theory.learning_times(problem, init_scale).max() for problem in drawn])
     runs = simulate_ensemble(
         drawn, Vanilla(), step_size=end / steps, steps=steps, init_scale=init_scale
     )
-    half = runs.half_time.transpose("run", "modality").values
     for _ in drawn:
         on_run()
-    data = {
-        "time_ratio": half.max(1) / half.min(1),
-        "predicted": np.array([theory.time_ratio(problem) for problem in drawn]),
-        "predicted_u0": np.array([theory.time_ratio(problem, init_scale) for problem in drawn]),
-    }
-    attrs = {"init_scale": init_scale, "steps": steps, "dims": list(dims)}
+    half = runs.half_time.transpose("run", "modality").values
+    limit = [theory.time_ratio(problem) for problem in drawn]
+    finite = [theory.time_ratio(problem, init_scale) for problem in drawn]
     return xr.Dataset(
-        {name: ("problem", values) for name, values in data.items()},
+        {
+            "time_ratio": ("problem", half.max(1) / half.min(1)),
+            "predicted": ("problem", np.array(limit)),
+            "predicted_u0": ("problem", np.array(finite)),
+        },
         {"problem": np.arange(problems)},
-        attrs,
+        {"init_scale": init_scale, "steps": steps, "dims": list(dims)},
     )
 
 
 def summarise(data: xr.Dataset) -> dict[str, Any]:
-    """Correlations and median relative errors of :func:`scatter`, for both predictions."""
+    """How well each of the two predictions meets the simulated time ratios.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        What :func:`compute` returned.
+    """
     found = data.time_ratio.values
-
-    def against(name: str) -> dict[str, float]:
-        predicted = data[name].values
-        return {
-            "correlation": float(np.corrcoef(predicted, found)[0, 1]),
-            "correlation_of_logarithms": float(np.corrcoef(np.log(predicted), np.log(found))[0, 1]),
-            "median_relative_error": float(np.median(abs(predicted / found - 1))),
-            "largest_relative_error": float(np.max(abs(predicted / found - 1))),
-        }
-
     return {
         "problems": int(data.sizes["problem"]),
-        "limit": against("predicted"),
-        "finite_u0": against("predicted_u0"),
+        "limit": _agreement(data.predicted.values, found),
+        "finite_u0": _agreement(data.predicted_u0.values, found),
+    }
+
+
+def _agreement(predicted: FloatArray, found: FloatArray) -> dict[str, float]:
+    """Correlations, and relative errors of the prediction."""
+    logarithms = np.log(predicted), np.log(found)
+    errors = abs(predicted / found - 1)
+    return {
+        "correlation": float(np.corrcoef(predicted, found)[0, 1]),
+        "correlation_of_logarithms": float(np.corrcoef(*logarithms)[0, 1]),
+        "median_relative_error": float(np.median(errors)),
+        "largest_relative_error": float(np.max(errors)),
     }

@@ -1,4 +1,4 @@
-"""The study of a score for imbalance: what is known before training, against the gain of MIMO."""
+"""Scores for imbalance that are known before training, and how well they predict MIMO's gain."""
 
 from __future__ import annotations
 
@@ -9,25 +9,51 @@ import numpy as np
 import xarray as xr
 
 from mimo_sim import theory
-from mimo_sim._checks import check_count
+from mimo_sim._checks import FloatArray, check_count
 from mimo_sim.generators import random_problem
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO
-from mimo_sim.studies import _statistics, race
+from mimo_sim.studies import race
+from mimo_sim.studies._statistics import (
+    Bools,
+    area_under_curve,
+    balanced_accuracy,
+    best_threshold,
+    rank_correlation,
+)
 
 OUTCOMES = ("balance_gain", "learning_gain")
 
 
 def scores(problem: LateFusionProblem, lam: float, init_scale: float) -> dict[str, float]:
-    r"""What can be said of a problem before any training (K = 2, m = 1): predictions of theory first, naive scores last.
+    r"""What can be said of a problem before any training.
+
+    Parameters
+    ----------
+    problem : LateFusionProblem
+        Of two modalities and one output.
+    lam : float
+        MIMO's penalty.
+    init_scale : float
+        :math:`u_0` in (0, 1).
 
     Returns
     -------
     dict
-        "time ratio": :func:`mimo_sim.theory.time_ratio` at this u0, how long joint training's second modality waits. "predicted gain": :func:`mimo_sim.studies.race.predicted_gain`.
-        "predicted balance": joint training's over MIMO's ratio of predicted times. "order threshold": lam* of :func:`mimo_sim.theory.order_threshold` for
-        mu -> 0, 0 without superficial preference. "correlation ratio": of the |C_k|, larger over smaller. "explained ratio": of what each explains alone,
-        likewise. "loss ratio": of the uni-modal optima f_k*, likewise.
+        Predictions of theory:
+
+        - "time ratio": how long joint training's second modality waits at this u0
+          (:func:`mimo_sim.theory.time_ratio`);
+        - "predicted gain": :func:`mimo_sim.studies.race.predicted_gain`;
+        - "predicted balance": joint training's ratio of predicted times over MIMO's;
+        - "order threshold": lam* for mu -> 0 (:func:`mimo_sim.theory.order_threshold`), 0 without
+          superficial preference.
+
+        Naive scores, each the larger over the smaller of the two modalities' numbers:
+
+        - "correlation ratio": of :math:`|C_k|`;
+        - "explained ratio": of what each explains alone;
+        - "loss ratio": of the uni-modal optima :math:`f_k^*`.
     """
     report = theory.superficial_preference(problem)
     times, balanced = theory.learning_times(problem), theory.mimo_learning_times(problem, lam)
@@ -51,14 +77,16 @@ def compute(
     seed: int = 0,
     on_run: Callable[[], None] = lambda: None,
 ) -> xr.Dataset:
-    r"""Random problems with their scores before training and the gains of MIMO measured by a race.
+    r"""Random problems, their scores before training, and the gains of MIMO that a race measures.
 
-    Two modalities of 1 to 3 dimensions each, Wishart covariances with 1.5 to 6 degrees of freedom per dimension, noise variance between 0 and 1.
+    Problems have two modalities of 1 to 3 dimensions each. Covariances are Wishart with 1.5 to 6
+    degrees of freedom per dimension, the noise variance lies between 0 and 1.
 
     Parameters
     ----------
     problems : int
-        >= 20. The first half is for choosing thresholds, the second for judging them.
+        Number of problems, >= 20. :func:`summarise` chooses thresholds on the first half and
+        judges them on the second.
     lam : float
         MIMO's penalty.
     relative_mu : float
@@ -66,12 +94,16 @@ def compute(
     init_scale : float
         :math:`u_0` in (0, 1).
     seed : int
-        Of the draw of problems.
+        Seed of the draw of problems.
+    on_run : callable
+        Called after each run, twice per problem.
 
     Returns
     -------
     xarray.Dataset
-        Dims of :func:`mimo_sim.studies.race.compute` and score: its variables, those of :func:`mimo_sim.studies.race.gains`, ``scores`` (problem, score), ``dims`` (problem, modality) and ``superficial``.
+        The variables of :func:`mimo_sim.studies.race.compute` and
+        :func:`mimo_sim.studies.race.gains`, ``scores`` (problem, score), ``dims`` (problem,
+        modality) and ``superficial`` (problem).
     """
     check_count("problems", problems, 20)
     rng = np.random.default_rng(seed)
@@ -80,74 +112,85 @@ def compute(
     noise, seeds = rng.uniform(0, 1, problems), rng.integers(2**31, size=problems)
     drawn = [
         random_problem(
-            tuple(map(int, sizes)),
-            int(each),
-            degrees_of_freedom=int(free),
-            noise_variance=float(variance),
+            tuple(map(int, dims[i])),
+            int(seeds[i]),
+            degrees_of_freedom=int(freedom[i]),
+            noise_variance=float(noise[i]),
         )
-        for sizes, each, free, variance in zip(dims, seeds, freedom, noise, strict=True)
+        for i in range(problems)
     ]
-    methods = [MIMO(lam, relative_mu * problem.y_second_moment / 2) for problem in drawn]
-    runs = race.compute(drawn, methods, init_scale=init_scale, on_run=on_run)
+    mimos = [MIMO(lam, relative_mu * problem.y_second_moment / 2) for problem in drawn]
+    runs = race.compute(drawn, mimos, init_scale=init_scale, on_run=on_run)
     table = [scores(problem, lam, init_scale) for problem in drawn]
+    superficial = [theory.superficial_preference(problem).holds for problem in drawn]
     data = runs.merge(race.gains(runs)).assign(
         scores=(("problem", "score"), np.array([list(row.values()) for row in table])),
         dims=(("problem", "modality"), dims),
-        superficial=(
-            "problem",
-            np.array([theory.superficial_preference(problem).holds for problem in drawn]),
-        ),
+        superficial=("problem", np.array(superficial)),
     )
-    attrs = {"lam": lam, "relative_mu": relative_mu, "problem_seed": seed}
-    return data.assign_coords(score=list(table[0]), problem=np.arange(problems)).assign_attrs(attrs)
+    data = data.assign_coords(score=list(table[0]), problem=np.arange(problems))
+    return data.assign_attrs(lam=lam, relative_mu=relative_mu, problem_seed=seed)
 
 
 def summarise(data: xr.Dataset, *, resamples: int = 1000) -> dict[str, Any]:
-    """How well each score predicts the gain: direction and threshold from the first half of the problems, everything else from the second.
+    """How well each score predicts each gain.
 
-    A score with "direction" -1 says "helps" when it lies *below* its threshold. Areas, accuracies and rank correlations are of the directed score.
-    Intervals are 95% percentile bootstrap over the problems of the second half, with direction and threshold held fixed.
+    The first half of the problems chooses the direction and the threshold of a score; everything
+    else is measured on the second half. A score with "direction" -1 says that MIMO helps where it
+    lies *below* its threshold. Areas, accuracies and rank correlations are those of the directed
+    score. Intervals are 95 % percentile bootstrap over the problems of the second half, with
+    direction and threshold held fixed.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        What :func:`compute` returned.
+    resamples : int
+        Number of bootstrap resamples.
     """
     rng = np.random.default_rng(0)
-    summary: dict[str, Any] = {
-        "problems": int(data.sizes["problem"]),
-        **{name: data.attrs[name] for name in ("lam", "relative_mu", "init_scale")},
-    }
+    summary: dict[str, Any] = {"problems": int(data.sizes["problem"])}
+    for name in ("lam", "relative_mu", "init_scale"):
+        summary[name] = data.attrs[name]
+    known = np.isfinite(data.scores.transpose("problem", "score").values).all(1)
     for outcome in OUTCOMES:
         gain = data[outcome].values
-        usable = np.isfinite(gain) & np.isfinite(
-            data.scores.transpose("problem", "score").values
-        ).all(1)
+        helps, usable = gain > race.MARGIN, np.isfinite(gain) & known
         early = np.arange(len(gain)) < len(gain) // 2
         chosen, judged = np.flatnonzero(usable & early), np.flatnonzero(usable & ~early)
         draws = np.vstack([judged, rng.choice(judged, (resamples, len(judged)))])
-        helps = gain > race.MARGIN
-        rows = {}
-        for name in map(str, data.score.values):
-            raw = data.scores.sel(score=name).values
-            direction = -1 if _statistics.area_under_curve(raw[chosen], helps[chosen]) < 0.5 else 1
-            scored = direction * raw
-            threshold = _statistics.best_threshold(scored[chosen], helps[chosen])
-            found = {
-                "auc": _statistics.area_under_curve(scored[draws], helps[draws]),
-                "balanced_accuracy": _statistics.balanced_accuracy(
-                    scored[draws] > threshold, helps[draws]
-                ),
-                "rank_correlation": _statistics.rank_correlation(scored[draws], gain[draws]),
-            }
-            rows[name] = {"direction": direction, "threshold": direction * threshold} | {
-                measure: {
-                    "value": float(values[0]),
-                    "interval": np.nanquantile(values[1:], (0.025, 0.975)).tolist(),
-                }
-                for measure, values in found.items()
-            }
         summary[outcome] = {
             "helps": float(helps[judged].mean()),
             "costs": float((gain[judged] < 1 / race.MARGIN).mean()),
             "median": float(np.median(gain[judged])),
             "chosen_on": len(chosen),
             "judged_on": len(judged),
-            "scores": rows,
+            "scores": {
+                str(name): _judged(data.scores.sel(score=name).values, gain, helps, chosen, draws)
+                for name in data.score.values
+            },
         }
     return summary
+
+
+def _judged(
+    raw: FloatArray, gain: FloatArray, helps: Bools, chosen: np.ndarray, draws: np.ndarray
+) -> dict[str, Any]:
+    """How well one score predicts one gain.
+
+    `raw`, `gain` and `helps` are (problem,); `chosen` are the problems that choose direction and
+    threshold. Each row of `draws` is a sample of the problems that judge, the first all of them.
+    """
+    direction = -1 if area_under_curve(raw[chosen], helps[chosen]) < 0.5 else 1
+    scored = direction * raw
+    threshold = best_threshold(scored[chosen], helps[chosen])
+    measures = {
+        "auc": area_under_curve(scored[draws], helps[draws]),
+        "balanced_accuracy": balanced_accuracy(scored[draws] > threshold, helps[draws]),
+        "rank_correlation": rank_correlation(scored[draws], gain[draws]),
+    }
+    found: dict[str, Any] = {"direction": direction, "threshold": direction * threshold}
+    for name, values in measures.items():
+        interval = np.nanquantile(values[1:], (0.025, 0.975)).tolist()
+        found[name] = {"value": float(values[0]), "interval": interval}
+    return found

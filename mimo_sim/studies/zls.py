@@ -1,4 +1,7 @@
-"""The study after [ZLS]: the time ratio and the mis-attribution of joint training on scalar pairs."""
+"""The figure of [ZLS]: how long joint training's second modality waits, over correlation.
+
+[ZLS] is Zhang, Latham and Saxe (ICML 2024).
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from mimo_sim.generators import scalar_pair
 from mimo_sim.solvers import Vanilla
 from mimo_sim.studies.race import plateau_hidden
 
+FINE = np.linspace(-0.95, 0.95, 191)  # the correlations of the curve of theory
+
 
 def compute(
     sigma_ratios: Sequence[float] = (1.0, 1.5, 2.0, 3.0),
@@ -25,48 +30,59 @@ def compute(
     steps: int = 40_000,
     on_run: Callable[[], None] = lambda: None,
 ) -> xr.Dataset:
-    r"""Time ratio and mis-attribution of joint training on the scalar pair, against theory, over correlation.
-
-    `sigma_ratios` are ratios of *standard deviations* (:math:`\sigma_A / \sigma_B`; variances are in the ratio of their squares), as in the figure of [ZLS].
+    r"""Time ratio and mis-attribution of joint training on the scalar pair, against theory.
 
     Parameters
     ----------
     sigma_ratios : sequence of float
-        >= 1.
+        Ratios of *standard deviations* :math:`\sigma_A / \sigma_B`, >= 1, as in the figure of
+        [ZLS]. Variances are in the ratio of their squares.
     rhos : sequence of float
-        In (-1, 1).
+        Correlations of the inputs, in (-1, 1).
     seeds : int
-        Initialisations 0 ... seeds - 1, >= 1.
+        Number of initialisations, >= 1. Their seeds are 0 ... seeds - 1.
     init_scale : float
         :math:`u_0` in (0, 1).
     steps : int
-        Of each run; step sizes follow so that each run ends when all is learned.
+        Steps of each run, >= 1. Its step size is such that it ends when all is learned.
+    on_run : callable
+        Called once per run.
 
     Returns
     -------
     xarray.Dataset
-        Dims sigma_ratio, rho, seed: ``time_ratio`` (half-time of B over A's), ``misattribution`` (A's weight midway between the half-times minus the optimal
-        one; NaN for equal standard deviations, which have no uni-modal phase). Predictions ``predicted_time_ratio`` (limit of tiny u0; on a fine grid of rho
-        ``theory_curve``), ``predicted_time_ratio_u0`` and ``predicted_misattribution`` (sigma_ratio, rho); ``hidden`` (:func:`plateau_hidden`).
+        Dimensions sigma_ratio, rho and seed.
+
+        ``time_ratio`` is B's half-time over A's. ``misattribution`` is A's weight midway between
+        the half-times minus its optimal weight; NaN for equal standard deviations, where no
+        modality is ever alone.
+
+        Predictions (sigma_ratio, rho): ``predicted_time_ratio`` in the limit of tiny u0,
+        ``predicted_time_ratio_u0``, ``predicted_misattribution``, and ``hidden``
+        (:func:`mimo_sim.studies.race.plateau_hidden`). ``theory_curve`` (sigma_ratio, rho_theory)
+        is ``predicted_time_ratio`` on a fine grid.
+
+    Raises
+    ------
+    ValueError
+        For a sigma ratio below 1, no `rhos`, and counts below 1.
     """
     from mimo_sim.dynamics.ensemble.driver import simulate_ensemble
 
-    check_count("seeds", seeds, 1)
-    check_count("steps", steps, 1)
+    check_count("seeds", seeds)
+    check_count("steps", steps)
     if len(sigma_ratios) == 0 or not min(sigma_ratios) >= 1 or len(rhos) == 0:
         raise ValueError(
-            f"`sigma_ratios` must be >= 1, so that A is learned first, and there must be `rhos`. Got {list(sigma_ratios)} and {list(rhos)}."
+            "`sigma_ratios` must be >= 1, so that A is learned first, and there must be `rhos`."
+            f" Got {list(sigma_ratios)} and {list(rhos)}."
         )
     grid = list(itertools.product(map(float, sigma_ratios), map(float, rhos)))
     problems = [scalar_pair(*point) for point in grid]
-    shape = (len(sigma_ratios), len(rhos))
-    settle = [
-        3 / np.linalg.eigvalsh(problem.input_moment)[0] for problem in problems
-    ]  # of the slowest direction once all have emerged
-    end = (
-        np.array([1.3 * theory.learning_times(problem, init_scale).max() for problem in problems])
-        + settle
-    )
+    over_grid = (len(sigma_ratios), len(rhos))
+    # Once all modalities have emerged, the slowest direction still has to settle.
+    settle = [3 / np.linalg.eigvalsh(problem.input_moment)[0] for problem in problems]
+    latest = [theory.learning_times(problem, init_scale).max() for problem in problems]
+    end = np.array([1.3 * time for time in latest]) + settle
     runs = simulate_ensemble(
         [problem for problem in problems for _ in range(seeds)],
         Vanilla(),
@@ -75,81 +91,73 @@ def compute(
         init_scale=init_scale,
         seed=list(range(seeds)) * len(problems),
     )
-    half = runs.half_time.transpose("run", "modality").values
-    final = np.array([problem.joint_map[0, 0] for problem in problems])
-    weight = runs.plateau_map.isel(output=0, modality=0, component=0).values
-    found = {
-        "time_ratio": half[:, 1] / half[:, 0],
-        "misattribution": weight - np.repeat(final, seeds),
-    }
-    found = {name: values.reshape(*shape, seeds) for name, values in found.items()}
     for _ in range(runs.sizes["run"]):
         on_run()
-    apart = (np.asarray(sigma_ratios) > 1)[:, None, None]
-    fine = np.linspace(-0.95, 0.95, 191)
-    over, point = ("sigma_ratio", "rho", "seed"), ("sigma_ratio", "rho")
+
+    half = runs.half_time.transpose("run", "modality").values
+    weight = runs.plateau_map.isel(output=0, modality=0, component=0).values
+    optimal = np.repeat([problem.joint_map[0, 0] for problem in problems], seeds)
+    waits = (half[:, 1] / half[:, 0]).reshape(*over_grid, seeds)
+    wrong = (weight - optimal).reshape(*over_grid, seeds)
+
+    apart = (np.asarray(sigma_ratios) > 1)[:, None]  # A and B are learned at different times
+    curve = [[theory.time_ratio(scalar_pair(ratio, rho)) for rho in FINE] for ratio in sigma_ratios]
+    limit = [theory.time_ratio(problem) for problem in problems]
+    finite = [theory.time_ratio(problem, init_scale) for problem in problems]
+    misattribution = [theory.misattribution(problem).item() for problem in problems]
+    hidden = [
+        ratio > 1 and plateau_hidden(problem)
+        for (ratio, _), problem in zip(grid, problems, strict=True)
+    ]
+    every, point = ("sigma_ratio", "rho", "seed"), ("sigma_ratio", "rho")
     data = {
-        "time_ratio": (over, found["time_ratio"]),
-        "misattribution": (over, np.where(apart, found["misattribution"], np.nan)),
-        "theory_curve": (
-            ("sigma_ratio", "rho_theory"),
-            np.array(
-                [[theory.time_ratio(scalar_pair(r, rho)) for rho in fine] for r in sigma_ratios]
-            ),
-        ),
-        "predicted_time_ratio": (
-            point,
-            np.reshape([theory.time_ratio(problem) for problem in problems], shape),
-        ),
-        "predicted_time_ratio_u0": (
-            point,
-            np.reshape([theory.time_ratio(problem, init_scale) for problem in problems], shape),
-        ),
+        "time_ratio": (every, waits),
+        "misattribution": (every, np.where(apart[..., None], wrong, np.nan)),
+        "theory_curve": (("sigma_ratio", "rho_theory"), np.array(curve)),
+        "predicted_time_ratio": (point, np.reshape(limit, over_grid)),
+        "predicted_time_ratio_u0": (point, np.reshape(finite, over_grid)),
         "predicted_misattribution": (
             point,
-            np.where(
-                apart[..., 0],
-                np.reshape([theory.misattribution(p).item() for p in problems], shape),
-                np.nan,
-            ),
+            np.where(apart, np.reshape(misattribution, over_grid), np.nan),
         ),
-        "hidden": (
-            point,
-            np.reshape(
-                [r > 1 and plateau_hidden(p) for (r, _), p in zip(grid, problems, strict=True)],
-                shape,
-            ),
-        ),
+        "hidden": (point, np.reshape(hidden, over_grid)),
     }
     coords = {
         "sigma_ratio": list(map(float, sigma_ratios)),
         "rho": np.asarray(rhos, dtype=float),
         "seed": np.arange(seeds),
-        "rho_theory": fine,
+        "rho_theory": FINE,
     }
     return xr.Dataset(data, coords, {"init_scale": init_scale, "steps": steps, "width": 100})
 
 
 def summarise(data: xr.Dataset) -> dict[str, Any]:
-    """Deviations of :func:`zls` from its predictions, largest over the grid: medians over seeds, relative for times, absolute for mis-attribution."""
+    """How far simulations are from the predictions, at most over the grid.
+
+    Each point is the median over seeds. Errors of times are relative, those of mis-attribution
+    absolute. Points whose plateau is hidden do not count.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        What :func:`compute` returned.
+    """
     shown = ~data.hidden
-    ratio = data.time_ratio.median("seed")
+    ratio, wrong = data.time_ratio.median("seed"), data.misattribution.median("seed")
+
+    def largest(error: xr.DataArray) -> float:
+        return float(abs(error).where(shown).max())
+
     return {
         "runs": int(data.time_ratio.size),
         "steps": int(data.attrs["steps"]),
         "init_scale": float(data.attrs["init_scale"]),
         "points_with_hidden_plateau": int(data.hidden.sum()),
-        "largest_error_limit": float(abs(ratio / data.predicted_time_ratio - 1).where(shown).max()),
-        "largest_error_finite_u0": float(
-            abs(ratio / data.predicted_time_ratio_u0 - 1).where(shown).max()
-        ),
-        "largest_error_misattribution": float(
-            abs(data.misattribution.median("seed") - data.predicted_misattribution)
-            .where(shown)
-            .max()
-        ),
+        "largest_error_limit": largest(ratio / data.predicted_time_ratio - 1),
+        "largest_error_finite_u0": largest(ratio / data.predicted_time_ratio_u0 - 1),
+        "largest_error_misattribution": largest(wrong - data.predicted_misattribution),
         "time_ratio": {
-            f"{r:g}": [round(float(x), 4) for x in ratio.sel(sigma_ratio=r)]
-            for r in data.sigma_ratio.values
+            f"{sigma:g}": [round(float(x), 4) for x in ratio.sel(sigma_ratio=sigma)]
+            for sigma in data.sigma_ratio.values
         },
     }

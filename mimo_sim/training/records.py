@@ -1,4 +1,8 @@
-"""Records of runs: <out>/<data set>/<method>/seed<k>/ with config.json, epochs.csv and result.json; files appear whole or not at all."""
+"""Records of runs: the folder ``<out>/<data set>/<method>/seed<k>/`` of a finished training.
+
+It holds ``config.json``, ``epochs.csv`` and ``result.json``, and ``checkpoint.pt`` while the run
+goes on. A file is there as a whole or not at all.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import csv
 import json
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,22 +22,26 @@ if TYPE_CHECKING:
 
     from mimo_sim.datasets._data import Dataset
     from mimo_sim.methods._base import Method
-    from mimo_sim.training.run import Result, Settings
+    from mimo_sim.training.result import Result
+    from mimo_sim.training.settings import Settings
 
 CONFIG, TABLE, RESULT, CHECKPOINT = "config.json", "epochs.csv", "result.json", "checkpoint.pt"
 
 
 def plain(tree: Any) -> Any:
-    """The same in JSON types."""
-    return json.loads(
-        json.dumps(
-            tree, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value)
-        )
-    )
+    """The same in JSON types: arrays become lists, what JSON does not know becomes its words."""
+
+    def convert(value: Any) -> Any:
+        return value.tolist() if hasattr(value, "tolist") else str(value)
+
+    return json.loads(json.dumps(tree, default=convert))
 
 
 def describe(method: Method, dataset: Dataset, settings: Settings) -> dict[str, Any]:
-    """What makes a run the run it is: the same description gives the same numbers on the same machine."""
+    """What makes a run the run it is.
+
+    The same description gives the same numbers on the same machine.
+    """
     about = {
         "dataset": dataset.name,
         "data": {**dataset.about, "checksum": dataset.checksum()},
@@ -44,7 +53,7 @@ def describe(method: Method, dataset: Dataset, settings: Settings) -> dict[str, 
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Versions, device, git revision (of the repository that the package's folder lies in; None outside one)."""
+    """Versions, device, threads, and the git revision of the package's folder."""
     import numpy as np
     import torch
 
@@ -57,32 +66,35 @@ def environment(device: torch.device) -> dict[str, Any]:
         "torch": torch.__version__,
         "numpy": np.__version__,
     }
-    try:
-        command = [
-            "git",
-            "-C",
-            str(Path(__file__).parent),
-            "describe",
-            "--always",
-            "--dirty",
-            "--abbrev=12",
-        ]
-        revision = subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        revision = None
     return {
         "versions": versions,
         "device": gpu or platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
-        "git": revision,
+        "git": _git_revision(),
     }
+
+
+def _git_revision() -> str | None:
+    """Of the repository that the package's folder lies in; None outside one."""
+    here = str(Path(__file__).parent)
+    command = ["git", "-C", here, "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
 
 
 @dataclass(frozen=True)
 class Record:
-    """The folder of one run."""
+    """The folder of one run.
+
+    Attributes
+    ----------
+    folder : Path
+    config : dict
+        What makes the run the run it is, in JSON types.
+    """
 
     folder: Path
     config: dict[str, Any]
@@ -97,7 +109,8 @@ class Record:
         """
         if self.finished():
             raise ValueError(
-                f"{self.folder} holds a finished run. Read its {RESULT}, or delete it to train again."
+                f"{self.folder} holds a finished run. "
+                f"Read its {RESULT}, or delete it to train again."
             )
         write_json(self.folder / CONFIG, self.config)
         for leftover in self.folder.glob(".*.part.*"):  # of a killed process
@@ -106,41 +119,49 @@ class Record:
     def finished(self) -> bool:
         """Whether the final result is there.
 
+        A run that failed before its first checkpoint has left nothing, so its folder may be used
+        for another configuration.
+
         Raises
         ------
         ValueError
-            If the folder holds a run of another configuration, or a damaged result. One that failed before its first checkpoint holds nothing: it may be
-            tried again otherwise.
+            If the folder holds a run of another configuration, or a damaged result.
         """
-        path, done = self.folder / CONFIG, (self.folder / RESULT).is_file()
-        if path.is_file() and (done or (self.folder / CHECKPOINT).is_file()):
+        done = (self.folder / RESULT).is_file()
+        begun = done or (self.folder / CHECKPOINT).is_file()
+        path = self.folder / CONFIG
+        if begun and path.is_file():
             differing = differences(read_json(path), self.config)
             if differing:
                 raise ValueError(
-                    f"{self.folder} holds a run of another configuration: {'; '.join(differing)}. Choose another folder or delete it."
+                    f"{self.folder} holds a run of another configuration: "
+                    f"{'; '.join(differing)}. Choose another folder or delete it."
                 )
         if done:
             read_json(self.folder / RESULT)
         return done
 
-    def close(self, result: Result) -> None:
-        """Write table and result, drop the checkpoint."""
-        from mimo_sim.training.metrics import DEFINITIONS
+    def close(self, result: Result, definitions: Mapping[str, str]) -> None:
+        """Write table and result, drop the checkpoint.
 
+        Parameters
+        ----------
+        result : Result
+        definitions : mapping
+            What the figures of the result mean, by name.
+        """
         names = list(dict.fromkeys(key for row in result.table for key in row))
         with replacing(self.folder / TABLE) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, names, lineterminator="\n")
             writer.writeheader()
             writer.writerows(result.table)
-        write_json(
-            self.folder / RESULT,
-            {
-                "config": self.config,
-                "metrics": result.metrics,
-                "definitions": DEFINITIONS,
-                **result.about,
-            },
-        )
+        content = {
+            "config": self.config,
+            "metrics": result.metrics,
+            "definitions": dict(definitions),
+            **result.about,
+        }
+        write_json(self.folder / RESULT, content)
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -156,27 +177,24 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If it is something else: the message names the file.
+        If it is something else. The message names the file.
     """
+    remedy = f"Delete the folder {path.parent} and run again."
     try:
         content = json.loads(path.read_text())
-    except ValueError as error:  # neither JSON nor, perhaps, text
-        raise ValueError(
-            f"{path} is damaged ({error}). Delete the folder {path.parent} and run again."
-        ) from None
+    except ValueError as error:  # not JSON, or not even text
+        raise ValueError(f"{path} is damaged ({error}). {remedy}") from None
     if not isinstance(content, dict):
-        raise ValueError(
-            f"{path} is damaged (not an object). Delete the folder {path.parent} and run again."
-        )
+        raise ValueError(f"{path} is damaged (not an object). {remedy}")
     return content
 
 
 def differences(old: Any, new: Any, where: str = "") -> list[str]:
     """Every entry in which two trees of dicts differ, as words."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [
-            line
-            for key in sorted({*old, *new})
-            for line in differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
-        ]
-    return [] if old == new else [f"{where} is {old!r} there, {new!r} here"]
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return [] if old == new else [f"{where} is {old!r} there, {new!r} here"]
+    found = []
+    for key in sorted({*old, *new}):
+        place = f"{where}.{key}" if where else key
+        found += differences(old.get(key), new.get(key), place)
+    return found

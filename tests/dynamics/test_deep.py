@@ -13,9 +13,6 @@ from hypothesis import strategies as st
 import mimo_sim as ms
 from mimo_sim.dynamics.engines import early
 from mimo_sim.dynamics.engines.layered import (
-    deep_order_threshold,
-    deep_time_ratio,
-    delay_factor,
     simulate_layered,
 )
 from mimo_sim.dynamics.layered import Architecture, Network, aligned_weights, gaussian_weights
@@ -33,13 +30,17 @@ def one_thread() -> None:
 @given(st.floats(0.01, 50))
 def test_delay_factors_have_their_closed_forms(a: float) -> None:
     root = math.sqrt(2 * a)
-    assert delay_factor(3, a) == pytest.approx(
+    assert ms.theory.delay_factor(3, a) == pytest.approx(
         math.log((1 + a + root) / (1 + a - root)) / (2 * root), rel=1e-9
     )
-    assert delay_factor(4, a) == pytest.approx(1 / (1 + a + math.sqrt(1 + a * a)), rel=1e-9)
+    assert ms.theory.delay_factor(4, a) == pytest.approx(
+        1 / (1 + a + math.sqrt(1 + a * a)), rel=1e-9
+    )
     for depth in (3, 5, 8):
         assert (
-            1 / (depth - 2) / math.hypot(1, a) > delay_factor(depth, a) > 1 / (depth - 2) / (1 + a)
+            1 / (depth - 2) / math.hypot(1, a)
+            > ms.theory.delay_factor(depth, a)
+            > 1 / (depth - 2) / (1 + a)
         )  # heads that never help one another; always
 
 
@@ -48,20 +49,20 @@ def test_delay_factors_have_their_closed_forms(a: float) -> None:
 def test_thresholds_fall_with_depth_between_their_bounds(scale: float) -> None:
     problem = correlated_preference(0.0, scale)
     ratio = float(np.divide(*ms.theory.superficial_preference(problem).correlation))
-    thresholds = [deep_order_threshold(problem, depth) for depth in (2, 3, 4, 6, 20)]
+    thresholds = [ms.theory.deep_order_threshold(problem, depth) for depth in (2, 3, 4, 6, 20)]
     assert thresholds[0] == pytest.approx(math.sqrt(ratio**2 - 1))
     assert (np.diff(thresholds) < 0).all()
     assert thresholds[-1] > ratio - 1
-    assert deep_order_threshold(
+    assert ms.theory.deep_order_threshold(
         ms.generators.superficial_preference(scale=scale), 3
     ) == pytest.approx(thresholds[1], rel=1e-9)
-    assert deep_order_threshold(early.joined(problem), 3) == 0
+    assert ms.theory.deep_order_threshold(early.joined(problem), 3) == 0
 
 
 @pytest.mark.parametrize("depth", [3, 4])
 def test_the_order_of_deep_late_fusion_turns_at_its_threshold(depth: int) -> None:
     """Emergence from the aligned start, 15% on either side; finite u0 and mu move the threshold by a few per cent."""
-    predicted = deep_order_threshold(PROBLEM, depth)
+    predicted = ms.theory.deep_order_threshold(PROBLEM, depth)
     methods = [ms.MIMO(lam=factor * predicted, mu=0.01) for factor in (0.85, 1.15)]
     scale = {3: 0.01, 4: 0.08}[depth]
     run = simulate_layered(
@@ -126,7 +127,9 @@ def test_the_time_ratio_of_deep_fusion_approaches_its_law(own: int) -> None:
         PROBLEM, ms.Vanilla(), architecture, initial=starts, step_size=0.1, steps=1100
     )
     measured = 1 / time_ratios(run)[0, 0].values - 1
-    predicted = np.array([deep_time_ratio(PROBLEM, architecture, scale) for scale in scales]) - 1
+    predicted = (
+        np.array([ms.theory.deep_time_ratio(PROBLEM, 3, own, scale) for scale in scales]) - 1
+    )
     error = np.abs(measured / predicted - 1)
     assert (np.diff(error) < 0).all()
     assert error[-1] < 0.15
@@ -134,15 +137,15 @@ def test_the_time_ratio_of_deep_fusion_approaches_its_law(own: int) -> None:
 
 
 def test_time_ratios_where_they_are_known_without_integrals() -> None:
-    assert deep_time_ratio(PROBLEM, Architecture(5, 1), 0.1) == 1
-    assert deep_time_ratio(PROBLEM, Architecture(2, 2), 0.1) == ms.theory.time_ratio(PROBLEM)
-    assert deep_time_ratio(PROBLEM, Architecture(5, 5), 0.1) == pytest.approx(
+    assert ms.theory.deep_time_ratio(PROBLEM, 5, 1, 0.1) == 1
+    assert ms.theory.deep_time_ratio(PROBLEM, 2, 2, 0.1) == ms.theory.time_ratio(PROBLEM)
+    assert ms.theory.deep_time_ratio(PROBLEM, 5, 5, 0.1) == pytest.approx(
         ms.theory.time_ratio(PROBLEM), rel=1e-9
     )
 
 
 def test_laws_of_deep_fusion_refuse_bad_input() -> None:
     with pytest.raises(ValueError, match="`depth` must be >= 3"):
-        delay_factor(2, 1.0)
+        ms.theory.delay_factor(2, 1.0)
     with pytest.raises(ValueError, match="must not point away"):
-        deep_time_ratio(correlated_preference(-0.9), Architecture(3, 3), 0.1)
+        ms.theory.deep_time_ratio(correlated_preference(-0.9), 3, 3, 0.1)

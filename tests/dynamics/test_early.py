@@ -78,7 +78,7 @@ def test_early_fusion_grows_along_the_singular_directions(
 ) -> None:
     """Rate and direction of the encoder while it is small; the second mode has died off by exp(-(s1 - s2) t)."""
     mu, eta, u0 = 1e-3, 1e-3, 1e-60
-    matrix = early.growth_matrix(problem, lam, mu)
+    matrix = ms.theory.growth_matrix(problem, lam, mu)
     _, rates, directions = np.linalg.svd(matrix)
     steps = int(60 / rates[0] / eta)
     run = early.simulate_early(
@@ -131,7 +131,7 @@ def test_a_penalty_brings_an_order_into_early_fusion() -> None:
     """Without it both encoders grow in one mode; a large one empties that mode of A as 1/lam^4."""
     shares = []
     for lam in (0.0, 10.0, 20.0):
-        vector = np.linalg.svd(early.growth_matrix(PROBLEM, lam, 1e-3))[2][0]
+        vector = np.linalg.svd(ms.theory.growth_matrix(PROBLEM, lam, 1e-3))[2][0]
         shares.append(vector[0] ** 2)
     C = [float(np.linalg.norm(cross)) for cross in PROBLEM.sigma_yx]
     assert shares[0] == pytest.approx(C[0] ** 2 / (C[0] ** 2 + C[1] ** 2))

@@ -50,7 +50,7 @@ def test_the_keyboard_stops_all_threads(monkeypatch: pytest.MonkeyPatch) -> None
 
         yield interrupt
 
-    monkeypatch.setattr(driver, "steps_bar", bar)
+    monkeypatch.setattr(driver, "progress_bar", bar)
     with pytest.raises(KeyboardInterrupt):
         simulate_ensemble(
             FIGURE_1, ms.Vanilla(), step_size=0.01, steps=640, seed=range(4096), threads=2

@@ -11,8 +11,7 @@ import pytest
 import torch
 
 import mimo_sim as ms
-from mimo_sim.plots import figures as plots
-from mimo_sim.plots import fusion as fusion_plots
+from mimo_sim import plots
 from mimo_sim.studies import depth, early_fusion, relu
 from mimo_sim.studies._fusion import first_crossing
 from tests.dynamics.fusion_networks import PROBLEM
@@ -28,7 +27,7 @@ def one_thread() -> None:
 @pytest.fixture
 def small_studies(monkeypatch: pytest.MonkeyPatch) -> None:
     """The studies with a few steps of tiny networks: their shapes, not their findings."""
-    train, study = ms.dynamics.simulate_layered, early_fusion.early_study
+    train, study = ms.dynamics.simulate_layered, early_fusion.compute
     for module in (depth, relu):
         monkeypatch.setattr(
             module,
@@ -37,7 +36,7 @@ def small_studies(monkeypatch: pytest.MonkeyPatch) -> None:
         )
     monkeypatch.setattr(
         early_fusion,
-        "early_study",
+        "compute",
         lambda lams, rhos, **kwargs: study(
             [0.0, 2.0], [-0.3, 0.0, 0.3], **(kwargs | {"init_scale": 1e-3})
         ),
@@ -76,13 +75,13 @@ def test_the_command_writes_figures_and_strict_json(
 
 
 def test_the_early_study_measures_what_theory_predicts(tmp_path: Path) -> None:
-    data = early_fusion.early_study([0.0, 3.0], [-0.3, 0.3], init_scale=1e-6)
+    data = early_fusion.compute([0.0, 3.0], [-0.3, 0.3], init_scale=1e-6)
     np.testing.assert_allclose(data.share, data.predicted_share, atol=0.01)
     ratio = data.time_ratio
     assert (ratio.sel(fusion="late", lam=0.0) < 0.9).all()
     assert (ratio.sel(fusion="late", lam=3.0) > 1.2).all()
     assert (abs(np.log(ratio.sel(fusion="early"))) < abs(np.log(ratio.sel(fusion="late")))).all()
-    plots.write(fusion_plots.draw_early(data), tmp_path / "early.png")
+    plots.write(plots.draw_early(data), tmp_path / "early.png")
     assert (tmp_path / "early.png").read_bytes().startswith(b"\x89PNG")
 
 

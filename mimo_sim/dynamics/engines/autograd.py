@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from mimo_sim._progress import steps_bar
+from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics.records import FLIP_SIZE, Options, Records, limit
 from mimo_sim.dynamics.start import Weights
 from mimo_sim.objective import mimo_objective, running_minimum, sigma_weights
@@ -105,7 +105,7 @@ def run(
     )
     previous, change = torch.full_like(estimate, torch.nan), torch.full_like(estimate, torch.nan)
     ceiling, row, last = limit(problem), 0, int(options.steps[-1])
-    with steps_bar(last, options.progress) as advance:
+    with progress_bar(last, options.progress) as advance:
         for t in range(last + 1):
             optimizer.zero_grad()
             excess_mm, excess_uni, excess_heads = network(plain)

@@ -14,7 +14,7 @@ With Z = [V; U_1; ...; U_K; W^T] one step of gradient descent is Z <- (I + eta A
 stands for Z whatever the width h. Written per modality, Z_k = [V; U_k; W_k^T] moves as in late fusion (:mod:`.gram`) except that the K copies of V are one
 matrix, which follows the sum of their directions. So this engine calls the late-fusion one for the direction.
 
-Near the origin A is constant and Z grows along the singular directions of :func:`growth_matrix`. [ZLS]: joint training is the special case of one
+Near the origin A is constant and Z grows along the singular directions of :func:`mimo_sim.theory.growth_matrix`. [ZLS]: joint training is the special case of one
 modality, learned along C = [C_1 ... C_K], and has no uni-modal phase.
 """
 
@@ -28,7 +28,7 @@ import numpy as np
 
 from mimo_sim import theory
 from mimo_sim._checks import FloatArray, check_count, check_positive, finite_array
-from mimo_sim._progress import steps_bar
+from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics._compile import jit
 from mimo_sim.dynamics.driver import checked_settings, finished
 from mimo_sim.dynamics.engines.gram import (
@@ -44,7 +44,7 @@ from mimo_sim.dynamics.engines.gram import (
 from mimo_sim.dynamics.records import Options, Records, limit
 from mimo_sim.dynamics.start import compact
 from mimo_sim.problem import LateFusionProblem
-from mimo_sim.solvers import MIMO, Solver
+from mimo_sim.solvers import Solver
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -52,23 +52,6 @@ if TYPE_CHECKING:
 EarlyWeights: TypeAlias = tuple[
     FloatArray, list[FloatArray], FloatArray
 ]  # V (m, h), U_k (m, h) each, W (h, D)
-
-
-def growth_matrix(problem: LateFusionProblem, lam: float, mu: float) -> FloatArray:
-    r"""The (m + K m, D) matrix whose singular values are the growth rates of early fusion near the origin (exact f*, heads="gradient").
-
-    Its first m rows are C = [C_1 ... C_K]; below them stands :math:`\lambda\sigma_k(0) C_k` in the rows of U_k and the columns of modality k. W grows along
-    the right singular vectors at the rate of the singular values, V and the U_k along the left ones.
-    """
-    MIMO(lam=lam, mu=mu)  # validates
-    weight = lam * theory._initial_sigma(problem, mu)
-    m, heads = (
-        problem.output_dim,
-        np.zeros((problem.num_modalities * problem.output_dim, sum(problem.dims))),
-    )
-    for k, cross in enumerate(problem.sigma_yx):
-        heads[k * m : (k + 1) * m, problem.features(k)] = weight[k] * cross
-    return np.vstack([problem.cross_moment, heads])
 
 
 def joined(problem: LateFusionProblem) -> LateFusionProblem:
@@ -281,7 +264,7 @@ def _run(problem: LateFusionProblem, packed: Packed, options: Options) -> Record
     )  # NaN: the first step has no change before it
     following = np.append(options.steps[1:], options.steps[-1])
     ceiling = limit(problem)
-    with steps_bar(int(options.steps[-1]), options.progress) as advance:
+    with progress_bar(int(options.steps[-1]), options.progress) as advance:
         for row, (now, then) in enumerate(zip(options.steps, following, strict=True)):
             records.excess_mm[row], top = evaluate(Z, *packed.model, excess, sigma, work, dZ)
             if not (records.excess_mm[row] < ceiling and top < ceiling):

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from mimo_sim._checks import FloatArray
-from mimo_sim._progress import steps_bar
+from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics.engines.gram import Packed, evaluate, observe
 from mimo_sim.dynamics.records import Options, Records, limit
 from mimo_sim.dynamics.start import Weights, compact_factors
@@ -53,7 +53,7 @@ def run(
     records = Records.empty(problem, options)
     sizes = np.sqrt(np.mean(packed.Z**2, axis=(1, 2)))
     atol = RTOL * sizes[sizes > 0].min(initial=1.0)
-    with steps_bar(len(times), options.progress, "integrating") as advance:
+    with progress_bar(len(times), options.progress, "integrating") as advance:
         solution = solve_ivp(
             velocity,
             (0.0, times[-1]),

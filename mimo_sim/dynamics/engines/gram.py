@@ -22,7 +22,7 @@ from numba import types
 from numba.extending import overload
 
 from mimo_sim._checks import FloatArray
-from mimo_sim._progress import steps_bar
+from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics._compile import inlined, jit
 from mimo_sim.dynamics.records import FLIP_SIZE, Records, limit
 from mimo_sim.dynamics.start import Weights, compact_factors
@@ -299,7 +299,7 @@ def run(
         records.grad_norm_sq,
     )
     chunk = max(1, CHUNK // packed.flops)
-    with steps_bar(last, options.progress) as advance:
+    with progress_bar(last, options.progress) as advance:
         for start in range(0, last + 1, chunk):
             stop = min(start + chunk, last + 1)
             diverged = _descend(

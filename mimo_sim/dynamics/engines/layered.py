@@ -30,14 +30,11 @@ from typing import Any, get_args
 import numpy as np
 import torch
 import xarray as xr
-from scipy.integrate import quad
-from scipy.optimize import brentq
 from torch.func import grad, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from mimo_sim import theory
 from mimo_sim._checks import FloatArray, check_count, check_positive
-from mimo_sim._progress import steps_bar
+from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics.layered import (
     Architecture,
     Network,
@@ -50,126 +47,6 @@ from mimo_sim.dynamics.records import limit
 from mimo_sim.objective import mimo_objective, running_minimum, sigma_weights
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Solver, Vanilla, initial_f_star
-
-# ------------------------------------------------------------------------------------------ laws
-
-
-def delay_factor(depth: int, weight: float) -> float:
-    r"""T_L(a): flow time until a late-fusion modality emerges, in units of :math:`u_0^{2-L}/|C_k|`, from the aligned start.
-
-    Parameters
-    ----------
-    depth : int
-        L >= 3 (for L = 2 the time grows like a logarithm: :func:`mimo_sim.theory.growth_rates`).
-    weight : float
-        :math:`a = \lambda\sigma_k \ge 0`; 0 is joint training.
-
-    Examples
-    --------
-    >>> round(delay_factor(4, 0.0), 12)  # 1 / (L - 2)
-    0.5
-    """
-    check_count("depth", depth, 3)
-    check_positive("weight", weight, allow_zero=True)
-    value, _ = quad(
-        lambda x: (1 + 2 * (1 + weight) * x + (1 + weight**2) * x * x) ** (-(depth - 1) / 2),
-        0,
-        math.inf,
-        epsabs=0,
-        epsrel=1e-12,
-        limit=200,
-    )
-    return float(value)
-
-
-def deep_order_threshold(problem: LateFusionProblem, depth: int) -> float:
-    """The penalty above which deep late fusion learns the most explaining modality first (mu -> 0, exact f*, aligned start, u0 -> 0).
-
-    L = 2 gives :func:`mimo_sim.theory.order_threshold`; 0 when joint training already has that order.
-    """
-    if check_count("depth", depth, 2) == 2:
-        return float(theory.order_threshold(problem))
-    report = theory.superficial_preference(problem)
-    ratio = float(report.correlation[report.most_explaining] / report.correlation.max())
-    if ratio == 1:
-        return 0.0
-    return float(
-        brentq(
-            lambda lam: (depth - 2) * delay_factor(depth, lam) - ratio,
-            0,
-            4 / ratio * (depth - 1),
-            xtol=1e-12,
-        )
-    )
-
-
-def deep_time_ratio(
-    problem: LateFusionProblem, architecture: Architecture, init_scale: float
-) -> float:
-    r"""Predicted :math:`t_{second}/t_{first}` of joint training in a linear network of any depth and fusion layer, aligned start.
-
-    With A first, M_A its uni-modal optimum and D as in :func:`mimo_sim.theory.time_ratio`, the second waits, after t_A,
-
-    .. math:: \frac{1 - |C_B|/|C_A|}{|D|\,|M_A|^{(L-L_f)/L}} \times \begin{cases} u_0^{2-L_f}/(L_f-2) & L_f > 2\\ \ln(1/u_0) & L_f = 2\\ 0 & L_f = 1\end{cases}
-
-    while :math:`t_A = u_0^{2-L} I/|C_A|`: the shallower the fusion the shorter the uni-modal phase, :math:`O(u_0^{L-L_f})` of t_A.
-
-    Parameters
-    ----------
-    problem : LateFusionProblem
-        K = 2 and m = 1; D must not point away from C_B.
-    architecture : Architecture
-        Linear.
-    init_scale : float
-        u0 in (0, 1); leading order as u0 -> 0.
-    """
-    theory._scalar_output(problem, "The time ratio of deep networks")
-    if problem.num_modalities != 2 or architecture.activation != "linear":
-        raise ValueError(
-            f"The time ratio of deep networks is known for two modalities and linear layers. Got K={problem.num_modalities}, {architecture}."
-        )
-    if not 0 < init_scale < 1:
-        raise ValueError(f"`init_scale` must lie in (0, 1). Got init_scale={init_scale}.")
-    L, own = architecture.depth, architecture.fusion_layer
-    if L == 2 and own == 2:
-        return theory.time_ratio(problem)
-    if own == 1:
-        return 1.0
-    correlation = theory._correlations(problem)
-    first = int(np.argmax(correlation))
-    second, lead = 1 - first, float(correlation.min() / correlation.max())
-    residual = (
-        problem.sigma_yx[second] - problem.unimodal_maps[first] @ problem.sigma[first][second]
-    )
-    if float((residual @ problem.sigma_yx[second].T).item()) <= 0:
-        raise ValueError(
-            "The residual correlation of the second modality must not point away from its correlation: the aligned start then never learns it."
-        )
-
-    def second_size(
-        x: float,
-    ) -> float:  # the second modality's layers, in units of u0, when the first one's are x
-        return float(
-            x**lead if own == 2 else (lead * x ** (2 - own) + 1 - lead) ** (-1 / (own - 2))
-        )
-
-    growth, _ = quad(
-        lambda x: x ** (1 - own) * (x * x + second_size(x) ** 2 - 1) ** (-(L - own) / 2),
-        1,
-        math.inf,
-        epsabs=0,
-        epsrel=1e-10,
-        limit=200,
-    )
-    first_time = growth * init_scale ** (2 - L) / float(correlation[first])
-    shared = float(np.linalg.norm(problem.unimodal_maps[first])) ** ((L - own) / L)
-    wait = (
-        (1 - lead)
-        / (float(np.linalg.norm(residual)) * shared)
-        * (math.log(1 / init_scale) if own == 2 else init_scale ** (2 - own) / (own - 2))
-    )
-    return float(1 + wait / first_time)
-
 
 # ------------------------------------------------------------------------------------------ training
 
@@ -436,7 +313,7 @@ def simulate_layered(
         _leaves(weights),
         0,
     )
-    with steps_bar(steps, progress) as advance, torch.no_grad():
+    with progress_bar(steps, progress) as advance, torch.no_grad():
         for t in range(steps + 1):
             slopes, (mm, uni, rules["estimate"]) = step(weights, data, rules)
             if t == recorded[row]:

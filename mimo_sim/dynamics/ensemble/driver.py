@@ -15,7 +15,7 @@ import xarray as xr
 from numba import get_num_threads
 
 from mimo_sim._checks import check_count, check_positive
-from mimo_sim._progress import steps_bar
+from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics.ensemble.cpu import LANES, view
 from mimo_sim.dynamics.ensemble.groups import LEGS, Group, IntArray, View
 from mimo_sim.dynamics.ensemble.results import Results
@@ -134,7 +134,7 @@ def simulate_ensemble(
     results = Results(runs, recorded)
     stop, lock = Event(), Lock()
     with (
-        steps_bar(runs.count * steps, progress) as advance_bar,
+        progress_bar(runs.count * steps, progress) as advance_bar,
         ThreadPoolExecutor(workers) as pool,
     ):
 

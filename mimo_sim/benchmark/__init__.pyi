@@ -1,0 +1,15 @@
+from . import comparison as comparison
+from . import diagnosis as diagnosis
+from . import tables as tables
+from . import timing as timing
+from .comparison import summary as summary
+from .diagnosis import diagnose as diagnose
+from .jobs import Job as Job
+from .jobs import pending as pending
+from .jobs import plan as plan
+from .jobs import preset as preset
+from .jobs import unfit as unfit
+from .records import Finished as Finished
+from .records import read as read
+from .tables import comparison_tables as comparison_tables
+from .workers import execute as execute

@@ -1,0 +1,132 @@
+"""Options that several commands take: each is named, explained and given its default once.
+
+Options that always come together stand in a dataclass. A command takes the dataclass as one
+parameter, and :func:`expand` shows its fields to Typer as options.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from mimo_sim.solvers import Solver
+
+Out = Annotated[
+    Path, typer.Option(help="Folder for the files; made when missing.", file_okay=False)
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Seed = Annotated[int, typer.Option(help="Seed, >= 0.")]
+Seeds = Annotated[int, typer.Option(help="Number of initialisations, >= 1.")]
+Lam = Annotated[float, typer.Option(help="Penalty lam of MIMO, >= 0.")]
+Mu = Annotated[float, typer.Option(help="Smoothing mu of MIMO's maximum, > 0.")]
+Steps = Annotated[int, typer.Option(help="Gradient steps, >= 1.")]
+StepSize = Annotated[
+    float | None,
+    typer.Option(help="Step size; by default half of 1/L from the problem's smoothness."),
+]
+Width = Annotated[float, typer.Option(help="Hidden width of every encoder; 'inf' is the limit.")]
+TinyScale = Annotated[
+    float, typer.Option(help="Initial scale u0 in (0, 1); predictions hold as it tends to 0.")
+]
+ProblemName = Annotated[
+    str,
+    typer.Option(
+        "--problem",
+        help="superficial, scalar-pair, random, or a problem (.json) or trajectory (.nc) file.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class SolverOptions:
+    """What a run of the toy minimises."""
+
+    method: Annotated[str, typer.Option(help="vanilla or mimo.")] = "mimo"
+    lam: Lam = 10.0
+    mu: Mu = 0.01
+    f_star: Annotated[
+        str,
+        typer.Option(
+            help="exact, zero, running_minimum, a number, or one number per modality"
+            " joined by commas."
+        ),
+    ] = "exact"
+    heads: Annotated[
+        str | None,
+        typer.Option(help="mimo: gradient (default) or plain; vanilla: frozen (default) or plain."),
+    ] = None
+
+    def solver(self) -> Solver:
+        """The Vanilla or MIMO that these words describe."""
+        from mimo_sim.solvers import MIMO, Vanilla
+
+        if self.method == "vanilla":
+            return Vanilla(heads=self.heads or "frozen")  # type: ignore[arg-type]
+        if self.method != "mimo":
+            raise ValueError(f"`--method` must be 'vanilla' or 'mimo'. Got {self.method!r}.")
+        rule: Any = self.f_star
+        try:
+            numbers = [float(part) for part in self.f_star.split(",")]
+        except ValueError:
+            pass
+        else:
+            rule = numbers[0] if len(numbers) == 1 else numbers
+        return MIMO(lam=self.lam, mu=self.mu, f_star=rule, heads=self.heads or "gradient")  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run of the toy goes."""
+
+    steps: Steps = 20_000
+    step_size: StepSize = None
+    init_scale: Annotated[float, typer.Option(help="Initial scale u0 > 0.")] = 1e-3
+    width: Width = 100
+    weight_decay: Annotated[float, typer.Option(help="Weight decay, >= 0.")] = 0.0
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of :func:`mimo_sim.simulate`."""
+        return vars(self) | {"width": whole_width(self.width)}
+
+
+def whole_width(width: float) -> float:
+    """A width as an integer where it is one."""
+    return int(width) if float(width).is_integer() else width
+
+
+def expand(command: Callable[..., None]) -> Callable[..., None]:
+    """Show the fields of every dataclass that `command` takes as options of its own."""
+    hints = typing.get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    shown = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name in groups:
+            own = typing.get_type_hints(groups[name], include_extras=True)
+            shown += [_option(each.name, each.default, own) for each in fields(groups[name])]
+        else:
+            shown.append(_option(name, parameter.default, hints))
+
+    @wraps(command)
+    def expanded(**given: Any) -> None:
+        for name, group in groups.items():
+            own = {each.name: given.pop(each.name) for each in fields(group)}
+            given[name] = group(**own)
+        command(**given)
+
+    expanded.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    expanded.__annotations__ = {option.name: option.annotation for option in shown}
+    return expanded
+
+
+def _option(name: str, default: Any, hints: dict[str, Any]) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[name]
+    )

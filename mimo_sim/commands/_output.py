@@ -1,0 +1,88 @@
+"""What commands write and print: files, tables, and the command itself."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+FORMATS = (".png", ".pdf", ".svg")
+WIDTH_IN_A_FILE, LONGEST_UNFOLDED_NAME = 10_000, 24  # of tables, in characters
+
+
+def command_line(*words: Any, **options: Any) -> str:
+    """The shell command that was given, for records: `words`, then `options` with their values.
+
+    A number is written short, a list repeats its option, True stands for the option alone. Options
+    that are None, False or an empty list are left out.
+    """
+    parts = list(words)
+    for name, given in options.items():
+        option = f"--{name.replace('_', '-')}"
+        for value in given if isinstance(given, list) else [given]:
+            if value is True:
+                parts.append(option)
+            elif value is not None and value is not False:
+                parts += [option, f"{value:g}" if isinstance(value, float) else value]
+    return shlex.join(["mimo-sim", *map(str, parts)])
+
+
+def write_all(
+    out: Path, stem: str, figure: Figure, data: xr.Dataset, summary: dict[str, Any] | None
+) -> list[Path]:
+    """Write the figure, its data and its summary under temporary names, then rename all files."""
+    from mimo_sim import plots
+    from mimo_sim._files import replacing
+
+    suffixes = [*FORMATS, ".nc"]
+    if summary is not None:
+        suffixes.append(".json")
+    paths = [out / f"{stem}{suffix}" for suffix in suffixes]
+    with ExitStack() as stack:
+        temporaries = {path.suffix: stack.enter_context(replacing(path)) for path in paths}
+        for suffix in FORMATS:
+            plots.write(figure, temporaries[suffix])
+        compressed = {
+            name: {"zlib": True, "complevel": 4} for name in data.data_vars if data[name].ndim > 1
+        }
+        data.to_netcdf(temporaries[".nc"], engine="h5netcdf", encoding=compressed)
+        if summary is not None:
+            temporaries[".json"].write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
+    return paths
+
+
+def say_written(paths: Sequence[Path]) -> None:
+    """Print which files were written."""
+    typer.echo("wrote " + " ".join(map(str, paths)))
+
+
+def report(rows: Sequence[tuple[str, ...]], header: tuple[str, ...], title: str) -> None:
+    """Print a table on stdout.
+
+    On a terminal it is folded to the width there. In a file or a pipe it is as wide as it needs.
+    """
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    short = max((len(row[0]) for row in rows), default=0) <= LONGEST_UNFOLDED_NAME
+    table = Table(
+        Column(header[0], overflow="fold", no_wrap=short),
+        *header[1:],
+        title=title,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else WIDTH_IN_A_FILE).print(table)

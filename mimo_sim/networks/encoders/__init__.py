@@ -1,0 +1,93 @@
+"""Encoders by name, one module each; a new module with an ``Encoder`` in it is found by itself.
+
+>>> from mimo_sim.networks import encoders
+>>> "mlp" in encoders.available()
+True
+>>> encoders.default_encoder((1, 28, 28))
+'lenet'
+>>> encoders.make_encoder((40,), width=8).width
+8
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from types import ModuleType
+from typing import TypeAlias
+
+from mimo_sim import _registry as registry
+from mimo_sim._checks import check_count
+from mimo_sim.networks.encoders._base import Encoder
+
+__all__ = ["Encoder", "available", "default_encoder", "make_encoder"]
+
+Builder: TypeAlias = Callable[[tuple[int, ...], int], Encoder]  # of a shape and a width
+LARGEST_FOR_LENET = 128  # pixels
+
+
+def _encoders(module: ModuleType) -> Iterator[tuple[str, Builder]]:
+    """The encoders that a module defines, by name."""
+    for value in vars(module).values():
+        is_encoder = inspect.isclass(value) and issubclass(value, Encoder)
+        if is_encoder and value.name and value.__module__ == module.__name__:
+            yield value.name, value
+
+
+@cache
+def _registry() -> dict[str, Builder]:
+    return registry.scan(
+        __name__,
+        __path__,
+        _encoders,
+        one="the encoder",
+        several="encoders",
+        remedy=": set `name` in the class.",
+    )
+
+
+def available() -> tuple[str, ...]:
+    """Names of all encoders, sorted."""
+    return tuple(sorted(_registry()))
+
+
+def default_encoder(shape: Sequence[int]) -> str:
+    """The encoder for a shape (without the batch axis) when none is named.
+
+    ``mlp`` for vectors, ``lenet`` for pictures up to 128 x 128, ``resnet18`` for larger pictures
+    and for frames.
+    """
+    if len(shape) == 1:
+        return "mlp"
+    if len(shape) == 3 and max(shape[1:]) <= LARGEST_FOR_LENET:
+        return "lenet"
+    return "resnet18"
+
+
+def make_encoder(shape: Sequence[int], name: str | None = None, width: int = 64) -> Encoder:
+    """A fresh encoder for inputs of a shape.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of one input, without the batch axis.
+    name : str or None
+        One of :func:`available`; None is :func:`default_encoder` of the shape.
+    width : int
+        Length of the feature, >= 1; ``resnet18`` always gives 512.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown name, a bad width, or a shape that the encoder cannot take.
+    ImportError
+        If ``resnet18`` is asked for without the extra ``mimo_sim[backbones]``.
+    """
+    if not isinstance(shape, Sequence) or not shape:
+        raise TypeError(f"`shape` must be a tuple of integers. Got shape={shape!r}.")
+    sides = tuple(check_count("shape", side) for side in shape)
+    name = name or default_encoder(sides)
+    if name not in _registry():
+        raise ValueError(f"`encoder` must be one of {available()}. Got {name!r}.")
+    return _registry()[name](sides, check_count("width", width))

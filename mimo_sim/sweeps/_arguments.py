@@ -1,0 +1,116 @@
+"""What `sweep` refuses before any work, and the function behind the name of a family."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mimo_sim._checks import check_choice, check_count
+from mimo_sim.generators import FAMILIES
+from mimo_sim.problem import LateFusionProblem
+from mimo_sim.solvers import MIMO, Vanilla
+from mimo_sim.sweeps._backends import BACKENDS
+from mimo_sim.sweeps._design import CHUNK_RUNS, Design
+from mimo_sim.sweeps._recipe import OF_SOLVER, SOLVERS
+
+OF_RUN = ("step_size", "init_scale", "width", "weight_decay")
+TAKEN = {*OF_SOLVER, *OF_RUN, "method", "seed", "sample", "run", "modality"}
+CLUSTER = re.compile(r"local(:[1-9]\d*)?|\w+://\S+")
+
+
+def check_choices(on_error: str, backend: str, engine: str, cluster: Any) -> None:
+    """Raise ``ValueError`` for a word that is not allowed, or a cluster without its backend."""
+    check_choice("on_error", on_error, ("raise", "nan"))
+    check_choice("backend", backend, BACKENDS)
+    check_choice("engine", engine, CHUNK_RUNS)
+    if (cluster is None) == (backend == "dask"):
+        raise ValueError(
+            "`cluster` and backend='dask' go together."
+            f" Got cluster={cluster!r}, backend={backend!r}."
+        )
+    if isinstance(cluster, str) and not CLUSTER.fullmatch(cluster):
+        raise ValueError(
+            "`cluster` must be an address such as tcp://127.0.0.1:8786, or local, or local:2."
+            f" Got cluster={cluster!r}."
+        )
+
+
+def check_counts(
+    steps: int, samples: int | None, design_seed: int, workers: int | None, chunk: int | None
+) -> None:
+    """Raise unless every count that is given is a whole number in its range."""
+    check_count("steps", steps)
+    check_count("design_seed", design_seed, 0)
+    for name, number in (("samples", samples), ("workers", workers), ("chunk", chunk)):
+        if number is not None:
+            check_count(name, number)
+
+
+def check_file_and_axes(out: str | Path | None, axes: Any) -> None:
+    """Raise unless `out` is the name of a netCDF file and `axes` a mapping."""
+    if out is not None and Path(out).suffix != ".nc":
+        raise ValueError(f"`out` must end in .nc (netCDF 4). Got {str(out)!r}.")
+    if not isinstance(axes, Mapping):
+        raise TypeError(
+            "`axes` must be a mapping from parameters to values, such as {'rho': [0.0, 0.5]}."
+            f" Got {axes!r:.80}."
+        )
+
+
+def family(
+    problem: Any, axes: Mapping[str, Any]
+) -> tuple[Callable[..., LateFusionProblem], dict[str, str]]:
+    """The function that makes problems, and its parameters by the names that axes have.
+
+    An axis is called ``problem_<name>`` where a sweep uses the name of the parameter already.
+    """
+    if isinstance(problem, LateFusionProblem):
+        return partial(_itself, problem), {}
+    make = FAMILIES.get(problem) if isinstance(problem, str) else problem
+    if not callable(make):
+        raise ValueError(
+            f"`problem` must be one of {tuple(FAMILIES)}, a function that returns"
+            f" a LateFusionProblem, or one. Got problem={problem!r}."
+        )
+    kinds = {name: parameter.kind for name, parameter in inspect.signature(make).parameters.items()}
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    names = [name for name, kind in kinds.items() if kind in by_name]
+    if inspect.Parameter.VAR_KEYWORD in kinds.values():
+        names += [name for name in axes if name not in TAKEN and name not in names]
+    return make, {f"problem_{name}" if name in TAKEN else name: name for name in names}
+
+
+def _itself(problem: LateFusionProblem) -> LateFusionProblem:
+    return problem
+
+
+def check_names(axes: Mapping[str, Any], design: Design, parameters: Mapping[str, str]) -> None:
+    """Raise for a method that is none, and for an axis that is no parameter of anything."""
+    swept = design.axes["method"][1] if "method" in design.axes else [design.fixed["method"]]
+    owned: set[str] = set()
+    for method in swept:
+        solver = SOLVERS.get(method) if isinstance(method, str) else method
+        if not isinstance(solver, Vanilla | MIMO):
+            raise ValueError(
+                f"`method` must be one of {tuple(SOLVERS)}, Vanilla(...) or MIMO(...)."
+                f" Got {method!r}."
+            )
+        owned.update(field.name for field in fields(solver))
+    known = [*parameters, *(name for name in OF_SOLVER if name in owned), *OF_RUN, "method"]
+    for name in axes:
+        if name not in known:
+            methods = " or ".join(map(label, swept))
+            raise ValueError(
+                f"Axis {name!r} is not a parameter of this problem, of {methods}, or of a run."
+                f" Known here: {', '.join(known)}."
+            )
+
+
+def label(value: Any) -> str:
+    """A word as it is, and anything else as Python writes it."""
+    return value if isinstance(value, str) else repr(value)

@@ -1,0 +1,22 @@
+# The public names, listed once: type checkers read this file, and `__init__.py` loads from it.
+from .deep import deep_order_threshold as deep_order_threshold
+from .deep import deep_time_ratio as deep_time_ratio
+from .deep import delay_factor as delay_factor
+from .early import growth_matrix as growth_matrix
+from .joint import learning_times as learning_times
+from .joint import misattribution as misattribution
+from .joint import time_ratio as time_ratio
+from .mimo import conserved_quantity as conserved_quantity
+from .mimo import final_encoder_norms as final_encoder_norms
+from .mimo import growth_rates as growth_rates
+from .mimo import mimo_learning_times as mimo_learning_times
+from .mimo import order_threshold as order_threshold
+from .optimization import chattering_threshold as chattering_threshold
+from .optimization import default_step_size as default_step_size
+from .optimization import smoothness as smoothness
+from .predictions import summary as summary
+from .preference import PreferenceReport as PreferenceReport
+from .preference import correlations as correlations
+from .preference import superficial_preference as superficial_preference
+
+__all__: list[str]

@@ -1,0 +1,176 @@
+"""Train a method on a data set from start to end, in this process or in several."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from mimo_sim import methods
+from mimo_sim._progress import progress_bar
+from mimo_sim.datasets._data import Dataset
+from mimo_sim.errors import NonFiniteError
+from mimo_sim.methods._base import Method
+from mimo_sim.training import records
+from mimo_sim.training._build import make_fabric
+from mimo_sim.training.loop import TrainingRun
+from mimo_sim.training.metrics import DEFINITIONS
+from mimo_sim.training.result import Result
+from mimo_sim.training.settings import Settings
+
+
+def train(
+    method: Method | str,
+    dataset: Dataset,
+    *,
+    epochs: int,
+    folder: str | Path | None = None,
+    progress: bool = False,
+    on_epoch: Callable[[int], None] | None = None,
+    config: dict[str, Any] | None = None,
+    **settings: Any,
+) -> Result:
+    """Train a method on a data set, then measure it on validation and, once, on test.
+
+    Parameters
+    ----------
+    method : Method or str
+        An object from :func:`mimo_sim.methods.create`, or a registered name, which has its
+        published defaults. The object is copied, not changed.
+    dataset : Dataset
+    epochs : int
+    folder : path or None
+        Where the run's record goes (:mod:`mimo_sim.training.records`). It has a checkpoint after
+        every epoch, so a killed run continues; on a CPU to the same bytes. A finished run is
+        refused.
+    progress : bool
+        Show a bar of epochs on stderr.
+    on_epoch : function or None
+        Called with the number of epochs just done.
+    config : dict or None
+        What the record's ``config.json`` says; None is method, data set and settings.
+    **settings
+        The other fields of :class:`Settings`.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a bad argument, a method that is not defined for this number of modalities, or a folder
+        that holds another run or a finished one.
+    NonFiniteError
+        When training diverges.
+    """
+    options = Settings(epochs=epochs, **settings)
+    if isinstance(method, str):
+        method = methods.create(method)
+    if not isinstance(method, Method):
+        raise TypeError(
+            f"`method` must be a name or an object of mimo_sim.methods. Got {method!r}."
+        )
+    if not isinstance(dataset, Dataset):
+        raise TypeError(f"`dataset` must be what mimo_sim.datasets.load returns. Got {dataset!r}.")
+    record = None
+    if folder is not None:
+        about = config or records.describe(method, dataset, options)
+        record = records.Record(Path(folder), about)
+        record.open()
+    place = None if record is None else record.folder
+    fabric = make_fabric(options)
+    with progress_bar(epochs, progress, f"{method.name} on {dataset.name}") as advance:
+
+        def tick(count: int) -> None:
+            advance(count)
+            if on_epoch is not None:
+                on_epoch(count)
+
+        if options.devices == 1:
+            result = _train_and_test(fabric, method, dataset, options, place, tick)
+        else:
+            result = _in_several_processes(fabric, method, dataset, options, place)
+    if record is not None:
+        record.close(result, DEFINITIONS)
+        result.folder = record.folder
+    return result
+
+
+def _train_and_test(
+    fabric: Fabric,
+    method: Method,
+    dataset: Dataset,
+    settings: Settings,
+    folder: Path | None,
+    on_epoch: Callable[[int], None] = lambda _: None,
+) -> Result:
+    run = TrainingRun(method, dataset, settings, fabric)
+    run.fit(folder, on_epoch)
+    measured = run.test(dataset.test)
+    data = {
+        "name": dataset.name,
+        "modalities": run.modality_names,
+        "sizes": [len(split) for split in (dataset.train, dataset.validation, dataset.test)],
+    }
+    about = {
+        "seconds": run.seconds,
+        "data": data | dict(dataset.about),
+        "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
+        **records.environment(run.device),
+    }
+    return Result(run.table, measured, about, run.model, run.method)
+
+
+def _in_several_processes(
+    fabric: Fabric, method: Method, dataset: Dataset, settings: Settings, folder: Path | None
+) -> Result:
+    """The same in new processes, one for each device.
+
+    Process 0 leaves the result in a file, because a queue loses the tensors of a process that ends.
+    """
+    environment = dict(os.environ)
+    try:
+        with tempfile.TemporaryDirectory() as place:
+            work = partial(
+                _one_of_several,
+                method=method,
+                dataset=dataset,
+                settings=settings,
+                folder=folder,
+                place=place,
+            )
+            # not as arguments: the launcher walks through those and refuses frozen dataclasses
+            fabric.launch(work)
+            found = torch.load(Path(place) / "result.pt", weights_only=False)
+    finally:  # the launcher leaves its port there, which the next run may find taken
+        for name in {*os.environ} - {*environment}:
+            del os.environ[name]
+    if isinstance(found, NonFiniteError):
+        raise found
+    return found  # type: ignore[no-any-return]
+
+
+def _one_of_several(
+    fabric: Fabric,
+    *,
+    method: Method,
+    dataset: Dataset,
+    settings: Settings,
+    folder: Path | None,
+    place: str,
+) -> None:
+    """What each process does."""
+    found: Result | NonFiniteError
+    try:
+        found = _train_and_test(fabric, method, dataset, settings, folder)
+    except NonFiniteError as error:  # on every process alike
+        found = error
+    if fabric.is_global_zero:
+        torch.save(found, Path(place) / "result.pt")

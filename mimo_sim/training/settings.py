@@ -1,0 +1,129 @@
+"""How to train, apart from method and data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from mimo_sim._checks import check_count, check_positive
+
+OptimizerName = Literal["sgd", "adam", "adamw"]
+Schedule = Literal["step", "cosine", "constant"]
+Precision = Literal["32-true", "bf16-mixed"]
+Select = Literal["last", "best"]
+
+COUNTS = {"epochs": 1, "batch_size": 1, "seed": 0, "devices": 1, "width": 1, "probe_every": 0}
+CHOICES = {
+    "optimizer": get_args(OptimizerName),
+    "schedule": get_args(Schedule),
+    "precision": get_args(Precision),
+    "select": get_args(Select),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train, apart from method and data.
+
+    Parameters
+    ----------
+    epochs : int
+        Passes over the train split, >= 1.
+    batch_size : int
+        Samples per step, over all processes together.
+    lr, momentum, weight_decay : float
+        Of the optimizer. Only ``sgd`` uses ``momentum``, which lies in [0, 1).
+    optimizer : {"sgd", "adam", "adamw"}
+    schedule : {"step", "cosine", "constant"}
+        Learning rate over the epochs: x 0.1 after 70 % of them; half a cosine down to zero; or
+        constant.
+    seed : int
+        Of the start weights, the order of samples, and the method's random draws.
+    devices, accelerator, precision
+        As in Lightning Fabric. Several devices are several processes that average gradients.
+        ``bf16-mixed`` runs the encoders in bfloat16.
+    encoder : str or None
+        A name for all modalities (:func:`mimo_sim.networks.make_encoder`), or one name for each,
+        joined by commas. None chooses by the shape of the input.
+    width : int
+        Feature length of every encoder.
+    select : {"last", "best"}
+        Keep the last epoch, or the first of those with the best validation accuracy (regression:
+        the lowest validation loss).
+    probes : bool
+        Fit linear probes at the end.
+    probe_every : int
+        Also fit them after every so many epochs, and judge them on validation; 0 is never.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a value outside its range.
+    """
+
+    epochs: int
+    batch_size: int = 64
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    optimizer: OptimizerName = "sgd"
+    schedule: Schedule = "step"
+    seed: int = 0
+    devices: int = 1
+    accelerator: str = "auto"
+    precision: Precision = "32-true"
+    encoder: str | None = None
+    width: int = 64
+    select: Select = "last"
+    probes: bool = True
+    probe_every: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in COUNTS.items():
+            object.__setattr__(self, name, check_count(name, getattr(self, name), least))
+        check_positive("lr", self.lr)
+        check_positive("weight_decay", self.weight_decay, allow_zero=True)
+        check_positive("momentum", self.momentum, allow_zero=True)
+        if self.momentum >= 1:
+            raise ValueError(f"`momentum` must be in [0, 1). Got momentum={self.momentum!r}.")
+        for name, allowed in CHOICES.items():
+            value = getattr(self, name)
+            if value not in allowed:
+                raise ValueError(f"`{name}` must be one of {allowed}. Got {name}={value!r}.")
+        if self.batch_size % self.devices:
+            raise ValueError(
+                "`batch_size` must be a multiple of `devices`. "
+                f"Got batch_size={self.batch_size}, devices={self.devices}."
+            )
+
+    def rate(self, epoch: int) -> float:
+        """Learning rate of an epoch, counted from 0."""
+        if self.schedule == "step":
+            factor = 0.1 if epoch >= 0.7 * self.epochs else 1.0
+        elif self.schedule == "cosine":
+            factor = 0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
+        else:
+            factor = 1.0
+        return self.lr * factor
+
+    def encoder_names(self, modalities: Sequence[str]) -> list[str | None]:
+        """The encoder's name for each of these modalities; None chooses by shape.
+
+        Raises
+        ------
+        ValueError
+            If ``encoder`` has neither one name nor one for each modality.
+        """
+        if not self.encoder:
+            return [None] * len(modalities)
+        names: list[str | None] = [name.strip() for name in self.encoder.split(",")]
+        if len(names) == 1:
+            return names * len(modalities)
+        if len(names) != len(modalities):
+            raise ValueError(
+                "`encoder` must name one encoder, or one for each of "
+                f"{list(modalities)}. Got {self.encoder!r}."
+            )
+        return names

@@ -1,0 +1,140 @@
+"""`bench timing`: what is measured, not how fast it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from mimo_sim import methods
+from mimo_sim.benchmark import timing
+from mimo_sim.training import Settings
+from tests.commands.tool import run_here
+
+
+@pytest.fixture(scope="module")
+def timings() -> list[timing.Timing]:
+    chosen = [methods.create(name) for name in ("mimo", "mmpareto", "mla", "smv")]
+    found, device = timing.measure(chosen, rounds=3, warm_up=1, batch_size=8, accelerator="cpu")
+    assert device.type == "cpu"
+    return found
+
+
+def test_vanilla_is_added_and_every_round_is_counted(timings: list[timing.Timing]) -> None:
+    assert [one.method for one in timings] == ["vanilla", "mimo", "mmpareto", "mla", "smv"]
+    for one in timings:
+        assert len(one.seconds["step"]) == 3
+        assert len(one.seconds["gradient"]) == (
+            0 if one.method == "mla" else 3
+        )  # mla takes a step of its own
+        assert min(one.seconds["step"]) > 0
+
+
+def test_parts_add_up_to_the_step(timings: list[timing.Timing]) -> None:
+    for one in timings:
+        if one.method != "mla":
+            for i, whole in enumerate(one.seconds["step"]):
+                assert sum(
+                    one.seconds[part][i] for part in ("forward", "gradient", "optimizer")
+                ) == pytest.approx(whole, rel=1e-9)
+
+
+def test_ratios_are_formed_within_rounds() -> None:
+    base, slow = timing.Timing("vanilla", {}), timing.Timing("mimo", {})
+    base.seconds["step"], slow.seconds["step"] = [1.0, 10.0, 100.0], [2.0, 20.0, 200.0]
+    assert slow.quartiles("step", base) == (2, 2, 2)
+    assert slow.quartiles("step") == (11, 20, 110)
+    assert slow.quartiles("gradient", base) is None
+
+
+def test_a_timed_step_is_the_methods_step() -> None:
+    watch = timing._Stopwatch(
+        methods.create("mmpareto"),
+        timing.random_data("lenet", 8),
+        Settings(epochs=1, batch_size=8, encoder="lenet"),
+        "wall",
+    )
+    other = timing._Stopwatch(
+        methods.create("mmpareto"),
+        timing.random_data("lenet", 8),
+        Settings(epochs=1, batch_size=8, encoder="lenet"),
+        "wall",
+    )
+    del other.run.method.forward_pass  # without the marks
+    for _ in range(2):
+        watch.step(counts=True)
+        other.run.method.step(other.run, other.batch)
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(watch.run.model.parameters(), other.run.model.parameters(), strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        ("`network`", {"network": "vgg"}),
+        ("`clock`", {"clock": "sun"}),
+        ("`rounds` must be >= 1", {"rounds": 0}),
+    ],
+)
+def test_bad_input_is_refused(words: str, given: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=words):
+        timing.measure([], **given)  # type: ignore[arg-type]
+
+
+def test_the_command_writes_table_and_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [
+        "bench",
+        "timing",
+        "--method",
+        "mimo",
+        "--rounds",
+        "2",
+        "--warm-up",
+        "0",
+        "--batch-size",
+        "8",
+        "--accelerator",
+        "cpu",
+        "--clock",
+        "processor",
+    ]
+    assert run_here(monkeypatch, *command, "--out", str(tmp_path)) == 0
+    numbers = json.loads((tmp_path / "timing-lenet.json").read_text())
+    assert [row["method"] for row in numbers["methods"]] == ["vanilla", "mimo"]
+    assert numbers["methods"][0]["ratio"]["step"] == [1, 1, 1]
+    assert numbers["shapes"] == {"image": [8, 1, 28, 28], "audio": [8, 1, 112, 112]}
+    assert numbers["measured"] == "processor time"
+    low, middle, high = numbers["methods"][1]["ratio"]["step"]
+    assert 0 < low <= middle <= high
+    table = (tmp_path / "timing-lenet.md").read_text()
+    assert f"{middle:.3f} ({low:.3f}-{high:.3f})" in table
+    assert "| mimo |" in table
+    assert "mimo" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"timing-lenet.json", "timing-lenet.md"}
+
+
+def test_the_command_refuses_bad_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(monkeypatch, "bench", "timing", "--threads", "0") == 2
+    assert "`--threads` must be >= 1. Got 0." in capsys.readouterr().err
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_events_time_the_large_network() -> None:
+    found, device = timing.measure(
+        [methods.create("mimo"), methods.create("mmpareto")],
+        "resnet18",
+        rounds=2,
+        warm_up=1,
+        batch_size=4,
+    )
+    assert device.type == "cuda"
+    assert all(min(one.seconds["gradient"]) > 0 for one in found)

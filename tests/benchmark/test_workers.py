@@ -1,0 +1,80 @@
+"""Jobs on one process and on several: finished runs are kept, failures cost no other run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mimo_sim import benchmark
+from mimo_sim.benchmark import workers
+from tests.benchmark.runs import small_plan
+
+pytestmark = pytest.mark.usefixtures("tiny_data")
+
+
+def test_finished_runs_are_kept_and_other_configurations_refused(results: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in results.rglob("result.json")}
+    done: list[int] = []
+    assert (
+        benchmark.execute(
+            small_plan("vanilla", "mimo", "mmcosine", seeds=3), results, on_epochs=done.append
+        )
+        == []
+    )
+    assert sum(done) == 9 * 2
+    assert before == {path: path.stat().st_mtime_ns for path in results.rglob("result.json")}
+    with pytest.raises(
+        ValueError, match=r"another configuration: settings\.width is 8 there, 4 here"
+    ):
+        benchmark.execute(small_plan("vanilla", settings={"width": 4}), results)
+
+
+def test_one_failing_run_costs_no_other(tmp_path: Path) -> None:
+    jobs = [*small_plan("vanilla", seeds=1, settings={"lr": 1e12}), *small_plan("mimo", seeds=1)]
+    failures = benchmark.execute(jobs, tmp_path)
+    assert [job.method for job, _ in failures] == ["vanilla"]
+    assert failures[0][1].startswith("NonFiniteError: training diverged in epoch 0")
+    assert [run.method for run in benchmark.read(tmp_path)] == ["mimo"]
+
+
+def test_data_that_cannot_be_loaded_cost_no_other_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # workers load the true data
+    jobs = [
+        job
+        for data in ({"setting": "bad"}, {})
+        for job in benchmark.plan(
+            "digits", ["vanilla", "mimo"], [0], {"epochs": 1, "width": 8}, data
+        )
+    ]
+    failures = benchmark.execute(jobs, tmp_path, 2)
+    assert {str(job.place) for job, _ in failures} == {
+        "digits-bad/vanilla/seed0",
+        "digits-bad/mimo/seed0",
+    }
+    assert all(message.startswith("TypeError: data set 'digits' takes") for _, message in failures)
+    assert [run.method for run in benchmark.read(tmp_path)] == ["mimo", "vanilla"]
+
+
+@pytest.mark.slow
+def test_workers_give_the_same_results_as_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # workers load the true data
+    workers._load.cache_clear()
+    jobs = benchmark.plan(
+        "digits", ["vanilla", "ogm_ge"], [0, 1], {"epochs": 1, "width": 8, "accelerator": "cpu"}
+    )
+    done: list[int] = []
+    assert benchmark.execute(jobs, tmp_path / "two", 2, done.append) == []
+    assert benchmark.execute(jobs, tmp_path / "one", 1) == []
+    assert sum(done) == 4
+    for job in jobs:
+        first, second = (
+            json.loads((tmp_path / where / job.place / "result.json").read_text())
+            for where in ("one", "two")
+        )
+        assert first["metrics"] == second["metrics"]

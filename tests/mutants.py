@@ -1,0 +1,211 @@
+"""Mutation test: does a test fail when one operator, number or condition of the code is changed?
+
+`make mutants` (about an hour on 2 cores) draws a seeded sample of changes per module, and runs the
+tests of that room on each. The result, with every survivor, goes into tests/mutants.json.
+The changes are made by cosmic-ray's operators; each worker has a copy of the tree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+from rich.progress import track
+
+ROOT = Path(__file__).resolve().parent.parent
+# Modules -> the tests that must notice a change in them.
+ROOMS: dict[str, tuple[str, ...]] = {
+    "mimo_sim/_checks.py": ("tests/theory", "tests/problem", "tests/dynamics"),
+    "mimo_sim/objective.py": ("tests/test_objective.py",),
+    "mimo_sim/solvers.py": ("tests/test_objective.py",),
+    "mimo_sim/problem.py": ("tests/problem",),
+    "mimo_sim/theory/*.py": ("tests/theory",),
+    "mimo_sim/dynamics/trajectory.py": ("tests/dynamics",),
+    "mimo_sim/dynamics/engines/*.py": ("tests/dynamics",),
+    "mimo_sim/methods/*.py": ("tests/methods",),
+    "mimo_sim/training/metrics.py": ("tests/test_metrics.py",),
+    "mimo_sim/training/probes.py": ("tests/test_metrics.py",),
+    "mimo_sim/benchmark/comparison.py": ("tests/benchmark",),
+}
+BINARY = {"Add": "Sub", "Sub": "Add", "Mul": "Div", "Div": "Mul", "Pow": "Mul"}
+COMPARISONS = {"Lt": "LtE", "LtE": "Lt", "Gt": "GtE", "GtE": "Gt", "Eq": "NotEq", "NotEq": "Eq"}
+OPERATORS = (
+    *(f"core/ReplaceBinaryOperator_{old}_{new}" for old, new in BINARY.items()),
+    *(f"core/ReplaceComparisonOperator_{old}_{new}" for old, new in COMPARISONS.items()),
+    "core/ReplaceUnaryOperator_Delete_USub",
+    "core/ReplaceUnaryOperator_Delete_Not",
+    "core/ReplaceAndWithOr",
+    "core/ReplaceOrWithAnd",
+    "core/ReplaceTrueWithFalse",
+    "core/ReplaceFalseWithTrue",
+    "core/NumberReplacer",
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one file: the line, how it read, how it reads, and the tests to run."""
+
+    path: str
+    line: int
+    before: str
+    after: str
+    source: str
+    tests: tuple[str, ...]
+
+
+def mutants_of(path: Path, tests: tuple[str, ...]) -> list[Mutant]:
+    """Every change that the operators make in a file, docstrings left alone."""
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
+    source = path.read_text()
+    found = []
+    for name in OPERATORS:
+        occurrence = 0
+        while (changed := mutate_code(source, get_operator(name)(), occurrence)) is not None:
+            occurrence += 1
+            old, new = source.splitlines(), changed.splitlines()
+            line = next(i for i, pair in enumerate(zip(old, new, strict=False)) if len({*pair}) > 1)
+            place = str(path.relative_to(ROOT))
+            found.append(
+                Mutant(place, line + 1, old[line].strip(), new[line].strip(), changed, tests)
+            )
+    return [one for one in found if counts(one)]
+
+
+def counts(mutant: Mutant) -> bool:
+    """Whether a change can matter: it is no annotation, no progress, no default of a plot."""
+    return not re.match(r"(from|import|@|def .*->|__all__|[A-Za-z_]\w*: \w+ *$)", mutant.before)
+
+
+def sample(size: int, seed: int, only: str) -> list[Mutant]:
+    """The same number of mutants from every pattern of ROOMS, drawn with a seed."""
+    rng, chosen = random.Random(seed), []
+    wanted = [pattern for pattern in ROOMS if re.search(only, pattern)]
+    for pattern in wanted:
+        paths = sorted(ROOT.glob(pattern))
+        if not paths:
+            raise FileNotFoundError(f"no file matches {pattern}: edit ROOMS in {__file__}")
+        everything = [one for path in paths for one in mutants_of(path, ROOMS[pattern])]
+        share = -(-size // len(wanted))
+        chosen += rng.sample(everything, min(share, len(everything)))
+    rng.shuffle(chosen)
+    return chosen
+
+
+def copies(number: int, folder: Path) -> Iterator[Path]:
+    """Copies of the tree as git lists it, with the changes that are not committed."""
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for i in range(number):
+        place = folder / f"copy{i}"
+        for name in names.splitlines():
+            if (ROOT / name).is_file() and not name.startswith(("benchmarks/records", "figures/")):
+                (place / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, place / name)
+        yield place
+
+
+def passes(place: Path, tests: tuple[str, ...], limit: float) -> bool:
+    """Whether the tests pass in a copy of the tree; a test that does not end has noticed."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    settings = {
+        "PYTHONPATH": str(place),
+        "OMP_NUM_THREADS": "1",
+        "MPLBACKEND": "Agg",
+        "NUMBA_CACHE_DIR": str(place / ".numba"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    try:
+        done = subprocess.run(
+            [*command, "-m", "not slow and not gpu"],
+            cwd=place,
+            env=os.environ | settings,
+            capture_output=True,
+            timeout=limit,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def survives(mutant: Mutant, place: Path, limit: float) -> bool:
+    """Whether no test notices a change."""
+    path = place / mutant.path
+    original = path.read_text()
+    path.write_text(mutant.source)
+    try:
+        return passes(place, mutant.tests, limit)
+    finally:
+        path.write_text(original)
+
+
+def run(chosen: list[Mutant], workers: int) -> list[Mutant]:
+    """The mutants that survive."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
+        free: Queue[Path] = Queue()
+        for place in copies(workers, Path(folder)):
+            free.put(place)
+        limits = {}
+        for tests in {one.tests for one in chosen}:
+            place, start = free.get(), time.perf_counter()
+            if not passes(place, tests, 3600):
+                raise RuntimeError(f"the tests {tests} do not pass before any change")
+            limits[tests] = 60 + 4 * (time.perf_counter() - start)
+            free.put(place)
+
+        def work(mutant: Mutant) -> bool:
+            place = free.get()
+            try:
+                return survives(mutant, place, limits[mutant.tests])
+            finally:
+                free.put(place)
+
+        results = track(pool.map(work, chosen), "mutants", len(chosen))
+        return [mutant for mutant, alive in zip(chosen, results, strict=True) if alive]
+
+
+def main() -> int:
+    """Draw, run, and write what survived."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("--size", type=int, default=220, help="mutants in all")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--only", default="", help="a regular expression for the modules")
+    parser.add_argument("--out", type=Path, default=ROOT / "tests" / "mutants.json")
+    options = parser.parse_args()
+    chosen = sample(options.size, options.seed, options.only)
+    alive = run(chosen, options.workers)
+    score = 1 - len(alive) / len(chosen)
+    rows: list[dict[str, Any]] = []
+    for mutant in sorted(alive, key=lambda one: (one.path, one.line)):
+        row = {key: value for key, value in asdict(mutant).items() if key != "source"}
+        rows.append(row)
+        changes = difflib.ndiff([mutant.before], [mutant.after])
+        print(f"{mutant.path}:{mutant.line}", *(change.rstrip() for change in changes), sep="\n  ")
+    print(f"{len(chosen) - len(alive)} of {len(chosen)} mutants noticed: {score:.1%}")
+    by_room = {room: sum(one.tests == tests for one in chosen) for room, tests in ROOMS.items()}
+    report = {"seed": options.seed, "mutants": len(chosen), "score": score, "sampled": by_room}
+    options.out.write_text(json.dumps(report | {"survivors": rows}, indent=2) + "\n")
+    return 0 if score >= 0.9 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
