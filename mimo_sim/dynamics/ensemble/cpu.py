@@ -4,8 +4,8 @@ For small problems the generated step (:mod:`.step`) is compiled so that :data:`
 side by side in vector instructions. Larger problems are advanced one run after the other, by the
 single-run engine's :func:`mimo_sim.dynamics.engines.gram.evaluate`.
 
-A run's arithmetic never depends on its neighbours. So its bits depend neither on the number of runs,
-nor on its place among them, nor on the threads.
+A run's arithmetic never depends on its neighbours. So its bits depend neither on the number of
+runs, nor on its place among them, nor on the threads.
 """
 
 from __future__ import annotations
