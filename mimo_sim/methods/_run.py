@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -64,11 +64,11 @@ class Run(Protocol):
         """The samples of a split at these positions as one batch, in this order."""
         ...
 
-    def batches(self, plan: Plan | None = None) -> Any:
+    def batches(self, plan: Plan | None = None) -> Iterator[Batch]:
         """Iterate over shuffled training batches of a plan; None is the whole train split."""
         ...
 
-    def evaluation_batches(self, split: Split) -> Any:
+    def evaluation_batches(self, split: Split) -> Iterator[Batch]:
         """Iterate over a split in order. Every sample comes once, and none is left out."""
         ...
 
