@@ -23,15 +23,6 @@ from mimo_sim._files import replacing
 from mimo_sim._moments import frozen
 
 
-def _shape(dims: tuple[int, ...], output_dim: int, names: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        "dims": dims,
-        "num_modalities": len(dims),
-        "output_dim": output_dim,
-        "names": names,
-    }
-
-
 class LateFusionProblem:
     r"""A two-layer linear late-fusion regression problem, K >= 1 modalities, outputs in R^m.
 
@@ -55,8 +46,6 @@ class LateFusionProblem:
 
     Attributes
     ----------
-    num_modalities, output_dim : int
-        K and m.
     dims : tuple of int
         :math:`d_k` of every modality. Their sum is D.
     names : tuple of str
@@ -89,8 +78,6 @@ class LateFusionProblem:
     (array([0.875, 0.5  ]), 0.375)
     """
 
-    num_modalities: int
-    output_dim: int
     dims: tuple[int, ...]
     names: tuple[str, ...]
     input_moment: FloatArray
@@ -107,26 +94,24 @@ class LateFusionProblem:
         names: Sequence[str] | None = None,
     ) -> None:
         cross = _blocks.cross_blocks(sigma_yx)
-        m, dims = len(cross[0]), tuple(block.shape[1] for block in cross)
+        dims = tuple(block.shape[1] for block in cross)
         names = _blocks.checked_names(names, len(dims))
         moment = np.block(_blocks.moment_blocks(sigma, dims))
-        output = _blocks.output_moment(y_second_moment, m)
+        output = _blocks.output_moment(y_second_moment, len(cross[0]))
         stacked = np.hstack(cross)
         moment, second, joint_map = _moments.checked_moments(moment, stacked, output)
         self._fill(
-            _shape(dims, m, names),
-            {
-                "input_moment": frozen(moment),
-                "cross_moment": frozen(stacked),
-                "y_second_moment": float(second),
-                "joint_map": frozen(joint_map),
-            },
+            dims=dims,
+            names=names,
+            input_moment=frozen(moment),
+            cross_moment=frozen(stacked),
+            y_second_moment=float(second),
+            joint_map=frozen(joint_map),
         )
 
-    def _fill(self, *fields: Mapping[str, Any]) -> None:
-        """Set fields once and for all. Those that are otherwise computed on demand may be given."""
-        for some in fields:
-            self.__dict__.update(some)
+    def _fill(self, **fields: Any) -> None:
+        """Set all fields. Those that are otherwise computed on demand may be among them."""
+        self.__dict__.update(fields)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(
@@ -258,15 +243,24 @@ class LateFusionProblem:
         stacked = finite_array("sigma_yx", np.concatenate(cross, axis=-1))
         output = finite_array("y_second_moment", output)
         columns = _blocks.columns(dims)
-        shape = _shape(dims, stacked.shape[1], names)
         problems = []
         for fields in _moments.solved(np.block(blocks), stacked, output, columns):
             problem = cls.__new__(cls)
-            problem._fill(shape, fields)
+            problem._fill(dims=dims, names=names, **fields)
             problems.append(problem)
         return problems
 
     # ---------------------------------------------------------------- blocks and optima
+
+    @property
+    def num_modalities(self) -> int:
+        """K."""
+        return len(self.dims)
+
+    @property
+    def output_dim(self) -> int:
+        """m."""
+        return len(self.cross_moment)
 
     @cached_property
     def _columns(self) -> list[slice]:

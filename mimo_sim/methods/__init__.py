@@ -112,7 +112,3 @@ def __getattr__(name: str) -> Any:
             if cls.__name__ == name:
                 return cls
     raise AttributeError(f"module 'mimo_sim.methods' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*__all__, *(cls.__name__ for cls in _registry().values())})

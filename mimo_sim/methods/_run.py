@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +22,20 @@ class Run(Protocol):
 
     Attributes
     ----------
-    epoch : int
-        The current epoch; the first is 0.
+    model : LateFusion
+        The network: encoders, fusion layer, uni-modal heads.
+    optimizer : torch.optim.Optimizer
+        Takes the steps, over the parameters of the model and of the method.
+    loss_function : LossFunction
+        Cross-entropy for classes, half the squared error for regression.
+    epoch, num_epochs : int
+        The current epoch, the first being 0, and how many the run has.
+    batches_per_epoch : int
+        Batches in a pass over the train split.
+    device : torch.device
+        Where everything lives.
+    train, validation : Split
+        The data that a method may see. The test split is not among them.
     generator : torch.Generator
         For a method's random draws: on `device`, and alike on all processes. It is seeded anew
         in every epoch, so that a resumed run draws the same numbers.
@@ -52,11 +64,11 @@ class Run(Protocol):
         """The samples of a split at these positions as one batch, in this order."""
         ...
 
-    def batches(self, plan: Plan | None = None) -> Any:
+    def batches(self, plan: Plan | None = None) -> Iterator[Batch]:
         """Iterate over shuffled training batches of a plan; None is the whole train split."""
         ...
 
-    def evaluation_batches(self, split: Split) -> Any:
+    def evaluation_batches(self, split: Split) -> Iterator[Batch]:
         """Iterate over a split in order. Every sample comes once, and none is left out."""
         ...
 

@@ -72,7 +72,7 @@ class AGM(Method):
 
     name: ClassVar[str] = "agm"
     family: ClassVar[Family] = "gradient"
-    about: ClassVar[str] = "scales Shapley responses' gradients (ICCV 2023)"
+    about: ClassVar[str] = "slows down the modality that runs ahead (ICCV 2023)"
     min_modalities: ClassVar[int] = 2
     needs_classes: ClassVar[bool] = True
     shares: Tensor

@@ -71,9 +71,7 @@ class CAGrad(GradientWeighting):
     """
 
     name: ClassVar[str] = "cagrad"
-    about: ClassVar[str] = (
-        "best worst-case improvement near the mean of joint and uni-modal gradients (NeurIPS 2021)"
-    )
+    about: ClassVar[str] = "improves the worse of two losses, near the mean gradient (NeurIPS 2021)"
 
     def __init__(self, c: float = 0.5, rescale: str = "c2") -> None:
         check_positive("c", c, allow_zero=True)

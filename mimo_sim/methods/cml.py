@@ -55,7 +55,7 @@ class CML(Method):
 
     name: ClassVar[str] = "cml"
     family: ClassVar[Family] = "objective"
-    about: ClassVar[str] = "losses of modality subsets and a confidence ranking (ICML 2023)"
+    about: ClassVar[str] = "confidence must not grow when a modality is removed (ICML 2023)"
     needs_classes: ClassVar[bool] = True
 
     def __init__(self, lam: float = 0.1) -> None:

@@ -79,7 +79,7 @@ class GBlending(Method):
 
     name: ClassVar[str] = "g_blending"
     family: ClassVar[Family] = "multi-phase"
-    about: ClassVar[str] = "loss weights from over-fitting to generalisation ratios (CVPR 2020)"
+    about: ClassVar[str] = "loss weights from gain and over-fitting of each branch (CVPR 2020)"
     uses_heads: ClassVar[bool] = True
     blend: Tensor
     """The weights (K + 1,)."""

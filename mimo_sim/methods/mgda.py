@@ -74,7 +74,7 @@ class MGDA(GradientWeighting):
     """
 
     name: ClassVar[str] = "mgda"
-    about: ClassVar[str] = "least-norm combination of joint and uni-modal gradients (NeurIPS 2018)"
+    about: ClassVar[str] = "least-norm combination of the gradients (NeurIPS 2018)"
 
     def __init__(self, scope: Scope = "encoder", normalisation: Normalisation = "none") -> None:
         check_choice("scope", scope, get_args(Scope))

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from mimo_sim._checks import check_positive
+from mimo_sim._checks import check_choice, check_positive
 from mimo_sim.methods._base import Family, Method
 from mimo_sim.methods._buffers import SizedByLosses
 from mimo_sim.methods._criterion import checked_losses, gate
@@ -159,12 +159,8 @@ class MIMOLoss(SizedByLosses, Method):
         check_positive("adaptive_mu", adaptive_mu, allow_zero=True)
         if decay >= 1:
             raise ValueError(f"`decay` must be in [0, 1). Got decay={decay!r}.")
-        for key, value, allowed in (
-            ("heads", heads, get_args(HeadUpdate)),
-            ("gap", gap, get_args(Gap)),
-        ):
-            if value not in allowed:
-                raise ValueError(f"`{key}` must be one of {allowed}. Got {key}={value!r}.")
+        check_choice("heads", heads, get_args(HeadUpdate))
+        check_choice("gap", gap, get_args(Gap))
         if not isinstance(normalise, bool):  # 1 would be another name of the same run
             raise ValueError(
                 f"`normalise` must be one of (True, False). Got normalise={normalise!r}."
@@ -239,16 +235,25 @@ class MIMOLoss(SizedByLosses, Method):
             weights = torch.ones_like(weights)
         elif not self.lam:
             return loss_mm
-        # The gradient of this sum is that of the objective.
+        # `value` is the objective. `total` has the same gradient, and gives only that.
         total = loss_mm / share + torch.dot(weights, torch.where(finite, losses, 0))
         return value + (total - total.detach())
 
     def gate(self, features: Sequence[Tensor]) -> list[Tensor]:
         """What to feed the uni-modal heads with when ``heads="plain"``; before every step.
 
-        The result has the values of the features (B, d_k). On the way back their gradients are
-        multiplied by the weights lam * sigma_k of the next call. The heads are not behind the
-        gate, so they follow their own losses alone.
+        The result has the values of the features (B, d_k). On the way back, what reaches the
+        encoders is multiplied by the weights lam * sigma_k of the next call. The heads themselves
+        follow their own losses alone.
+
+        Examples
+        --------
+        >>> features, target = [torch.randn(8, 4), torch.randn(8, 4)], torch.zeros(8).long()
+        >>> heads = [torch.nn.Linear(4, 3), torch.nn.Linear(4, 3)]
+        >>> mimo = MIMOLoss(heads="plain")
+        >>> alone = [head(h) for head, h in zip(heads, mimo.gate(features))]
+        >>> losses_uni = [torch.nn.functional.cross_entropy(output, target) for output in alone]
+        >>> loss = mimo(torch.tensor(1.0), losses_uni)
         """
         dtype = torch.promote_types(features[0].dtype, torch.float32)
         self._gate = torch.zeros(len(features), dtype=dtype, device=features[0].device)

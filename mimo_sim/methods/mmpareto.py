@@ -59,9 +59,7 @@ class MMPareto(GradientWeighting):
     """
 
     name: ClassVar[str] = "mmpareto"
-    about: ClassVar[str] = (
-        "least-norm direction where gradients conflict, length restored and enhanced (ICML 2024)"
-    )
+    about: ClassVar[str] = "scaled least-norm direction where gradients conflict (ICML 2024)"
 
     def __init__(self, gamma: float = 1.5) -> None:
         check_positive("gamma", gamma)

@@ -64,9 +64,7 @@ class PCGrad(GradientWeighting):
     """
 
     name: ClassVar[str] = "pcgrad"
-    about: ClassVar[str] = (
-        "joint and uni-modal gradients, conflicting components projected away (NeurIPS 2020)"
-    )
+    about: ClassVar[str] = "sum of gradients without their conflicting parts (NeurIPS 2020)"
 
     def __init__(self, scope: Scope = "encoder") -> None:
         check_choice("scope", scope, get_args(Scope))

@@ -75,7 +75,7 @@ class Relearning(Method):
 
     name: ClassVar[str] = "relearning"
     family: ClassVar[Family] = "multi-phase"
-    about: ClassVar[str] = "re-initialises encoders softly by their overfitting (ECCV 2024)"
+    about: ClassVar[str] = "re-initialises encoders softly, as far as they over-fit (ECCV 2024)"
     needs_classes: ClassVar[bool] = True
     blend: Tensor
     """alpha_k of this epoch (K,); zero without an event."""

@@ -67,9 +67,7 @@ class SMV(Method):
 
     name: ClassVar[str] = "smv"
     family: ClassVar[Family] = "data"
-    about: ClassVar[str] = (
-        "repeats samples with single modalities by their Shapley contributions (CVPR 2024)"
-    )
+    about: ClassVar[str] = "repeats samples with the modality that contributes little (CVPR 2024)"
     min_modalities: ClassVar[int] = 2
     needs_classes: ClassVar[bool] = True
     contribution: Tensor

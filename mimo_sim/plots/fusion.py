@@ -51,7 +51,7 @@ def _medians(
 
 
 def draw_early(data: xr.Dataset) -> Figure:
-    """From :func:`mimo_sim.studies.early_fusion.early_study`: trajectories, first mode, and the maps over penalty and correlation."""
+    """From :func:`mimo_sim.studies.early_fusion.compute`: trajectories, first mode, and the maps over penalty and correlation."""
     with style():
         figure = Figure(figsize=(8.4, 6.8))
         axes = figure.subplots(
@@ -145,7 +145,7 @@ def draw_early(data: xr.Dataset) -> Figure:
 
 
 def draw_depth(data: xr.Dataset) -> Figure:
-    """From :func:`mimo_sim.studies.depth.depth_study`: joint training, the MIMO-like rule by fusion layer, thresholds by depth, and correlation."""
+    """From :func:`mimo_sim.studies.depth.compute`: joint training, the MIMO-like rule by fusion layer, thresholds by depth, and correlation."""
     with style():
         figure = Figure(figsize=(8.4, 7.0))
         axes = figure.subplots(
@@ -258,7 +258,7 @@ def draw_depth(data: xr.Dataset) -> Figure:
 
 
 def draw_relu(data: xr.Dataset) -> Figure:
-    """From :func:`mimo_sim.studies.relu.relu_study`: time ratios of linear and ReLU networks over the penalty."""
+    """From :func:`mimo_sim.studies.relu.compute`: time ratios of linear and ReLU networks over the penalty."""
     with style():
         figure = Figure(figsize=(8.4, 3.4))
         axes = figure.subplots(

@@ -1,4 +1,4 @@
-"""Where chunks are computed: chunks in, results out, in any order."""
+"""Where chunks are computed. A backend takes chunks and yields their results in any order."""
 
 from __future__ import annotations
 
@@ -50,9 +50,8 @@ def _in_dask(recipe: Recipe, chunks: Chunks, workers: int | None, cluster: Any) 
                 )
             )
         client = stack.enter_context(distributed.Client(cluster))
-        ahead = 4 + 2 * sum(
-            client.nthreads().values()
-        )  # enough to keep all busy; results and parameters in flight stay few
+        # Enough to keep all workers busy, and few enough results and parameters on their way.
+        ahead = 4 + 2 * sum(client.nthreads().values())
         running = distributed.as_completed(
             [client.submit(compute, recipe, *chunk, pure=False) for chunk in islice(chunks, ahead)],
             with_results=True,

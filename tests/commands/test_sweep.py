@@ -209,6 +209,15 @@ def test_random_designs_and_files_of_problems(
     )
 
 
+def test_none_is_a_word_in_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "--problem random --axis dims=1x1 --axis problem-seed=0:5:6 --set require=none"
+    own = ["--quiet", "--steps", "2", "--step-size", "0.001", "--out", str(tmp_path / "a.nc")]
+    assert run_here(monkeypatch, "sweep", *words.split(), *own) == 0
+    axes = {"dims": [(1, 1)], "problem_seed": range(6), "require": "none"}
+    expected = sweep("random", axes, steps=2, step_size=0.001)
+    np.testing.assert_array_equal(ms.load(tmp_path / "a.nc").loss_mm, expected.loss_mm)
+
+
 REFUSALS = [
     (["--axis", "rho"], "`--axis` must look like name=1,2,3 or name=low:high:count"),
     (

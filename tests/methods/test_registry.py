@@ -38,7 +38,7 @@ def test_unknown_names_are_named() -> None:
 def test_lines_for_lists_are_short_and_say_the_source(name: str) -> None:
     cls = methods.get(name)
     assert cls.about
-    assert len(cls.about) <= 100
+    assert len(cls.about) <= 75
     assert cls.about[0].islower() or cls.about[:2].isupper()
     assert not cls.about.endswith(".")
 
