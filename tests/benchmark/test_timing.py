@@ -17,7 +17,9 @@ from tests.commands.tool import run_here
 @pytest.fixture(scope="module")
 def timings() -> list[timing.Timing]:
     chosen = [methods.create(name) for name in ("mimo", "mmpareto", "mla", "smv")]
-    found, device = timing.measure(chosen, rounds=3, warm_up=1, batch_size=8, accelerator="cpu")
+    found, device = timing.time_methods(
+        chosen, rounds=3, warm_up=1, batch_size=8, accelerator="cpu"
+    )
     assert device.type == "cpu"
     return found
 
@@ -82,7 +84,7 @@ def test_a_timed_step_is_the_methods_step() -> None:
 )
 def test_bad_input_is_refused(words: str, given: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=words):
-        timing.measure([], **given)  # type: ignore[arg-type]
+        timing.time_methods([], **given)  # type: ignore[arg-type]
 
 
 def test_the_command_writes_table_and_numbers(
@@ -129,7 +131,7 @@ def test_the_command_refuses_bad_options(
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_events_time_the_large_network() -> None:
-    found, device = timing.measure(
+    found, device = timing.time_methods(
         [methods.create("mimo"), methods.create("mmpareto")],
         "resnet18",
         rounds=2,
