@@ -68,7 +68,7 @@ gpu-bench: $(VENV)/.dev  ## On a machine with a CUDA device: GPU tests, a millio
 	$(BIN)/mimo-sim bench run --dataset avmnist --setting A --setting B --setting D --method mimo --set normalise=true --grid f_star=running_minimum,extrapolation --seeds 3 --preset full --out benchmarks/records-gpu
 	$(BIN)/mimo-sim bench compare benchmarks/records-gpu --out benchmarks/records-gpu
 
-studies: $(VENV)/.core  ## The studies over many runs of the toy: figures/phase_* and figures/fusion_* (about 5 minutes)
+studies: $(VENV)/.train  ## The studies over many runs of the toy: figures/phase_* and figures/fusion_* (about 5 minutes)
 	$(BIN)/mimo-sim study all --out figures
 	$(BIN)/mimo-sim study fusion --out figures
 
@@ -76,7 +76,7 @@ AVMNIST := $(BIN)/mimo-sim bench run --dataset avmnist --preset cpu --out benchm
 SETTINGS := --setting A --setting B --setting D
 RULES := extrapolation,validation,epoch_minimum,zero
 
-avmnist: $(VENV)/.core  ## AV-MNIST, settings A, B, D, every method and every f* rule of MIMO, 3 seeds, main ones 8, small preset (hours on 2 cores); continues where it was stopped
+avmnist: $(VENV)/.train  ## AV-MNIST, settings A, B, D, every method and every f* rule of MIMO, 3 seeds, main ones 8, small preset (hours on 2 cores); continues where it was stopped
 	$(AVMNIST) $(SETTINGS) --seeds 3 --method all
 	$(AVMNIST) $(SETTINGS) --seeds 3 --method mimo --grid f_star=reference,$(RULES)
 	$(AVMNIST) $(SETTINGS) --seeds 3 --method mimo --set decay=0
@@ -94,12 +94,12 @@ avmnist: $(VENV)/.core  ## AV-MNIST, settings A, B, D, every method and every f*
 REPLICATE := $(BIN)/mimo-sim bench run --dataset avmnist --preset cpu --setting A --seeds 8 --first-seed 8 --out benchmarks/replication
 SENSITIVITY := $(BIN)/mimo-sim bench run --dataset avmnist --preset cpu --setting A --seeds 3 --out benchmarks/sensitivity
 
-replication: $(VENV)/.core  ## AV-MNIST A: the estimate of f* that was chosen on seeds 0 to 7, on seeds 8 to 15 (about 15 minutes on 2 cores)
+replication: $(VENV)/.train  ## AV-MNIST A: the estimate of f* that was chosen on seeds 0 to 7, on seeds 8 to 15 (about 15 minutes on 2 cores)
 	$(REPLICATE) --method vanilla --method linear_scalarization
 	$(REPLICATE) --method mimo --set normalise=true --set f_star=extrapolation
 	$(BIN)/mimo-sim bench compare benchmarks/replication --baseline linear_scalarization --out benchmarks/replication
 
-sensitivity: $(VENV)/.core  ## AV-MNIST A: lam x mu with that estimate (about 15 minutes on 2 cores)
+sensitivity: $(VENV)/.train  ## AV-MNIST A: lam x mu with that estimate (about 15 minutes on 2 cores)
 	$(SENSITIVITY) --method vanilla --method linear_scalarization
 	$(SENSITIVITY) --method mimo --set normalise=true --set f_star=extrapolation --grid lam=1,2,8 --grid mu=0.02,0.1,0.5
 	$(BIN)/mimo-sim bench compare benchmarks/sensitivity --split validation --out benchmarks/sensitivity
@@ -120,12 +120,17 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP_INSTALL) --editable .
 	@touch $@
 
+$(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing mimo_sim with what training networks needs into $(VENV)"
+	$(PIP_INSTALL) --editable ".[train]"
+	@touch $(VENV)/.core $@
+
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing mimo_sim, its dependencies and the development tools into $(VENV)"
 	$(PIP_INSTALL) --editable ".[dev]"
-	@touch $(VENV)/.core $@
+	@touch $(VENV)/.core $(VENV)/.train $@
 
-$(VENV)/.notebooks: $(VENV)/.core
+$(VENV)/.notebooks: $(VENV)/.train
 	@echo "installing Jupyter into $(VENV)"
 	$(PIP_INSTALL) --editable ".[notebooks]"
 	@touch $@

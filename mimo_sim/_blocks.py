@@ -145,7 +145,10 @@ def sample_columns(inputs: Any, y: npt.ArrayLike) -> tuple[list[FloatArray], Flo
 
 
 def centred(samples: FloatArray, standardize: bool) -> FloatArray:
-    """Samples (n, d) about their means, and scaled to unit variance; constant columns become zero."""
+    """Samples (n, d) about their means; scaled to unit variance too where `standardize` is set.
+
+    Constant columns become zero.
+    """
     samples = samples - samples.mean(0)
     if standardize:
         samples = samples / np.where(samples.std(0) > 0, samples.std(0), 1.0)

@@ -1,4 +1,7 @@
-"""Checks of arguments: each refuses a bad value in one sentence that names the argument, the value and what is allowed."""
+"""Checks of arguments. Each refuses a bad value in one sentence.
+
+The sentence names the argument and says what is allowed and what was given.
+"""
 
 from __future__ import annotations
 
@@ -18,26 +21,28 @@ def check_positive(name: str, value: float, *, allow_zero: bool = False) -> None
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"`{name}` must be a number. Got {name}={value!r}.")
     if not (math.isfinite(value) and (value > 0 or (allow_zero and value == 0))):
-        raise ValueError(
-            f"`{name}` must be finite and {'>= 0' if allow_zero else '> 0'}. Got {name}={value!r}."
-        )
+        bound = ">= 0" if allow_zero else "> 0"
+        raise ValueError(f"`{name}` must be finite and {bound}. Got {name}={value!r}.")
 
 
 def check_within(name: str, value: float, low: float, high: float) -> None:
-    """Raise ``ValueError`` unless low < `value` < high."""
+    """Raise ``ValueError`` unless `low` < `value` < `high`."""
     if not low < value < high:
         raise ValueError(f"`{name}` must lie in ({low:g}, {high:g}). Got {name}={value}.")
 
 
 def check_choice(name: str, value: Any, allowed: Iterable[Any]) -> None:
-    """Raise ``ValueError`` unless `value` is one of those `allowed`."""
+    """Raise ``ValueError`` unless `value` is one of `allowed`."""
     allowed = tuple(allowed)
     if value not in allowed:
         raise ValueError(f"`{name}` must be one of {allowed}. Got {name}={value!r}.")
 
 
 def check_count(name: str, value: Any, least: int = 1) -> int:
-    """`value` as an int; ``TypeError`` unless it is an integer, ``ValueError`` unless it is >= `least`."""
+    """`value` as an int.
+
+    Raises ``TypeError`` unless it is an integer, and ``ValueError`` unless it is >= `least`.
+    """
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -50,14 +55,20 @@ def check_count(name: str, value: Any, least: int = 1) -> int:
 
 
 def finite_array(name: str, value: Any) -> FloatArray:
+    """`value` as an array of float64.
+
+    Raises ``TypeError`` unless it holds numbers, and ``ValueError`` unless all are finite.
+    """
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"`{name}` must be an array of numbers. Got {type(value).__name__}: {error}."
         ) from None
-    if not np.isfinite(array).all():
+    finite = np.isfinite(array)
+    if not finite.all():
+        bad = int((~finite).sum())
         raise ValueError(
-            f"`{name}` must be finite. Got {int((~np.isfinite(array)).sum())} NaN or infinite of {array.size} values."
+            f"`{name}` must be finite. Got {bad} NaN or infinite of {array.size} values."
         )
     return array

@@ -10,9 +10,10 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to it when the block ends well and removed when it does not.
+    """Give a temporary path beside `path` to write to.
 
-    The temporary name starts with a dot and keeps the suffix, which writers use to choose a format.
+    When the block ends well, the file is renamed to `path`; otherwise it is removed. The temporary
+    name starts with a dot and keeps the suffix, because writers choose a format by it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,13 @@
 """Arithmetic of second moments: what is possible, and what is optimal.
 
 Every function works on the last two axes of its arrays. So the same lines serve one problem, with
-matrices of shape (D, D), and N problems at once, with stacks of shape (N, D, D). Both give the same bits.
+matrices of shape (D, D), and N problems at once, with stacks of shape (N, D, D). Both give the
+same bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -110,10 +111,8 @@ def checked_moments(
             f"by {missed[refused][0]:.3g}."
         )
     explained = joint_map @ transposed(cross)
-    if whole:
-        residual = output - explained
-    else:
-        residual = (second - trace(explained))[..., None, None]
+    unexplained = (second - trace(explained))[..., None, None]
+    residual = output - explained if whole else unexplained
     smallest = np.linalg.eigvalsh(residual).min(axis=-1)
     refused = (smallest < -10 * TOLERANCE * np.abs(second)) | ~(second >= 0)
     if refused.any():
@@ -187,6 +186,45 @@ def optimum(second_moment: Any, best: FloatArray, cross: FloatArray) -> FloatArr
     """
     explained = np.sum(best * cross, axis=(-2, -1))
     return np.asarray(np.maximum(second_moment - explained, 0.0) / 2)
+
+
+def solved(
+    sigma: FloatArray, cross: FloatArray, output: FloatArray, columns: Sequence[slice]
+) -> Iterator[dict[str, Any]]:
+    """Check N problems at once, and compute all their maps and optima.
+
+    Parameters
+    ----------
+    sigma, cross, output : arrays
+        As in :func:`checked_moments`, with one leading axis of length N.
+    columns : K slices
+        Where each modality stands in the stacked input.
+
+    Yields
+    ------
+    dict
+        The fields of one :class:`mimo_sim.LateFusionProblem`.
+    """
+    moment, second, joint_map = checked_moments(sigma, cross, output)
+    maps, optima = [], []
+    for own in columns:
+        best = generalised_solve(cross[..., own], moment[..., own, own])
+        maps.append(frozen(best))
+        optima.append(optimum(second, best, cross[..., own]))
+    unimodal_optima = frozen(np.stack(optima, axis=-1))
+    joint_optima = optimum(second, joint_map, cross).tolist()
+    seconds = second.tolist()
+    moment, cross, joint_map = frozen(moment), frozen(cross), frozen(joint_map)
+    for i, own_maps in enumerate(zip(*maps, strict=True)):
+        yield {
+            "input_moment": moment[i],
+            "cross_moment": cross[i],
+            "y_second_moment": seconds[i],
+            "joint_map": joint_map[i],
+            "unimodal_maps": own_maps,
+            "unimodal_optima": unimodal_optima[i],
+            "joint_optimum": joint_optima[i],
+        }
 
 
 def linear_model(

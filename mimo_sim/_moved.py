@@ -1,4 +1,7 @@
-"""The names of 0.2 and where they are now: an old spelling fails with a sentence that names the new one."""
+"""The names of 0.2 and where they are now.
+
+Using an old name fails with a sentence that says the new one.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,30 @@ MOVED = {  # below `mimo_sim.`
     "files": "_files",
     "trajectory": "dynamics.trajectory",
     "experiments": "studies",
+    "experiments.figure1": "studies.figure1.compute",
+    "experiments.figure1_summary": "studies.figure1.summarise",
+    "experiments.convergence": "studies.convergence.compute",
     "phase": "studies",
+    "phase.ratio_pair": "studies.race.ratio_pair",
+    "phase.plateau_hidden": "studies.race.plateau_hidden",
+    "phase.predicted_gain": "studies.race.predicted_gain",
+    "phase.settling_times": "studies.race.settling_times",
+    "phase.gains": "studies.race.gains",
+    "phase.race": "studies.race.compute",
+    "phase.zls": "studies.zls.compute",
+    "phase.zls_summary": "studies.zls.summarise",
+    "phase.scatter": "studies.scatter.compute",
+    "phase.scatter_summary": "studies.scatter.summarise",
+    "phase.ratio_map": "studies.maps.compute_ratios",
+    "phase.correlation_map": "studies.maps.compute_correlations",
+    "phase.penalty_map": "studies.maps.compute_penalties",
+    "phase.map_summary": "studies.maps.summarise",
+    "phase.penalty_summary": "studies.maps.summarise_penalties",
+    "phase.scores": "studies.score.scores",
+    "phase.score": "studies.score.compute",
+    "phase.score_summary": "studies.score.summarise",
     "fusion": "dynamics.layered",
+    "dynamics.early.growth_matrix": "theory.growth_matrix",
     "fusion.train": "dynamics.simulate_layered",
     "fusion.learning_steps": "dynamics.engines.layered.learning_steps",
     "fusion.Architecture": "dynamics.Architecture",
@@ -22,9 +47,9 @@ MOVED = {  # below `mimo_sim.`
     "fusion.delay_factor": "theory.delay_factor",
     "fusion.deep_order_threshold": "theory.deep_order_threshold",
     "fusion.deep_time_ratio": "theory.deep_time_ratio",
-    "fusion.early_study": "studies.early_fusion.early_study",
-    "fusion.depth_study": "studies.depth.depth_study",
-    "fusion.relu_study": "studies.relu.relu_study",
+    "fusion.early_study": "studies.early_fusion.compute",
+    "fusion.depth_study": "studies.depth.compute",
+    "fusion.relu_study": "studies.relu.compute",
     "phase_plots": "plots",
     "fusion_plots": "plots",
     "bench_plots": "plots",
@@ -41,6 +66,7 @@ MOVED = {  # below `mimo_sim.`
     "training.timing": "benchmark.timing",
     "training.diagnose": "benchmark.diagnosis",
     "training.run": "training",
+    "training.NonFiniteError": "NonFiniteError",
     "training.metrics.PENALTIES": "training.probes.PENALTIES",
     "training.metrics.probe": "training.probes.linear_probe",
     "training.metrics.Encoded": "training.evaluation.Encoded",
@@ -48,8 +74,8 @@ MOVED = {  # below `mimo_sim.`
     "training.metrics.probe_scores": "training.evaluation.probe_scores",
     "training.metrics.measure": "training.evaluation.measure",
     "methods.base": "methods._base",
-    "methods.shared": "methods._shared",
-    "methods.pareto": "methods._pareto",
+    "methods.shared": "methods._evaluation",
+    "methods.pareto": "methods._gradient_weighting",
     "methods.shapley": "methods._shapley",
     "methods.fstar": "methods._fstar",
     "datasets.data": "datasets._data",
@@ -68,17 +94,23 @@ MOVED = {  # below `mimo_sim.`
     "objective.check_count": "_checks.check_count",
     "sweeps.FAMILIES": "generators.FAMILIES",
     "sweeps.families": "generators",
+    "sweeps.backends": "sweeps._backends",
+    "sweeps.design": "sweeps._design",
+    "sweeps.recipe": "sweeps._recipe",
+    "sweeps.store": "sweeps._store",
 }
 
 
 def sentence(name: str) -> str | None:
-    """What to say of a full name of 0.2 that is gone; None for any other name."""
+    """Where the full name `name` of 0.2 is now, in words; None for a name that has not moved."""
     new = MOVED.get(name.removeprefix("mimo_sim."))
-    return new and f"`{name}` of 0.2 is now `mimo_sim.{new}`; CHANGELOG.md has the whole map."
+    if new is None:
+        return None
+    return f"`{name}` of 0.2 is now `mimo_sim.{new}`; CHANGELOG.md has the whole map."
 
 
 def hook(module: str) -> Callable[[str], NoReturn]:
-    """The ``__getattr__`` of a module some of whose names of 0.2 have moved."""
+    """A ``__getattr__`` for a module that has lost some of its names of 0.2."""
 
     def missing(name: str) -> NoReturn:
         raise AttributeError(
@@ -89,15 +121,16 @@ def hook(module: str) -> Callable[[str], NoReturn]:
 
 
 class _Watch:
-    """Asked by Python's import only for modules that are nowhere else to be found."""
+    """The last of Python's module finders: it is asked when no other has found a module."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: object = None) -> None:
-        if text := sentence(name):
+        text = sentence(name)
+        if text is not None:
             raise ModuleNotFoundError(text, name=name)
 
 
 def watch_imports() -> None:
-    """From now on ``import`` of an old module says where it went."""
+    """Make ``import`` of an old module say where it is now."""
     if _Watch not in sys.meta_path:
         sys.meta_path.append(_Watch)

@@ -16,7 +16,7 @@ class Advance(Protocol):
 
 
 def on_terminal(quiet: bool) -> bool:
-    """Whether a command should show a bar: not when it is quiet, and only where a person looks on."""
+    """Whether a command shows a bar: stderr must be a terminal, and `quiet` not be asked for."""
     return not quiet and sys.stderr.isatty()
 
 
@@ -41,11 +41,11 @@ def progress_bar(
     description : str
         What is going on.
     done : int
-        Count at the start, where earlier work is kept.
+        Count at the start, left by an earlier attempt.
     unit : str
         What is counted.
     rate : (float, str), optional
-        Show the speed too: by what the counts per second are multiplied, and the unit of the product.
+        Show the speed too: the counts per second times this number, in this unit.
 
     Yields
     ------

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import TypeVar
 
+from mimo_sim._extras import MissingExtraError, explained
+
 Entry = TypeVar("Entry")
 
 
@@ -56,7 +58,10 @@ def scan(
             continue
         module = f"{package}.{short}"
         try:
-            imported = importlib.import_module(module)
+            with explained():
+                imported = importlib.import_module(module)
+        except MissingExtraError:
+            raise
         except Exception as error:  # somebody's new file: whatever is wrong with it, say where
             raise ImportError(
                 f"{one} in {module} cannot be imported: {type(error).__name__}: {error}"

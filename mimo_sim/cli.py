@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from mimo_sim._extras import explained
 from mimo_sim.commands import load
 
 app = load()
@@ -35,25 +36,30 @@ def _terminated(*_: Any) -> NoReturn:
     sys.exit(143)  # unwinds the stack, so temporary files are removed
 
 
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    typer.echo(f"mimo-sim: warning: {message}", err=True)
+
+
 def main() -> None:
     """Entry point: bad input ends with one sentence on stderr and exit code 2."""
     signal.signal(signal.SIGTERM, _terminated)
-    warnings.showwarning = lambda message, *_: typer.echo(f"mimo-sim: warning: {message}", err=True)
+    warnings.showwarning = _warn
     try:
-        app()
+        with explained():
+            app()
     except Exception as error:
-        from mimo_sim.errors import DivergenceError, GenerationError, NonFiniteError
+        from mimo_sim import errors
 
-        if not isinstance(
-            error,
-            ValueError
-            | TypeError
-            | OSError
-            | ImportError
-            | DivergenceError
-            | GenerationError
-            | NonFiniteError,
-        ):
+        expected = (
+            ValueError,
+            TypeError,
+            OSError,
+            ImportError,
+            errors.DivergenceError,
+            errors.GenerationError,
+            errors.NonFiniteError,
+        )
+        if not isinstance(error, expected):
             raise
         typer.echo(f"mimo-sim: error: {error}", err=True)
         sys.exit(2)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class DivergenceError(RuntimeError):
-    """Training blew up: the step size is too large for the problem.
+    """Training of the toy blew up: the step size is too large for the problem.
 
     Attributes
     ----------
@@ -29,7 +29,13 @@ class DivergenceError(RuntimeError):
 
 
 class NonFiniteError(FloatingPointError):
-    """Training of a network produced inf or nan; ``epoch`` (zero-based) says when."""
+    """Training of a network produced inf or nan.
+
+    Attributes
+    ----------
+    epoch : int
+        When, counted from zero.
+    """
 
     def __init__(self, message: str, epoch: int) -> None:
         super().__init__(message)
@@ -40,12 +46,15 @@ class NonFiniteError(FloatingPointError):
 
 
 class GenerationError(RuntimeError):
-    """A random generator found no problem that meets the requirement within its number of tries."""
+    """A random generator found no problem that meets the requirement in all its tries."""
 
 
 class ChatteringWarning(UserWarning):
-    """sigma flips from step to step: the step size is too large for mu (`theory.chattering_threshold`)."""
+    """sigma flips from step to step: the step size is too large for mu.
+
+    :func:`mimo_sim.theory.chattering_threshold` says what is small enough.
+    """
 
 
 class UnconvergedWarning(UserWarning):
-    """A quantity defined by the end of training was asked of a run that was still moving when it stopped."""
+    """A run was still moving when it stopped, and something was asked that its end defines."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
-from mimo_sim._checks import check_choice, check_positive, check_within
+from mimo_sim._blocks import split_both, split_columns
+from mimo_sim._checks import check_choice, check_count, check_positive, check_within
 from mimo_sim.errors import GenerationError
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.theory import superficial_preference as preference_report
@@ -25,11 +26,12 @@ def superficial_preference(
     noise_variance: float = 0.0,
     names: tuple[str, str] | None = None,
 ) -> LateFusionProblem:
-    r"""The Figure 1 problem: modality 0 correlates more with the target and is learned first, modality 1 explains more of it.
+    r"""The Figure 1 problem: modality 0 is learned first, modality 1 explains more of the target.
 
-    Independent modalities with :math:`S = \mathrm{diag}(\mathrm{scale}^2 I, I)` and true weights along the diagonal of each input
-    space, such that modality k alone explains ``explained[k]`` of :math:`E[y^2]`. By default :math:`E[y^2] = 2`,
-    :math:`f^* = (0.64, 0.36)` and :math:`|C| = (2.546, 1.131)`: joint training's loss falls 1 -> 0.64 -> 0.
+    The modalities are independent, with :math:`S = \mathrm{diag}(\mathrm{scale}^2 I, I)`. The
+    true weights lie along the diagonal of each input space, and modality k alone explains
+    ``explained[k]`` of :math:`E[y^2]`. By default :math:`E[y^2] = 2`, :math:`f^* = (0.64, 0.36)`
+    and :math:`|C| = (2.546, 1.131)`; joint training's loss falls from 1 to 0.64 and then to 0.
 
     Parameters
     ----------
@@ -47,42 +49,36 @@ def superficial_preference(
     Raises
     ------
     ValueError
-        If the values break the conditions of superficial preference: ``explained[0] < explained[1]`` and
-        ``scale > sqrt(explained[1] / explained[0])``.
+        Unless ``explained[0] < explained[1]`` and ``scale > sqrt(explained[1] / explained[0])``:
+        these are the conditions of superficial preference.
 
     Notes
     -----
-    Source: the scalar example of [ZLS] (Zhang, Latham, Saxe, ICML 2024); conditions [MIMO] Eq. 16-18.
+    Source: the scalar example of [ZLS] (Zhang, Latham, Saxe, ICML 2024); conditions [MIMO] Eq.
+    16-18.
     """
-    if len(dims) != 2 or any(d != int(d) or d < 1 for d in dims):
+    if len(dims) != 2 or not _are_sizes(dims):
         raise ValueError(f"`dims` must be two integers >= 1. Got dims={dims}.")
     first, second = explained
     check_positive("explained[0]", first)
     check_positive("explained[1]", second)
-    if not (first < second and scale > math.sqrt(second / first)):
+    least = math.sqrt(second / first)
+    if not (first < second and scale > least):
         raise ValueError(
-            f"Superficial preference needs `explained[0]` < `explained[1]` and `scale` > sqrt(explained[1] / explained[0]) = "
-            f"{math.sqrt(second / first):.4g}. Got explained={explained}, scale={scale}."
+            "Superficial preference needs `explained[0]` < `explained[1]` and "
+            f"`scale` > sqrt(explained[1] / explained[0]) = {least:.4g}. "
+            f"Got explained={explained}, scale={scale}."
         )
-    spread = (scale, 1.0)
-    weights = [
-        np.full(d, math.sqrt(part / d) / s)
-        for d, part, s in zip(dims, explained, spread, strict=True)
-    ]
-    sigma = [
-        [
-            spread[k] ** 2 * np.eye(dims[k]) if k == j else np.zeros((dims[k], dims[j]))
-            for j in (0, 1)
-        ]
-        for k in (0, 1)
-    ]
+    (d0, d1), no_correlation = dims, np.zeros(dims)
+    weights = [np.full(d0, math.sqrt(first / d0) / scale), np.full(d1, math.sqrt(second / d1))]
+    sigma = [[scale**2 * np.eye(d0), no_correlation], [no_correlation.T, np.eye(d1)]]
     return LateFusionProblem.from_linear_model(weights, sigma, noise_variance, names=names)
 
 
 def scalar_pair(
     sigma_ratio: float = 2.0, rho: float = 0.5, *, noise_variance: float = 0.0
 ) -> LateFusionProblem:
-    """The scalar toy of [ZLS]: y = x_A + x_B, standard deviations (sigma_ratio, 1), correlation rho.
+    """The scalar toy of [ZLS]: y = x_A + x_B with standard deviations (sigma_ratio, 1).
 
     Parameters
     ----------
@@ -91,7 +87,12 @@ def scalar_pair(
     rho : float
         Pearson correlation of the two inputs, in (-1, 1).
     noise_variance : float
-        Variance of the noise on y, >= 0.
+        Variance of the noise on y, >= 0, in squared units of y.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is outside its range.
     """
     moment = _scalar_pair_moment(sigma_ratio, rho)
     return LateFusionProblem.from_linear_model([[1.0], [1.0]], moment, noise_variance)
@@ -108,8 +109,8 @@ def scalar_pairs(points: Sequence[Mapping[str, float]]) -> list[LateFusionProble
     Returns
     -------
     list
-        One problem for each point; None where :func:`scalar_pair` raises an error, or an argument is not a plain
-        number.
+        One problem for each point; None where :func:`scalar_pair` raises an error, or an argument
+        is not a plain number.
     """
     made: list[LateFusionProblem | None] = [None] * len(points)
     accepted, moments, noise = [], [], []
@@ -166,7 +167,7 @@ def random_problem(
     scale_spread: float = 0.5,
     max_tries: int = 1000,
 ) -> LateFusionProblem:
-    """A random linear model: Wishart-type joint covariance, Gaussian weights, and a random scale per modality.
+    """A random linear model: Wishart covariance, Gaussian weights, a random scale per modality.
 
     Parameters
     ----------
@@ -175,66 +176,71 @@ def random_problem(
     seed : int
         Same seed, same problem.
     require : {"none", "superficial"}
-        ``"superficial"`` draws again until the modality that joint training learns first is not the one that explains most.
+        ``"superficial"`` draws again until the modality that joint training learns first is not
+        the one that explains most.
     output_dim : int
         m, >= 1.
     noise_variance : float
         Variance of the noise on each output, >= 0.
     degrees_of_freedom : int, optional
-        Of the Wishart distribution, >= sum(dims); three times that by default. Larger means better conditioned and less correlated.
+        Of the Wishart distribution, >= sum(dims); three times sum(dims) by default. More of them
+        mean inputs that are better conditioned and less correlated.
     scale_spread : float
         Standard deviation of the logarithm of each modality's input scale, >= 0.
     max_tries : int
-        Bound on the number of draws.
+        Largest number of draws, >= 1.
 
     Raises
     ------
+    ValueError, TypeError
+        If an argument is outside its range.
     GenerationError
         If no draw out of `max_tries` meets the requirement.
     """
     if not isinstance(dims, Sequence):
         raise TypeError(f"`dims` must be a sequence of integers. Got dims={dims!r}.")
-    if len(dims) < 1 or any(int(d) != d or d < 1 for d in dims):
+    if not dims or not _are_sizes(dims):
         raise ValueError(f"`dims` must be integers >= 1. Got dims={tuple(dims)}.")
-    if seed < 0:
-        raise ValueError(f"`seed` must be >= 0. Got seed={seed}.")
-    total = sum(dims)
-    if require not in ("superficial", "none"):
-        raise ValueError(f"`require` must be 'superficial' or 'none'. Got require={require!r}.")
+    check_count("seed", seed, 0)
+    check_choice("require", require, get_args(Requirement))
     if require == "superficial" and len(dims) < 2:
         raise ValueError(
             f"`require='superficial'` needs at least two modalities. Got dims={tuple(dims)}."
         )
-    for name, value in (("output_dim", output_dim), ("max_tries", max_tries)):
-        if value < 1:
-            raise ValueError(f"`{name}` must be >= 1. Got {name}={value}.")
+    check_count("output_dim", output_dim)
+    check_count("max_tries", max_tries)
+    total = sum(dims)
     freedom = 3 * total if degrees_of_freedom is None else degrees_of_freedom
     if freedom < total:
         raise ValueError(
-            f"`degrees_of_freedom` must be >= sum(dims) = {total}. Got degrees_of_freedom={freedom}."
+            f"`degrees_of_freedom` must be >= sum(dims) = {total}. "
+            f"Got degrees_of_freedom={freedom}."
         )
     check_positive("scale_spread", scale_spread, allow_zero=True)
 
     rng = np.random.default_rng(seed)
-    splits = np.cumsum(dims)[:-1]
     for _ in range(max_tries):
         factor = rng.standard_normal((freedom, total)) / math.sqrt(freedom)
         scales = np.repeat(np.exp(scale_spread * rng.standard_normal(len(dims))), dims)
         moment = (factor * scales).T @ (factor * scales)
-        weights = np.split(
-            rng.standard_normal((output_dim, total)) / math.sqrt(total) / scales, splits, axis=1
+        weights = rng.standard_normal((output_dim, total)) / math.sqrt(total) / scales
+        problem = LateFusionProblem.from_linear_model(
+            split_columns(weights, dims), split_both(moment, dims), noise_variance
         )
-        sigma = [np.split(rows, splits, axis=1) for rows in np.split(moment, splits)]
-        problem = LateFusionProblem.from_linear_model(weights, sigma, noise_variance)
         if require == "none" or preference_report(problem).holds:
             return problem
     raise GenerationError(
-        f"No problem with superficial modality preference in max_tries={max_tries} draws (dims={tuple(dims)}, seed={seed}, "
-        f"scale_spread={scale_spread}). Raise `max_tries` or `scale_spread`, or change `seed`."
+        f"No problem with superficial modality preference in max_tries={max_tries} draws "
+        f"(dims={tuple(dims)}, seed={seed}, scale_spread={scale_spread}). "
+        "Raise `max_tries` or `scale_spread`, or change `seed`."
     )
 
 
-# the one table of families: a name, a function, and the arguments that the name stands for
+def _are_sizes(dims: Sequence[int]) -> bool:
+    return all(d == int(d) and d >= 1 for d in dims)
+
+
+# The one table of families. A name stands for a function; some of its arguments may be fixed.
 FAMILIES: dict[str, Callable[..., LateFusionProblem]] = {
     "superficial": superficial_preference,
     "scalar-pair": scalar_pair,
@@ -244,6 +250,6 @@ NAMES = tuple(FAMILIES)
 
 
 def named(name: str) -> LateFusionProblem:
-    """The problem that a command line calls `name`: a family of :data:`FAMILIES` with its defaults."""
+    """The problem that the command line calls `name`: a family of :data:`FAMILIES` by default."""
     check_choice("name", name, NAMES)
     return FAMILIES[name]()

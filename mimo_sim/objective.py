@@ -1,7 +1,8 @@
-r"""MIMO's arithmetic, written once: smoothed maximum, sigma weights, f* estimators, and the two objectives.
+r"""MIMO's arithmetic, written once: smoothed maximum, sigma weights, objective, running minimum.
 
-Every function takes NumPy and torch arrays alike and keeps their type, dtype and device, so the same lines serve the theory,
-the checks and the training of networks; torch gradients flow through :func:`smoothed_maximum` and give exactly the sigma weights.
+Every function takes NumPy and torch arrays alike, and keeps their type, dtype and device. So the
+same lines serve theory, checks and the training of networks. Torch gradients flow through
+:func:`smoothed_maximum`; they are exactly the sigma weights.
 
 Source: Fernando et al., arXiv:2511.06686, Eq. 8 and 10, Sec. 3.2, Algorithm 1.
 """
@@ -18,12 +19,15 @@ from mimo_sim import _moved
 Array: TypeAlias = Any  # a numpy.ndarray or a torch.Tensor; what comes in goes out
 
 
-def _as_array(values: Any) -> Array:
+def as_array(values: Any) -> Array:
+    """`values` as they are when they are an array already, as a NumPy array of floats otherwise."""
     return values if is_array_api_obj(values) else np.asarray(values, dtype=float)
 
 
 def smoothed_maximum(gaps: Array, mu: float) -> Array:
-    r"""The smoothed maximum :math:`g_\mu = \mu \log \sum_k \exp(\mathrm{gap}_k / \mu)` [MIMO, Sec. 3.2].
+    r"""The smoothed maximum of the gaps [MIMO, Sec. 3.2].
+
+    .. math:: g_\mu = \mu \log \sum_k \exp(\mathrm{gap}_k / \mu)
 
     Never overflows: the largest gap is subtracted before the exponential.
 
@@ -44,14 +48,16 @@ def smoothed_maximum(gaps: Array, mu: float) -> Array:
     >>> round(float(smoothed_maximum([0.3, 0.3], mu=0.1)), 6)  # 0.3 + 0.1 log 2
     0.369315
     """
-    gaps = _as_array(gaps)
+    gaps = as_array(gaps)
     xp = array_namespace(gaps)
     top = xp.max(gaps, axis=-1, keepdims=True)
     return top[..., 0] + mu * xp.log(xp.sum(xp.exp((gaps - top) / mu), axis=-1))
 
 
 def sigma_weights(gaps: Array, mu: float) -> Array:
-    r"""The weights :math:`\sigma = \mathrm{softmax}(\mathrm{gap} / \mu)`, gradient of :func:`smoothed_maximum` [MIMO, Alg. 1].
+    r"""The weights :math:`\sigma = \mathrm{softmax}(\mathrm{gap} / \mu)` [MIMO, Alg. 1].
+
+    They are the gradient of :func:`smoothed_maximum` with respect to the gaps.
 
     Parameters
     ----------
@@ -70,14 +76,14 @@ def sigma_weights(gaps: Array, mu: float) -> Array:
     >>> sigma_weights([0.3, 0.3], mu=0.1)
     array([0.5, 0.5])
     """
-    gaps = _as_array(gaps)
+    gaps = as_array(gaps)
     xp = array_namespace(gaps)
     weights = xp.exp((gaps - xp.max(gaps, axis=-1, keepdims=True)) / mu)
     return weights / xp.sum(weights, axis=-1, keepdims=True)
 
 
 def mimo_objective(loss_mm: Array, gaps: Array, lam: float, mu: float) -> Array:
-    r"""MIMO's objective :math:`F = f_{mm} + \lambda g_\mu` [MIMO, Eq. 10 smoothed as in Sec. 3.2].
+    r"""MIMO's objective :math:`F = f_{mm} + \lambda g_\mu` [MIMO, Eq. 10, smoothed as in Sec. 3.2].
 
     Parameters
     ----------
@@ -86,7 +92,7 @@ def mimo_objective(loss_mm: Array, gaps: Array, lam: float, mu: float) -> Array:
     gaps : array (..., K)
         Uni-modal optimality gaps, same units.
     lam, mu : float
-        Penalty (>= 0, no unit) and smoothing (> 0, units of the loss).
+        Penalty (>= 0, no unit) and smoothing (> 0, in units of the loss).
 
     Returns
     -------
@@ -97,18 +103,25 @@ def mimo_objective(loss_mm: Array, gaps: Array, lam: float, mu: float) -> Array:
 
 
 def running_minimum(previous: Array, losses_uni: Array) -> Array:
-    """One update of the running-minimum estimate of f*: the smallest loss seen so far, the current one included.
+    """One update of the running-minimum estimate of f*: the smallest loss so far, this one too.
 
-    On full-batch losses it never lies below the true minimum, so it can only under-state a gap; while every f_k decreases
-    it equals the current loss, all gaps are zero and every sigma_k is 1/K.
+    On full-batch losses it never lies below the true minimum, so it can only understate a gap.
+    While every f_k decreases, it equals the current loss: all gaps are zero, and every sigma_k is
+    1/K.
 
     Parameters
     ----------
-    previous, losses_uni : array (K,)
-        The estimate so far (start with ``inf``) and the losses of this step.
+    previous : array (K,)
+        The estimate so far; start with ``inf``.
+    losses_uni : array (K,)
+        Uni-modal losses of this step.
+
+    Returns
+    -------
+    array (K,)
     """
-    previous = _as_array(previous)
-    return array_namespace(previous).minimum(previous, _as_array(losses_uni))
+    previous = as_array(previous)
+    return array_namespace(previous).minimum(previous, as_array(losses_uni))
 
 
 if not TYPE_CHECKING:  # a type checker must still see which names there are

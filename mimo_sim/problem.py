@@ -1,7 +1,8 @@
 """The two-layer late-fusion regression problem, seen through its second moments.
 
-A linear network that is trained on squared loss sees nothing of the data but their second moments. So a
-population, a small sample and a sample of a million points are all the same object here.
+A linear network that is trained on squared loss sees nothing of the data but their second
+moments. So a population, a small sample and a sample of a million points are all the same object
+here.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from mimo_sim._moments import frozen
 class LateFusionProblem:
     r"""A two-layer linear late-fusion regression problem, K >= 1 modalities, outputs in R^m.
 
-    Modality k has inputs :math:`x_k \in R^{d_k}`, an encoder :math:`W_k` (h, d_k), its block :math:`V_k` (m, h) of
-    the multi-modal head, and a uni-modal head :math:`U_k` (m, h), with the losses
+    Modality k has inputs :math:`x_k \in R^{d_k}`, an encoder :math:`W_k` (h, d_k), its block
+    :math:`V_k` (m, h) of the multi-modal head, and a uni-modal head :math:`U_k` (m, h), with the
+    losses
 
     .. math::
         f_{mm} = \tfrac12 E|y - \sum_k V_k W_k x_k|^2, \qquad f_k = \tfrac12 E|y - U_k W_k x_k|^2 .
@@ -44,8 +46,6 @@ class LateFusionProblem:
 
     Attributes
     ----------
-    num_modalities, output_dim : int
-        K and m.
     dims : tuple of int
         :math:`d_k` of every modality. Their sum is D.
     names : tuple of str
@@ -56,17 +56,20 @@ class LateFusionProblem:
     y_second_moment : float
         :math:`E|y|^2`, in squared units of y.
     joint_map : (m, D) array
-        The map of least norm that minimises f_mm; ``joint_map[:, features(k)]`` is where V_k W_k ends.
+        The map of least norm that minimises f_mm; ``joint_map[:, features(k)]`` is where V_k W_k
+        ends.
 
     Raises
     ------
     ValueError, TypeError
-        If shapes do not fit, a value is not finite, `sigma` is not symmetric positive semi-definite, or no pair
-        (x, y) can have these moments: the joint second moment of (x, y) must be positive semi-definite too.
+        If shapes do not fit, a value is not finite, `sigma` is not symmetric positive
+        semi-definite, or no pair (x, y) can have these moments: the joint second moment of (x, y)
+        must be positive semi-definite too.
 
     Notes
     -----
-    Source: [MIMO] arXiv:2511.06686, Sec. 2; [ZLS] Zhang, Latham, Saxe, ICML 2024. Instances are immutable.
+    Source: [MIMO] arXiv:2511.06686, Sec. 2; [ZLS] Zhang, Latham, Saxe, ICML 2024. Instances are
+    immutable.
 
     Examples
     --------
@@ -75,8 +78,6 @@ class LateFusionProblem:
     (array([0.875, 0.5  ]), 0.375)
     """
 
-    num_modalities: int
-    output_dim: int
     dims: tuple[int, ...]
     names: tuple[str, ...]
     input_moment: FloatArray
@@ -93,10 +94,10 @@ class LateFusionProblem:
         names: Sequence[str] | None = None,
     ) -> None:
         cross = _blocks.cross_blocks(sigma_yx)
-        m, dims = len(cross[0]), tuple(block.shape[1] for block in cross)
+        dims = tuple(block.shape[1] for block in cross)
         names = _blocks.checked_names(names, len(dims))
         moment = np.block(_blocks.moment_blocks(sigma, dims))
-        output = _blocks.output_moment(y_second_moment, m)
+        output = _blocks.output_moment(y_second_moment, len(cross[0]))
         stacked = np.hstack(cross)
         moment, second, joint_map = _moments.checked_moments(moment, stacked, output)
         self._fill(
@@ -108,15 +109,9 @@ class LateFusionProblem:
             joint_map=frozen(joint_map),
         )
 
-    def _fill(self, *, dims: tuple[int, ...], cross_moment: FloatArray, **fields: Any) -> None:
-        """Set all fields at once. Fields that are computed when first asked for may be among them."""
-        self.__dict__.update(
-            fields,
-            dims=dims,
-            num_modalities=len(dims),
-            output_dim=len(cross_moment),
-            cross_moment=cross_moment,
-        )
+    def _fill(self, **fields: Any) -> None:
+        """Set all fields. Those that are otherwise computed on demand may be among them."""
+        self.__dict__.update(fields)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(
@@ -144,11 +139,12 @@ class LateFusionProblem:
         y : array (n,) or (n, m)
             Targets.
         center : bool
-            Subtract the sample means first. The network has no bias, so moments about zero (the default)
-            describe it as it is.
+            Subtract the sample means first. The network has no bias, so moments about zero (the
+            default) describe it as it is.
         standardize : bool
-            Centre, then scale every input and output to unit variance (constant ones stay zero). Losses are
-            then of order one. The defaults of lam and mu are meant for that: mu is in units of the loss.
+            Centre, then scale every input and output to unit variance (constant ones stay zero).
+            Losses are then of order one. The defaults of lam and mu are meant for that: mu is in
+            units of the loss.
         names : sequence of str, optional
             Names of the modalities, when `inputs` is a sequence.
 
@@ -214,7 +210,10 @@ class LateFusionProblem:
         *,
         names: Sequence[str] | None = None,
     ) -> list[LateFusionProblem]:
-        """N problems of one shape at once: :meth:`from_linear_model` for each, bit by bit, and much faster.
+        """N problems of one shape at once: much faster than :meth:`from_linear_model` for each.
+
+        The problems are the same, bit by bit for scalar inputs and targets, and up to round-off
+        otherwise.
 
         Parameters
         ----------
@@ -243,32 +242,25 @@ class LateFusionProblem:
         cross, output = _moments.linear_model(true, blocks, noise)
         stacked = finite_array("sigma_yx", np.concatenate(cross, axis=-1))
         output = finite_array("y_second_moment", output)
-        moment, second, joint_map = _moments.checked_moments(np.block(blocks), stacked, output)
-        maps, optima = [], []
-        for own in _blocks.columns(dims):
-            maps.append(_moments.generalised_solve(stacked[..., own], moment[..., own, own]))
-            optima.append(_moments.optimum(second, maps[-1], stacked[..., own]))
-        unimodal_optima = frozen(np.stack(optima, axis=-1))
-        joint_optima = _moments.optimum(second, joint_map, stacked)
-        moment, stacked, joint_map = frozen(moment), frozen(stacked), frozen(joint_map)
+        columns = _blocks.columns(dims)
         problems = []
-        for i, own_maps in enumerate(zip(*map(frozen, maps), strict=True)):
+        for fields in _moments.solved(np.block(blocks), stacked, output, columns):
             problem = cls.__new__(cls)
-            problem._fill(
-                dims=dims,
-                names=names,
-                input_moment=moment[i],
-                cross_moment=stacked[i],
-                y_second_moment=float(second[i]),
-                joint_map=joint_map[i],
-                unimodal_maps=own_maps,
-                unimodal_optima=unimodal_optima[i],
-                joint_optimum=float(joint_optima[i]),
-            )
+            problem._fill(dims=dims, names=names, **fields)
             problems.append(problem)
         return problems
 
     # ---------------------------------------------------------------- blocks and optima
+
+    @property
+    def num_modalities(self) -> int:
+        """K."""
+        return len(self.dims)
+
+    @property
+    def output_dim(self) -> int:
+        """m."""
+        return len(self.cross_moment)
 
     @cached_property
     def _columns(self) -> list[slice]:
@@ -300,7 +292,10 @@ class LateFusionProblem:
 
     @cached_property
     def unimodal_optima(self) -> FloatArray:
-        r"""(K,) exact optima :math:`f_k^* = \frac12 (E|y|^2 - tr C_k S_{kk}^{+} C_k^T)`, in units of the loss."""
+        r"""(K,) exact optima in units of the loss.
+
+        .. math:: f_k^* = \tfrac12 (E|y|^2 - tr\, C_k S_{kk}^{+} C_k^T)
+        """
         return frozen(
             [
                 _moments.optimum(self.y_second_moment, best, cross)
@@ -316,7 +311,9 @@ class LateFusionProblem:
     # ---------------------------------------------------------------- samples, files, equality
 
     def sample(self, n_samples: int, seed: int = 0) -> tuple[list[FloatArray], FloatArray]:
-        """Gaussian samples with these second moments (the residual of y is spread evenly over the outputs).
+        """Gaussian samples with these second moments; same seed, same samples.
+
+        The part of y that the inputs do not explain is spread evenly over the outputs.
 
         Returns
         -------

@@ -1,7 +1,8 @@
-r"""Hypothesis strategies for late-fusion problems, methods and initial weights: random test cases for your own properties of the toy.
+r"""Hypothesis strategies: random problems, solvers and initial weights for your own tests.
 
-Everything is drawn as small quantised numbers, so a failing case shrinks to few modalities, few dimensions, identity moments and unit weights.
-Needs ``hypothesis`` (``pip install mimo_sim[testing]``).
+Everything is made of small multiples of simple fractions. So a failing case shrinks to few
+modalities, few dimensions, identity moments and unit weights. Needs ``hypothesis`` (``pip install
+mimo_sim[testing]``).
 
 Examples
 --------
@@ -13,34 +14,34 @@ Examples
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from mimo_sim._checks import FloatArray
+from mimo_sim._blocks import columns, split_both, split_columns
+from mimo_sim._checks import FloatArray, check_choice, check_count
+from mimo_sim.generators import FAMILIES, Requirement
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, FStarRule, HeadUpdate, Solver, Vanilla
 
-Weights: TypeAlias = tuple[
-    FloatArray, FloatArray, FloatArray
-]  # V_k (m, h), U_k (m, h), W_k (h, d_k)
+# V_k (m, h), U_k (m, h), W_k (h, d_k)
+Weights: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
 
-MIXING = 0.75  # spectral norm of the strictly lower part of the unit-triangular mixing matrix is at most this
-MAX_CONDITION = (
-    (1 + MIXING) / (1 - MIXING)
-) ** 2  # so its Gram matrix is conditioned at most this badly: 49
-LEAD = (1.25, 2.0)  # require="superficial": range of |C_A| / |C_B|
-SHARE = (
-    0.5,
-    0.75,
-)  # require="superficial": range of the part of E|y|^2 that A and the others explain, relative to B
+# Inputs are mixed by a unit-triangular matrix. The spectral norm of its strictly lower part is at
+# most MIXING, so the condition number of its Gram matrix is at most MAX_CONDITION = 49.
+MIXING = 0.75
+MAX_CONDITION = ((1 + MIXING) / (1 - MIXING)) ** 2
+# For require="superficial": the range of |C_A| / |C_B|, and of the part of E|y|^2 that A and the
+# others explain over the part that B explains.
+LEAD = (1.25, 2.0)
+SHARE = (0.5, 0.75)
 
 
 def eighths(low: int, high: int) -> SearchStrategy[float]:
-    """Multiples of 1/8 between low/8 and high/8, exactly representable; shrinks towards zero.
+    """Multiples of 1/8 from low/8 to high/8. Floats hold them exactly; they shrink towards zero.
 
     Examples
     --------
@@ -59,19 +60,42 @@ def _drawn(draw: DrawFn, value: int | float | SearchStrategy[int] | SearchStrate
 
 
 def _whole(draw: DrawFn, name: str, value: int | SearchStrategy[int], least: int = 1) -> int:
-    number = int(_drawn(draw, value))
-    if number < least:
-        raise ValueError(f"`{name}` must be >= {least}. Got {name}={number}.")
-    return number
+    return check_count(name, int(_drawn(draw, value)), least)
 
 
 def _numbers(draw: DrawFn, elements: SearchStrategy[float], *shape: int) -> FloatArray:
-    n = int(np.prod(shape))
-    return np.array(draw(st.lists(elements, min_size=n, max_size=n)), dtype=float).reshape(shape)
+    count = int(np.prod(shape))
+    numbers = draw(st.lists(elements, min_size=count, max_size=count))
+    return np.array(numbers, dtype=float).reshape(shape)
 
 
-def _spectral(blocks: Sequence[FloatArray]) -> FloatArray:
-    return np.array([np.linalg.norm(block, 2) for block in blocks])
+def family(name: str, **parameters: SearchStrategy[Any]) -> SearchStrategy[LateFusionProblem]:
+    """Problems of a named family, with parameters drawn from strategies.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`mimo_sim.generators.FAMILIES`.
+    **parameters : strategies
+        Of the family's parameters; the others keep their defaults.
+
+    Returns
+    -------
+    strategy of LateFusionProblem
+
+    Raises
+    ------
+    ValueError
+        If no family has this name.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(family("scalar-pair", rho=eighths(-7, 7)), lambda p: p.num_modalities == 2).dims
+    (1, 1)
+    """
+    check_choice("name", name, FAMILIES)
+    return st.builds(FAMILIES[name], **parameters)
 
 
 def problems(
@@ -79,39 +103,46 @@ def problems(
     num_modalities: int | SearchStrategy[int] | None = None,
     dims: int | Sequence[int] | SearchStrategy[int] = _ONE_TO_THREE,
     output_dim: int | SearchStrategy[int] = _ONE_TO_TWO,
-    require: Literal["none", "superficial"] = "none",
+    require: Requirement = "none",
     noise: float | SearchStrategy[float] = _NOISE,
 ) -> SearchStrategy[LateFusionProblem]:
     r"""Late-fusion problems with correlated modalities, each of which has something to learn.
 
-    Inputs are :math:`x = \mathrm{diag}(s) L z` with white z, L unit lower triangular and s one scale per modality; :math:`C_k = E[y x_k^T]` (m, d_k), before
-    scaling, has a leading entry of size at least 1/2, and :math:`E[yy^T] = C S^{-1} C^T + \mathrm{noise}\,I`.
+    Inputs are :math:`x = \mathrm{diag}(s) L z` with white z, L unit lower triangular and s one
+    scale per modality. Before scaling, :math:`C_k = E[y x_k^T]` (m, d_k) has a leading entry of
+    size at least 1/2. :math:`E[yy^T] = C S^{-1} C^T + \mathrm{noise}\,I`.
 
     Parameters
     ----------
     num_modalities : int or strategy, optional
         K >= 1; 1 to 3 by default (2 to 3 for ``require="superficial"``).
     dims : int, K ints, or strategy of int
-        Input dimensions: the same for all, one each (which sets K), or drawn for each modality. 1 to 3 by default.
+        Input dimensions: the same for all, one each (which sets K), or drawn for each modality. 1
+        to 3 by default.
     output_dim : int or strategy
         m >= 1; 1 to 2 by default. Laws for scalar targets need ``output_dim=1``.
     require : {"none", "superficial"}
-        ``"superficial"``: a modality A that explains less than another, B, has the largest :math:`|C_k|`. Constructed, not rejected: what a modality explains,
-        :math:`tr C_k S_{kk}^{-1} C_k^T`, does not change when its inputs are rescaled, while :math:`|C_k|` does. Margins: every modality but B
-        explains 1/2 to 3/4 of what B does, and :math:`|C_A|` is 1.25 to 2 times :math:`|C_B|`, which no other :math:`|C_k|` exceeds.
+        ``"superficial"``: a modality A that explains less than another, B, has the largest
+        :math:`|C_k|`. Every modality but B explains 1/2 to 3/4 of what B does. :math:`|C_A|` is
+        1.25 to 2 times :math:`|C_B|`, which no other :math:`|C_k|` exceeds. Such problems are
+        constructed, so no draw is rejected: what a modality explains,
+        :math:`tr C_k S_{kk}^{-1} C_k^T`, does not change when its inputs are rescaled, while
+        :math:`|C_k|` does.
     noise : float or strategy
         Variance of the noise on each output, >= 0; 0 to 1/2 by default.
 
     Returns
     -------
     strategy of LateFusionProblem
-        With the inputs divided by their scales s, `input_moment` has eigenvalues in [1/16, 49/16], so a condition number of at most 49. Scales lie in
-        [1/2, 2] for ``require="none"``, in [1/20, 20] otherwise.
+        With the inputs divided by their scales s, `input_moment` has eigenvalues in [1/16,
+        49/16], so a condition number of at most 49. Scales lie in [1/2, 2] for
+        ``require="none"``, and in [1/20, 20] otherwise.
 
     Raises
     ------
     ValueError
-        For an unknown `require`, or K = 1 with ``require="superficial"`` or a number below its least value (the latter when drawn).
+        For an unknown `require`. When drawn: for K = 1 with ``require="superficial"``, or a
+        number below its least value.
 
     Examples
     --------
@@ -119,13 +150,13 @@ def problems(
     >>> find(problems(), lambda p: True)
     LateFusionProblem(dims=(1,), output_dim=1, unimodal_optima=[0], joint_optimum=0)
     """
-    if require not in ("none", "superficial"):
-        raise ValueError(f"`require` must be 'none' or 'superficial'. Got require={require!r}.")
+    check_choice("require", require, get_args(Requirement))
     superficial = require == "superficial"
     if isinstance(dims, Sequence):
         if isinstance(num_modalities, SearchStrategy) or num_modalities not in (None, len(dims)):
             raise ValueError(
-                f"`num_modalities` must fit the {len(dims)} given `dims`, or be left out. Got num_modalities={num_modalities}, dims={dims}."
+                f"`num_modalities` must fit the {len(dims)} given `dims`, or be left out. "
+                f"Got num_modalities={num_modalities}, dims={dims}."
             )
         num_modalities = len(dims)
     if num_modalities is None:
@@ -142,27 +173,22 @@ def _problems(
     superficial: bool,
     noise: float | SearchStrategy[float],
 ) -> LateFusionProblem:
-    K = _whole(draw, "num_modalities", num_modalities, least=2 if superficial else 1)
+    count = _whole(draw, "num_modalities", num_modalities, least=2 if superficial else 1)
     sizes = [
-        _whole(draw, "dims", dims[k] if isinstance(dims, Sequence) else dims) for k in range(K)
+        _whole(draw, "dims", dims[k] if isinstance(dims, Sequence) else dims) for k in range(count)
     ]
     m, total = _whole(draw, "output_dim", output_dim), sum(sizes)
-    splits = np.cumsum(sizes)[:-1]
 
     mixing = np.eye(total)
-    mixing[np.tril_indices(total, -1)] = _numbers(
-        draw, eighths(-6, 6), total * (total - 1) // 2
-    ) / max(total - 1, 1)
+    below = _numbers(draw, eighths(-6, 6), total * (total - 1) // 2)
+    mixing[np.tril_indices(total, -1)] = below / max(total - 1, 1)
     moment = mixing @ mixing.T
     cross = [_numbers(draw, eighths(-8, 8), m, d) / 2 for d in sizes]
     for block in cross:
         block[0, 0] = draw(st.sampled_from((1.0, -1.0, 0.5, 1.5, -0.5, -1.5, 2.0, -2.0)))
     if superficial:
-        scales = _make_superficial(
-            draw,
-            cross,
-            [moment[a : a + d, a : a + d] for a, d in zip((0, *splits), sizes, strict=True)],
-        )
+        own = [moment[columns_k, columns_k] for columns_k in columns(sizes)]
+        scales = _make_superficial(draw, cross, own)
     else:
         scales = np.array([draw(st.sampled_from((1.0, 2.0, 0.5, 1.5, 0.75))) for _ in sizes])
 
@@ -170,17 +196,21 @@ def _problems(
     output = stacked @ np.linalg.solve(moment, stacked.T)
     output = (output + output.T) / 2 + _drawn(draw, noise) * np.eye(m)
     spread = np.repeat(scales, sizes)
-    sigma = [
-        np.split(rows, splits, axis=1)
-        for rows in np.split(moment * np.outer(spread, spread), splits)
-    ]
-    return LateFusionProblem(sigma, np.split(stacked * spread, splits, axis=1), output)
+    return LateFusionProblem(
+        split_both(moment * np.outer(spread, spread), sizes),
+        split_columns(stacked * spread, sizes),
+        output,
+    )
 
 
 def _make_superficial(
     draw: DrawFn, cross: list[FloatArray], blocks: list[FloatArray]
 ) -> FloatArray:
-    """Shrink in place the C_k of all but a drawn modality B to a drawn share of what B explains; return the input scales that make a drawn A correlate most."""
+    """Draw two modalities A and B, and make the preference for A superficial.
+
+    `cross` is changed in place: every C_k but that of B shrinks until k explains a drawn share of
+    what B does. Returns the (K,) scales of the inputs with which A correlates most.
+    """
     every = range(len(cross))
     first = draw(st.sampled_from(every))
     most = draw(st.sampled_from([k for k in every if k != first]))
@@ -190,10 +220,9 @@ def _make_superficial(
     ]
     for k in every:
         if k != most:
-            cross[k] *= np.sqrt(
-                draw(st.sampled_from((SHARE[0], 0.625, SHARE[1]))) * explained[most] / explained[k]
-            )
-    size = _spectral(cross)
+            share = draw(st.sampled_from((SHARE[0], 0.625, SHARE[1])))
+            cross[k] *= np.sqrt(share * explained[most] / explained[k])
+    size = np.array([np.linalg.norm(block, 2) for block in cross])
     wanted = np.array([1.0 if k == most else draw(st.sampled_from((1.0, 0.75))) for k in every])
     wanted[first] = draw(st.sampled_from((LEAD[1], 1.75, 1.5, LEAD[0])))
     return np.asarray(wanted * size[most] / size)
@@ -207,16 +236,17 @@ def mimo_methods(
     heads: SearchStrategy[HeadUpdate] = _HEADS,
     num_modalities: int | None = None,
 ) -> SearchStrategy[MIMO]:
-    """MIMO's hyper-parameters.
+    """MIMO with drawn hyper-parameters.
 
     Parameters
     ----------
     lam, mu : strategies
-        Penalty, 0 to 10 by default, and smoothing, 1/8 to 2 by default, in units of the loss.
+        Penalty, 0 to 10 by default, and smoothing in units of the loss, 1/8 to 2 by default.
     f_star : strategy, optional
-        By default "exact", "zero", "running_minimum" or a constant in [0, 1], and, when `num_modalities` is given, one constant per modality.
+        By default "exact", "zero", "running_minimum" or a constant in [0, 1]; with
+        `num_modalities` also one constant per modality.
     heads : strategy
-        Reading of the head update.
+        How uni-modal heads move, as in :class:`mimo_sim.MIMO`.
     num_modalities : int, optional
         K, for one constant per modality.
 
@@ -240,7 +270,7 @@ def mimo_methods(
 
 
 def methods(*, num_modalities: int | None = None) -> SearchStrategy[Solver]:
-    """Joint training (both variants of its uni-modal heads) and MIMO (:func:`mimo_methods`).
+    """Joint training, with either update of its uni-modal heads, and MIMO (:func:`mimo_methods`).
 
     Parameters
     ----------
@@ -284,7 +314,8 @@ def initial_weights(
     Returns
     -------
     strategy of lists over modalities of (V_k (m, h), U_k (m, h), W_k (h, d_k))
-        Entries are `scale` times a multiple of 1/4 in [-1, 1]. Shrinks to width 1 and all entries equal to `scale` (all zero would be a saddle point).
+        Entries are `scale` times a multiple of 1/4 in [-1, 1]. Shrinks to width 1 and all entries
+        equal to `scale`: all zero would be a saddle point.
 
     Examples
     --------
@@ -303,9 +334,13 @@ def _initial_weights(
     width: int | SearchStrategy[int],
     scale: float | SearchStrategy[float],
 ) -> list[Weights]:
-    h, m, size = _whole(draw, "width", width), problem.output_dim, _drawn(draw, scale)
+    h, m = _whole(draw, "width", width), problem.output_dim
+    largest = _drawn(draw, scale)
     entries: SearchStrategy[float] = st.sampled_from(
         (1.0, -1.0, 0.5, -0.5, 0.0, 0.75, -0.75, 0.25, -0.25)
     )
-    block: Callable[..., FloatArray] = lambda *shape: size * _numbers(draw, entries, *shape)  # noqa: E731
+
+    def block(*shape: int) -> FloatArray:
+        return largest * _numbers(draw, entries, *shape)
+
     return [(block(m, h), block(m, h), block(h, d)) for d in problem.dims]

@@ -1,7 +1,7 @@
-"""Every claim of arXiv:2511.06686 about its toy and its algorithm as an executable check with a verdict.
+"""Every claim of arXiv:2511.06686 about its toy and its algorithm, as a check with a verdict.
 
-One file in `paper_checks/claims/` is one claim is one row of the ledger; a new file is found by itself. Run them with `mimo-sim check` or
-`pytest paper_checks`.
+One file in `paper_checks/claims/` is one claim, and one row of the ledger. A new file is found by
+itself. `mimo-sim check` runs the checks, and so do the tests in `tests/paper_checks/`.
 """
 
 from paper_checks.claim import Claim, Counterexample, Evidence, Verdict

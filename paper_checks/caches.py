@@ -1,10 +1,10 @@
-"""Results that several claims share. A test that plants a fault must empty them before and after."""
+"""Results that several claims share. A test that plants a fault empties them before and after."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-CLEAR: list[Callable[[], None]] = []  # one function per module that remembers anything
+CLEAR: list[Callable[[], None]] = []  # a module that remembers results adds a function here
 
 
 def clear_caches() -> None:

@@ -1,4 +1,4 @@
-"""The vocabulary of a check: a claim, its verdict, the evidence for it."""
+"""The words of a check: a claim, its verdict, and the evidence for it."""
 
 from __future__ import annotations
 
@@ -33,26 +33,27 @@ How = Literal[
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the paper in our words.
+    """A statement of the paper, in our words.
 
     Attributes
     ----------
     id : str
-        Short name in kebab case; the file's name with hyphens.
+        Short name in kebab case. It is the name of the claim's file, with hyphens.
     topic : str
-        Heading it is listed under.
+        Heading under which the claim is listed. It begins with a number.
     says : str
         The statement.
     source : str
         Paper, section, equation or theorem.
     assumptions : str
-        What must hold for the statement to be meant.
+        The conditions under which the statement is meant.
     how : str
         Kind of evidence.
     recorded : Verdict
-        What the check is known to find; `mimo-sim check` fails when it finds something else.
+        What the check is known to find. `mimo-sim check` fails when it finds something else.
     false_alarm : str
-        For statistical checks: how often the verdict would change though the claim's truth did not, with other seeds. (With the stored ones, never.)
+        For statistical checks: how often other seeds would change the verdict, although the claim
+        is as true as before. (The stored seeds never do.)
     """
 
     id: str
@@ -66,22 +67,34 @@ class Claim:
 
     @property
     def origin(self) -> str:
-        """Whose statement it is, by its source: of the MIMO paper, of [ZLS] on joint training, or of this project."""
-        return next(
-            (name for tag, name in ORIGINS.items() if self.source.startswith(tag)),
-            "a law of this project",
-        )
+        """Whose statement it is: of the MIMO paper, of [ZLS], or of this project."""
+        for tag, name in ORIGINS.items():
+            if self.source.startswith(tag):
+                return name
+        return "a law of this project"
 
 
 @dataclass(frozen=True)
 class Counterexample:
-    """The smallest case found against a claim (or against it without its conditions), with a command that shows it.
+    """The smallest case found against a claim, or against the claim without its conditions.
 
-    `command` is one line for a shell in the project's environment; it exits with status 0 and prints the numbers.
+    Attributes
+    ----------
+    case : str
+        The case in words.
+    command : str
+        One line for a shell in the project's environment, which shows the case. It prints the
+        numbers and exits with status 0.
     """
 
     case: str
     command: str
+
+    @classmethod
+    def shown_by(cls, case: str, *statements: str) -> Counterexample:
+        """A case that these Python statements show. They must not contain a double quote."""
+        code = "; ".join(statements)
+        return cls(case, f'python -c "{code}"')
 
 
 @dataclass(frozen=True)
@@ -93,13 +106,13 @@ class Evidence:
     verdict : Verdict
         Computed from the numbers, never typed in.
     words : str
-        One to three sentences with the measured figures.
+        A few sentences with the measured figures.
     numbers : dict
-        Plain values (float, int, str, bool, lists of them), in the order to show them.
+        Plain values (float, int, str, bool, and lists or dicts of them), in the order to show them.
     counterexample : Counterexample, optional
-        Required for refuted and conditional verdicts.
+        Required for the verdicts *refuted* and *holds under conditions*.
     plot : callable, optional
-        Draws the evidence on an axes.
+        Draws the evidence on an axes of matplotlib.
     """
 
     verdict: Verdict

@@ -1,4 +1,4 @@
-"""Claims that only training on the paper's data sets can decide: what is there, and what would decide them."""
+"""Claims about the paper's data sets: are the data here, and what would decide the claim?"""
 
 from __future__ import annotations
 
@@ -8,37 +8,38 @@ from pathlib import Path
 
 from paper_checks.claim import Evidence, Verdict
 
-VARIABLE = "MIMO_SIM_DATA"  # folder with one sub-folder per data set
+VARIABLE = "MIMO_SIM_DATA"  # names a folder with one sub-folder for each data set
 BENCHMARKS = ("CREMA-D", "UR-Funny", "Kinetics-Sounds", "VGGSound", "AV-MNIST", "CMU-MOSEI", "AVE")
 
 
 def _plain(name: str) -> str:
+    """The letters and digits of a name, in lower case."""
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def present(names: Sequence[str]) -> list[str]:
-    """Those of `names` with a non-empty folder of that name (case and punctuation aside) under the folder that VARIABLE names."""
+    """The data sets that have a non-empty folder of their name where VARIABLE points.
+
+    Upper and lower case, and punctuation, make no difference.
+    """
     root = os.environ.get(VARIABLE)
-    folders = (
-        [path for path in Path(root).iterdir() if path.is_dir()]
-        if root and Path(root).is_dir()
-        else []
-    )
+    if not root or not Path(root).is_dir():
+        return []
+    folders = [path for path in Path(root).iterdir() if path.is_dir()]
     filled = {_plain(path.name) for path in folders if any(path.iterdir())}
     return [name for name in names if _plain(name) in filled]
 
 
 def look(names: Sequence[str], decides: str) -> Evidence:
-    """Needs data while any of `names` is missing; open when all are there and nobody has trained on them."""
+    """Needs data while one of the data sets is missing; open while nobody has trained on them."""
     there = present(names)
     missing = [name for name in names if name not in there]
-    found = (
-        f"{len(there)} of {len(names)} data sets found under ${VARIABLE}"
-        if os.environ.get(VARIABLE)
-        else f"${VARIABLE} is not set"
-    )
+    if os.environ.get(VARIABLE):
+        found = f"{len(there)} of {len(names)} data sets found under ${VARIABLE}"
+    else:
+        found = f"${VARIABLE} is not set"
     return Evidence(
-        Verdict.NEEDS_DATA if missing else Verdict.OPEN,
-        f"{found[0].upper()}{found[1:]}. It would be decided by {decides}.",
-        {"present": there, "missing": missing},
+        verdict=Verdict.NEEDS_DATA if missing else Verdict.OPEN,
+        words=f"{found[0].upper()}{found[1:]}. What would decide it: {decides}.",
+        numbers={"present": there, "missing": missing},
     )

@@ -1,4 +1,4 @@
-"""Find the claims, run their checks, compare with what is recorded."""
+"""Find the claims, run their checks, and compare the verdicts with the recorded ones."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from types import ModuleType
 
 from paper_checks.claim import Claim, Evidence, Verdict
 
-DRAWS = 200  # of a property-based check; a thorough run takes ten times as many
+DRAWS = 200  # random cases of a check
+THOROUGH = 10  # times as many in a thorough run
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the ledger."""
+    """One row of the ledger: a claim, what its check found, and how many seconds that took."""
 
     claim: Claim
     evidence: Evidence
@@ -25,47 +26,52 @@ class Row:
 
     @property
     def as_recorded(self) -> bool:
-        """Whether the check found what the claim's file says it finds."""
+        """Whether the check found the verdict that the claim's file records."""
         return self.evidence.verdict == self.claim.recorded
 
 
+def _file_of(name: str) -> str:
+    """The name of a claim's module, from its id."""
+    return name.replace("-", "_")
+
+
 def names() -> list[str]:
-    """The ids of all claims, from their files' names, without importing them."""
+    """The ids of all claims, read from the names of their files. Nothing is imported."""
     import paper_checks.claims
 
-    return sorted(
-        info.name.replace("_", "-") for info in pkgutil.iter_modules(paper_checks.claims.__path__)
-    )
+    files = pkgutil.iter_modules(paper_checks.claims.__path__)
+    return sorted(info.name.replace("_", "-") for info in files)
+
+
+def _refuse_unknown(name: str, known: list[str]) -> None:
+    if name in known:
+        return
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    hint = "`mimo-sim check --list` names them all."
+    if close:
+        hint = f"did you mean {' or '.join(close)}?"
+    raise ValueError(f"`claim` must be the id of a claim; {hint} Got {name!r}.")
 
 
 def discover(ids: Iterable[str] | None = None) -> dict[str, ModuleType]:
-    """The modules of the claims called `ids` (all by default), in the order of topics (which begin with a number) and files.
+    """The modules of these claims, all by default: id -> module with `CLAIM` and `check`.
 
-    Each has `CLAIM` and `check(draws) -> Evidence`.
+    They are sorted by the number of their topic, then by file.
 
     Raises
     ------
     ValueError
-        If an id is unknown.
+        If an id is unknown, or a claim is not called after its file.
     """
     known = names()
     wanted = known if ids is None else list(ids)
     for name in wanted:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-            hint = (
-                f"did you mean {' or '.join(close)}?"
-                if close
-                else "`mimo-sim check --list` names them all."
-            )
-            raise ValueError(f"`claim` must be the id of a claim; {hint} Got {name!r}.")
-    modules = [
-        importlib.import_module(f"paper_checks.claims.{name.replace('-', '_')}") for name in wanted
-    ]
+        _refuse_unknown(name, known)
+    modules = [importlib.import_module(f"paper_checks.claims.{_file_of(name)}") for name in wanted]
     modules.sort(key=lambda module: (int(module.CLAIM.topic.split()[0]), module.__name__))
     found = {module.CLAIM.id: module for module in modules}
     for name, module in found.items():
-        if module.__name__.rpartition(".")[2] != name.replace("-", "_"):
+        if module.__name__.rpartition(".")[2] != _file_of(name):
             raise ValueError(
                 f"The claim in {module.__name__} must be called after its file. Got id={name!r}."
             )
@@ -73,13 +79,17 @@ def discover(ids: Iterable[str] | None = None) -> dict[str, ModuleType]:
 
 
 def run_claim(module: ModuleType, draws: int) -> Row:
-    """Check one claim."""
+    """Check one claim with `draws` random cases.
+
+    Raises
+    ------
+    ValueError
+        If the verdict needs a counter-example and the evidence names none.
+    """
     start = time.perf_counter()
     evidence: Evidence = module.check(draws)
-    if (
-        evidence.verdict in (Verdict.REFUTED, Verdict.CONDITIONAL)
-        and evidence.counterexample is None
-    ):
+    needs_one = evidence.verdict in (Verdict.REFUTED, Verdict.CONDITIONAL)
+    if needs_one and evidence.counterexample is None:
         raise ValueError(
             f"Claim {module.CLAIM.id!r} is {evidence.verdict} and must name a counter-example."
         )
@@ -90,26 +100,28 @@ def run_claims(
     ids: Iterable[str] | None = None,
     *,
     thorough: bool = False,
-    on_claim: Callable[[str], None] = lambda _: None,
+    on_claim: Callable[[str], None] | None = None,
 ) -> list[Row]:
-    """Check the claims called `ids`, or all.
+    """Check the claims with these ids, or all.
 
     Parameters
     ----------
     ids : iterable of str, optional
-        Claims to run.
+        Claims to check.
     thorough : bool
-        Ten times as many draws.
-    on_claim : callable
-        Called with each claim's id before it runs.
+        Draw ten times as many random cases.
+    on_claim : callable, optional
+        Called with the id of each claim before it is checked.
 
     Raises
     ------
     ValueError
         If an id is unknown.
     """
+    draws = DRAWS * THOROUGH if thorough else DRAWS
     rows = []
     for name, module in discover(ids).items():
-        on_claim(name)
-        rows.append(run_claim(module, DRAWS * (10 if thorough else 1)))
+        if on_claim is not None:
+            on_claim(name)
+        rows.append(run_claim(module, draws))
     return rows

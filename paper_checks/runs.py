@@ -1,30 +1,46 @@
-"""Simulations that several claims about learning order and norms need: run until the losses have closed, with few rows kept."""
+"""Simulations that several claims need."""
 
 from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 import mimo_sim as ms
+from paper_checks.moments import sizes
+from paper_checks.network import Array
 
-Array = npt.NDArray[np.float64]
-ROWS = 8000  # of a converged run: half-times are known to one part in ROWS of its length
+ROWS = 8000  # recorded in a converged run: half-times are known to one part in ROWS of its length
 MOST_STEPS = 2_000_000
-WIDE = 13  # inputs per modality from which on the engine's loop is compiled once for all sizes, instead of once per size
-MANY_OUTPUTS = 2  # so is it for more than one output
+
+# The engine compiles its loop once for each size of a problem, and once for all larger sizes.
+# Checks with many random problems use sizes that share one compiled loop:
+WIDE = 13  # inputs per modality, or more
+MANY_OUTPUTS = 2  # outputs, or more
+
+
+@contextmanager
+def without_advice() -> Iterator[None]:
+    """Silence the package's advice: that sigma flips from step to step, or a run has not converged.
+
+    For checks that know it, or that look for it themselves.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ms.ChatteringWarning)
+        warnings.simplefilter("ignore", ms.UnconvergedWarning)
+        yield
 
 
 def quietly(
     problem: ms.LateFusionProblem, method: ms.Vanilla | ms.MIMO, **settings: Any
 ) -> xr.Dataset:
-    """`ms.simulate` at infinite width without its advice about sigma flipping from step to step."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ms.ChatteringWarning)
+    """`ms.simulate` without advice, and at infinite width unless `settings` say otherwise."""
+    with without_advice():
         return ms.simulate(problem, method, **({"width": math.inf} | settings))
 
 
@@ -37,10 +53,13 @@ def converged(
     steps: int = 0,
     tolerance: float = 1e-6,
 ) -> xr.Dataset | None:
-    """A run long enough for f_mm to lose all but `tolerance` of its first excess, found by doubling; None if that takes more than MOST_STEPS."""
-    steps = steps or math.ceil(
-        3 * math.log(1 / init_scale) / (step_size * float(sizes(problem).max()))
-    )
+    """A run that is long enough for f_mm to lose all but `tolerance` of its first excess.
+
+    The number of steps is doubled until it is. None if more than MOST_STEPS would be needed.
+    """
+    if steps == 0:
+        growth = step_size * float(sizes(problem).max())
+        steps = math.ceil(3 * math.log(1 / init_scale) / growth)
     while steps <= MOST_STEPS:
         run = quietly(
             problem,
@@ -57,19 +76,6 @@ def converged(
 
 
 def half_times(run: xr.Dataset) -> Array:
-    """Flow times at which each squared encoder norm passes half of its final value (`ms.half_times` times the step size)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ms.UnconvergedWarning)
+    """Flow times (K,) at which each squared encoder norm passes half of its final value."""
+    with without_advice():
         return np.asarray(ms.half_times(run).values * run.attrs["step_size"])
-
-
-def sizes(problem: ms.LateFusionProblem) -> Array:
-    """|C_k| as the norm of each block, for scalar targets."""
-    return np.array([np.linalg.norm(block, 2) for block in problem.sigma_yx])
-
-
-def left_to_learn(problem: ms.LateFusionProblem) -> tuple[int, int, Array]:
-    """For two modalities and m = 1: A (larger |C|), B, and D = C_B - C_A S_AA^-1 S_AB, by least squares."""
-    a, b = (0, 1) if sizes(problem)[0] >= sizes(problem)[1] else (1, 0)
-    alone = np.linalg.lstsq(problem.sigma[a][a], problem.sigma_yx[a].T, rcond=None)[0].T
-    return a, b, np.asarray(problem.sigma_yx[b] - alone @ problem.sigma[a][b])

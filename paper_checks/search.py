@@ -1,4 +1,4 @@
-"""Looking for counter-examples: hypothesis as a search engine that shrinks what it finds."""
+"""The search for counter-examples: hypothesis draws cases, and shrinks what it finds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ T = TypeVar("T")
 def counterexample(
     strategy: SearchStrategy[T], violates: Callable[[T], bool], draws: int
 ) -> T | None:
-    """The smallest drawn case for which `violates` is true, or None after `draws` cases without one. The same every time."""
+    """The simplest case found for which `violates` is true, or None.
+
+    At most `draws` cases are drawn. The search does the same every time.
+    """
     quiet = settings(
         max_examples=draws,
         derandomize=True,

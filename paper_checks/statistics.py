@@ -1,4 +1,4 @@
-"""Confidence intervals that are the same every time."""
+"""Confidence intervals. They are the same every time, because their random numbers are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-Z95 = 1.959964  # two-sided 95%: a one-sided decision on one end is wrong in at most 2.5% of repetitions
+# For two-sided 95% intervals. A decision that looks at one end is wrong in at most 2.5% of cases.
+Z95 = 1.959964
 RESAMPLES = 2000
 
 
@@ -21,7 +22,10 @@ def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
 
 
 def median_interval(values: npt.ArrayLike, seed: int = 0) -> tuple[float, float, float]:
-    """Median and its 95% percentile-bootstrap interval; infinite values are allowed. NaN without values."""
+    """Median and its 95% interval, by the percentile bootstrap.
+
+    Infinite values are allowed. Without any value, all three numbers are NaN.
+    """
     array = np.asarray(values, dtype=float)
     if array.size == 0:
         return math.nan, math.nan, math.nan
@@ -34,9 +38,10 @@ def median_interval(values: npt.ArrayLike, seed: int = 0) -> tuple[float, float,
 def quantile_ratio(
     top: npt.ArrayLike, bottom: npt.ArrayLike, quantile: float = 0.25, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Ratio of the same low quantile of two paired samples of times, with its 95% bootstrap interval over pairs.
+    """Ratio of the same quantile of two paired samples of times, and its 95% bootstrap interval.
 
-    What disturbs a timing only ever adds to it, so a low quantile is steadier than the median on a busy machine.
+    The quantile is low, since a disturbance can only make a time longer: on a busy machine a low
+    quantile is steadier than the median. The bootstrap draws pairs.
     """
     pair = np.asarray([top, bottom], dtype=float)
     rows = np.random.default_rng(seed).integers(pair.shape[1], size=(RESAMPLES, pair.shape[1]))

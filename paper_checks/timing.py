@@ -1,10 +1,13 @@
-r"""What happens between the losses and the parameter gradients, for MIMO and for the methods it is compared with, on one late-fusion network.
+"""What happens between the losses and the gradients, for MIMO and the methods it is compared with.
 
-Two MLP encoders, a joint head on the concatenated features, one linear uni-modal head each; random tensors, classification, CPU, one thread. Written here
-compactly, without the per-tensor transfers and loops of released code, so the ratios are lower bounds for what those measure.
+All methods run on one late-fusion network: two MLP encoders, a joint head on the concatenated
+features, and one linear uni-modal head each. The data are random tensors for classification, and
+torch uses one thread of the CPU. The methods are written compactly here, without the transfers and
+loops over tensors of released code, so the ratios are lower bounds for what released code takes.
 
-Sources: MGDA, Sener and Koltun, NeurIPS 2018, with Frank-Wolfe on the Gram matrix; PCGrad, Yu et al., NeurIPS 2020; MMPareto, Wei and Hu, ICML 2024 (per
-encoder, two objectives; gamma = 1.5); MIMO, arXiv:2511.06686, Algorithm 1.
+Sources: MGDA, Sener and Koltun, NeurIPS 2018, with Frank-Wolfe on the Gram matrix; PCGrad, Yu et
+al., NeurIPS 2020; MMPareto, Wei and Hu, ICML 2024 (per encoder, two objectives; gamma = 1.5);
+MIMO, arXiv:2511.06686, Algorithm 1.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 import mimo_sim as ms
 from paper_checks.statistics import quantile_ratio
@@ -29,7 +33,7 @@ FRANK_WOLFE_STEPS, FRANK_WOLFE_TOLERANCE = 250, 1e-5  # as in the public impleme
 
 
 class Network(nn.Module):
-    """Late fusion of two modalities; `forward` returns the joint and the uni-modal losses of a fixed random batch."""
+    """Late fusion of two modalities, with a fixed random batch."""
 
     def __init__(self, seed: int = 0, width: int = HIDDEN) -> None:
         super().__init__()
@@ -54,72 +58,72 @@ class Network(nn.Module):
         self.labels = torch.randint(CLASSES, (BATCH,), generator=generator)
 
     def forward(self) -> tuple[Tensor, list[Tensor]]:
-        """Joint loss and uni-modal losses."""
+        """The joint loss, and the uni-modal losses."""
         features = [encoder(x) for encoder, x in zip(self.encoders, self.inputs, strict=True)]
+        joint = cross_entropy(self.joint_head(torch.cat(features, dim=1)), self.labels)
         uni = [
-            nn.functional.cross_entropy(head(z), self.labels)
+            cross_entropy(head(z), self.labels)
             for head, z in zip(self.uni_heads, features, strict=True)
         ]
-        return nn.functional.cross_entropy(
-            self.joint_head(torch.cat(features, dim=1)), self.labels
-        ), uni
+        return joint, uni
 
-    @property
-    def groups(
-        self,
-    ) -> tuple[list[list[nn.Parameter]], list[nn.Parameter], list[list[nn.Parameter]]]:
-        """Parameters of each encoder, of the joint head, of each uni-modal head."""
-        return (
-            [list(e.parameters()) for e in self.encoders],
-            list(self.joint_head.parameters()),
-            [list(h.parameters()) for h in self.uni_heads],
-        )
+
+def _parameters(module: nn.Module) -> list[nn.Parameter]:
+    return list(module.parameters())
 
 
 def _flat(gradients: tuple[Tensor, ...]) -> Tensor:
-    return torch.cat([g.reshape(-1) for g in gradients])
+    return torch.cat([gradient.reshape(-1) for gradient in gradients])
 
 
-Step = Callable[
-    [Network, Tensor, list[Tensor]], list[Tensor]
-]  # losses to the flat gradient of each encoder (heads are differentiated along the way)
+# From the losses to the flat gradient of each encoder. The gradients of the heads are computed too.
+Step = Callable[[Network, Tensor, list[Tensor]], list[Tensor]]
+
+
+def _backward(network: Network, loss: Tensor, heads: list[nn.Parameter]) -> list[Tensor]:
+    """One backward pass through both encoders and these heads."""
+    encoders = [_parameters(encoder) for encoder in network.encoders]
+    gradients = torch.autograd.grad(loss, [*encoders[0], *encoders[1], *heads])
+    n = len(encoders[0])
+    return [_flat(gradients[:n]), _flat(gradients[n : 2 * n])]
 
 
 def vanilla(network: Network, joint: Tensor, uni: list[Tensor]) -> list[Tensor]:
     """One backward pass through f_mm."""
-    encoders, head, _ = network.groups
-    gradients = torch.autograd.grad(joint, [*encoders[0], *encoders[1], *head])
-    n = len(encoders[0])
-    return [_flat(gradients[:n]), _flat(gradients[n : 2 * n])]
+    return _backward(network, joint, _parameters(network.joint_head))
 
 
 def mimo(network: Network, joint: Tensor, uni: list[Tensor]) -> list[Tensor]:
     """One backward pass through f_mm + lam g_mu, as `mimo_sim` forms it."""
-    encoders, head, heads = network.groups
+    heads = _parameters(network.joint_head) + _parameters(network.uni_heads)
     objective = ms.objective.mimo_objective(joint, torch.stack(uni), LAM, MU)
-    gradients = torch.autograd.grad(
-        objective, [*encoders[0], *encoders[1], *head, *heads[0], *heads[1]]
-    )
-    n = len(encoders[0])
-    return [_flat(gradients[:n]), _flat(gradients[n : 2 * n])]
+    return _backward(network, objective, heads)
 
 
 def separate(
     network: Network, joint: Tensor, uni: list[Tensor]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """K + 1 backward passes: the gradients of f_mm and of each f_k by each encoder (that of f_k by the others is zero)."""
-    encoders, head, heads = network.groups
+    """K + 1 backward passes: the gradients of f_mm, and of each f_k, by each encoder.
+
+    The gradient of f_k by the other encoder is zero.
+    """
+    encoders = [_parameters(encoder) for encoder in network.encoders]
+    heads = [_parameters(head) for head in network.uni_heads]
+    joint_head = _parameters(network.joint_head)
     n = len(encoders[0])
-    whole = torch.autograd.grad(joint, [*encoders[0], *encoders[1], *head], retain_graph=True)
+    whole = torch.autograd.grad(joint, [*encoders[0], *encoders[1], *joint_head], retain_graph=True)
     own = [
-        _flat(torch.autograd.grad(loss, [*e, *h], retain_graph=True)[:n])
-        for loss, e, h in zip(uni, encoders, heads, strict=True)
+        _flat(torch.autograd.grad(loss, [*encoder, *head], retain_graph=True)[:n])
+        for loss, encoder, head in zip(uni, encoders, heads, strict=True)
     ]
     return [_flat(whole[:n]), _flat(whole[n : 2 * n])], own
 
 
 def min_norm(gram: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Weights of the shortest vector in the convex hull of gradients with this Gram matrix, by Frank-Wolfe with exact line search."""
+    """Weights of the shortest vector in the convex hull of gradients with this Gram matrix.
+
+    By Frank-Wolfe, with exact line search.
+    """
     weights = np.full(len(gram), 1 / len(gram))
     for _ in range(FRANK_WOLFE_STEPS):
         slope = gram @ weights
@@ -136,14 +140,18 @@ def min_norm(gram: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def min_norm_pair(u: Tensor, g: Tensor) -> tuple[float, float]:
     """The same for two gradients, in closed form."""
     a, c, e = (float(value) for value in (u @ u, u @ g, g @ g))
-    weight = 1.0 if c >= a else 0.0 if c >= e else (e - c) / (a + e - 2 * c)
+    if c >= a:
+        return 1.0, 0.0
+    if c >= e:
+        return 0.0, 1.0
+    weight = (e - c) / (a + e - 2 * c)
     return weight, 1 - weight
 
 
 def mgda(network: Network, joint: Tensor, uni: list[Tensor]) -> list[Tensor]:
-    """Shortest convex combination of the K + 1 gradients by all encoders."""
+    """The shortest convex combination of the K + 1 gradients by all encoders."""
     whole, own = separate(network, joint, uni)
-    zeros = [torch.zeros_like(g) for g in own]
+    zeros = [torch.zeros_like(gradient) for gradient in own]
     rows = torch.stack(
         [torch.cat(whole), torch.cat([own[0], zeros[1]]), torch.cat([zeros[0], own[1]])]
     )
@@ -153,16 +161,25 @@ def mgda(network: Network, joint: Tensor, uni: list[Tensor]) -> list[Tensor]:
 
 
 def pcgrad(network: Network, joint: Tensor, uni: list[Tensor]) -> list[Tensor]:
-    """Per encoder, each of two conflicting gradients loses its part along the other; their sum."""
+    """Per encoder, the sum of both gradients.
+
+    Where they conflict, each first loses its part along the other.
+    """
     result = []
     for u, g in zip(*separate(network, joint, uni), strict=True):
         c = float(u @ g)
-        result.append((1 - c / float(u @ u)) * u + (1 - c / float(g @ g)) * g if c < 0 else u + g)
+        if c < 0:
+            result.append((1 - c / float(u @ u)) * u + (1 - c / float(g @ g)) * g)
+        else:
+            result.append(u + g)
     return result
 
 
 def mmpareto(network: Network, joint: Tensor, uni: list[Tensor]) -> list[Tensor]:
-    """Per encoder, the sum, or the min-norm combination where the two conflict, rescaled to the sum's length; times gamma."""
+    """Per encoder, the sum of both gradients, times gamma.
+
+    Where they conflict, their shortest convex combination, made as long as the sum.
+    """
     result = []
     for u, g in zip(*separate(network, joint, uni), strict=True):
         total = u + g
@@ -184,7 +201,7 @@ METHODS: dict[str, Step] = {
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch on a single thread, and back."""
+    """Torch uses a single thread while this context is open."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -195,23 +212,30 @@ def one_thread() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds from losses to gradients, (rounds,) per method; every method takes its turn in every round."""
+    """Seconds from losses to gradients, (rounds,) for each method.
+
+    In every round every method takes its turn.
+    """
 
     seconds: dict[str, npt.NDArray[np.float64]]
 
     def ratio(self, name: str, to: str = "vanilla") -> tuple[float, float, float]:
-        """Lower quartile over lower quartile, with its 95% interval."""
+        """Lower quartile of a method over that of another, with its 95% interval."""
         return quantile_ratio(self.seconds[name], self.seconds[to])
 
 
 def measure(rounds: int) -> Times:
-    """Interleaved and rotated; the first rounds warm up and are left out."""
+    """Time all methods in turn, in another order in every round.
+
+    A few more rounds before them warm up, and are left out.
+    """
     network = Network()
     taken: dict[str, list[float]] = {name: [] for name in METHODS}
     names = list(METHODS)
     with one_thread():
         for turn in range(rounds + WARM_UP):
-            for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            first = turn % len(names)
+            for name in names[first:] + names[:first]:
                 joint, uni = network()
                 start = time.thread_time()
                 METHODS[name](network, joint, uni)
@@ -220,6 +244,9 @@ def measure(rounds: int) -> Times:
 
 
 def multiply_adds(width: int = HIDDEN) -> tuple[int, int]:
-    """Of the backward pass per sample: through f_mm, and what the uni-modal heads add (two products per layer, but one for the first)."""
+    """Multiply-adds of a backward pass per sample: through f_mm, and more for the uni-modal heads.
+
+    A layer takes two products, the first layer one.
+    """
     encoder = INPUT * width + 2 * width * width + 2 * width * FEATURES
     return 2 * encoder + 2 * 2 * FEATURES * CLASSES, 2 * 2 * FEATURES * CLASSES

@@ -8,16 +8,18 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-settings.register_profile(
-    "ci", derandomize=True, deadline=None, max_examples=50
-)  # no deadline: the first example may compile
+# no deadline: the first example may compile
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50)
 settings.register_profile("deep", deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture(scope="module")
 def dynamic_sizes() -> Iterator[None]:
-    """Compile the exact engine once for all shapes, instead of once for each small one that a property test draws."""
+    """Compile the exact engine once for all shapes.
+
+    Otherwise it is compiled again for each small shape that a property test draws.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mimo_sim.dynamics.engines.gram.STATIC_SIZE", 0)
         yield

@@ -1,4 +1,7 @@
-"""The late-fusion network in plain NumPy on samples, differentiated by the complex step, which shares no formula with the package; the rules to try."""
+"""The late-fusion network in plain NumPy on samples, and the solvers to try on it.
+
+It shares no formula with the package: it is differentiated by the complex step.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,11 @@ import mimo_sim as ms
 from mimo_sim.solvers import Solver
 
 Parameters = list[list[np.ndarray]]  # per modality [V (m, h), U (m, h), W (h, d)], real or complex
-TINY = 1e-40  # of the complex step: its error is TINY squared, so derivatives are exact up to round-off
+TINY = 1e-40  # the complex step; its error is TINY squared, so derivatives are exact to round-off
 
 
-def every_rule(
-    f_star: float | tuple[float, ...],
-) -> list[Solver]:  # every update of the heads, every estimate of f*
+def every_rule(f_star: float | tuple[float, ...]) -> list[Solver]:
+    """Solvers with every update of the heads and every estimate of f*; `f_star` is the constant."""
     return [
         ms.Vanilla(),
         ms.Vanilla(heads="plain"),
@@ -31,7 +33,10 @@ def every_rule(
 
 @dataclass
 class Network:
-    """Losses are averages over n samples: 1/2 mean |y - sum_k V_k W_k x_k|^2 and 1/2 mean |y - U_k W_k x_k|^2."""
+    """A late-fusion network; its losses are averages over n samples.
+
+    They are 1/2 mean |y - sum_k V_k W_k x_k|^2 and 1/2 mean |y - U_k W_k x_k|^2.
+    """
 
     inputs: Sequence[np.ndarray]  # (n, d_k)
     y: np.ndarray  # (n, m)
@@ -47,6 +52,7 @@ class Network:
         return np.array([0.5 * np.mean(np.sum((self.y - fit) ** 2, axis=1)) for fit in fits])
 
     def losses(self, parameters: Parameters) -> tuple[Any, np.ndarray]:
+        """The multi-modal loss and the (K,) uni-modal losses."""
         features = [x @ w.T for x, (_, _, w) in zip(self.inputs, parameters, strict=True)]
         prediction = sum(z @ v.T for z, (v, _, _) in zip(features, parameters, strict=True))
         alone = [z @ u.T for z, (_, u, _) in zip(features, parameters, strict=True)]
@@ -66,7 +72,7 @@ class Network:
         return loss + self.lam * (top + self.mu * np.log(np.sum(np.exp((gaps - top) / self.mu))))
 
     def derivative(self, function: Any, parameters: Parameters, k: int, i: int) -> np.ndarray:
-        """Of a real function with respect to block i (0: V, 1: U, 2: W) of modality k."""
+        """Derivative of a real function by block i (0: V, 1: U, 2: W) of modality k."""
         gradient = np.empty(parameters[k][i].shape)
         for where in np.ndindex(gradient.shape):
             shifted = [[block.astype(complex) for block in triple] for triple in parameters]

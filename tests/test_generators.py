@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import mimo_sim as ms
 from mimo_sim import generators
 
-# ------------------------------------------------------------------------------------------ named families
+# ---------------------------------------------------------------- named families
 
 
 def test_figure_1_has_the_published_values() -> None:
@@ -26,9 +26,8 @@ def test_figure_1_has_the_published_values() -> None:
         problem.joint_map, [[math.sqrt(0.72) / 3, math.sqrt(1.28)]], rtol=1e-14
     )
     report = ms.theory.superficial_preference(problem)
-    np.testing.assert_allclose(
-        report.correlation, [2.546, 1.131], atol=5e-4
-    )  # printed with three decimals
+    # printed with three decimals
+    np.testing.assert_allclose(report.correlation, [2.546, 1.131], atol=5e-4)
     assert (report.holds, report.first_learned, report.most_explaining) == (True, 0, 1)
 
 
@@ -139,7 +138,7 @@ def test_every_named_family_has_defaults() -> None:
         generators.named("figure1")
 
 
-# ------------------------------------------------------------------------------------------ random family
+# ---------------------------------------------------------------- random family
 
 
 @given(st.integers(0, 1000), st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(1, 3))
@@ -151,7 +150,7 @@ def test_random_problems_are_determined_by_their_seed(seed: int, dims: list[int]
     assert first == again
     assert first != other
     assert (first.dims, first.output_dim) == (tuple(dims), m)
-    # drawn from a linear model with this noise; random moments are conditioned well enough to leave 1e-9 of E|y|^2
+    # The noise is all that is left; these moments are conditioned well enough for 1e-9 of E|y|^2.
     assert first.joint_optimum == pytest.approx(m * 0.1 / 2, abs=1e-9 * first.y_second_moment)
 
 
@@ -182,7 +181,7 @@ def test_more_degrees_of_freedom_condition_better() -> None:
 
 
 def test_giving_up_is_an_error_of_its_own() -> None:
-    """Without a spread of scales nearly uncorrelated inputs of one dimension never prefer superficially."""
+    """Nearly uncorrelated scalar inputs of one scale never show a superficial preference."""
     with pytest.raises(
         ms.GenerationError, match=r"max_tries=3 draws .*Raise `max_tries` or `scale_spread`"
     ):

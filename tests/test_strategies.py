@@ -21,7 +21,7 @@ def simplest(strategy: st.SearchStrategy[T], condition: Callable[[T], bool] = la
     return find(strategy, condition, settings=settings(phases=(Phase.generate, Phase.shrink)))
 
 
-# ------------------------------------------------------------------------------------------ strategies: promises
+# ---------------------------------------------------------------- strategies: promises
 
 
 @given(st.data())
@@ -47,7 +47,7 @@ def test_problems_keep_their_promises(data: st.DataObject) -> None:
             lead[report.most_explaining - (report.most_explaining > report.first_learned)]
             < testing.LEAD[1] + 1e-12
         )
-    # dividing each input by its standard deviation is not the scale that was drawn, but within a factor 7 of it on either side
+    # The standard deviation of an input is not the scale that was drawn, but within a factor of 7.
     scale = np.sqrt(np.diag(problem.input_moment))
     assert (
         np.linalg.cond(problem.input_moment / np.outer(scale, scale))
@@ -87,8 +87,16 @@ def test_methods_and_weights_keep_their_promises(data: st.DataObject) -> None:
     assert run.sizes == {"step": 2, "modality": problem.num_modalities}
 
 
+@given(testing.family("scalar-pair", sigma_ratio=testing.eighths(1, 40)))
+def test_families_are_drawn_by_name(problem: ms.LateFusionProblem) -> None:
+    ratio = float(np.sqrt(problem.sigma[0][0].item()))
+    assert problem == generators.scalar_pair(ratio)
+    with pytest.raises(ValueError, match=r"`name` must be one of .*superficial.*Got name='pair'"):
+        testing.family("pair")
+
+
 def test_no_two_modalities_are_special() -> None:
-    """The one learned first and the one that explains most are drawn, not always the first and the last."""
+    """Which one is learned first and which explains most is drawn, not always first and last."""
     seen = set()
 
     @given(problems(num_modalities=3, require="superficial"))
@@ -100,7 +108,7 @@ def test_no_two_modalities_are_special() -> None:
     assert len(seen) >= 4  # of 6
 
 
-# ------------------------------------------------------------------------------------------ strategies: shrinking
+# ---------------------------------------------------------------- strategies: shrinking
 
 
 def test_the_simplest_problem() -> None:

@@ -1,5 +1,5 @@
 """Many training runs on real data: planned, done on several processes, compared, timed."""
 
-import lazy_loader
+from mimo_sim import _extras
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = _extras.attach(__name__, __file__)

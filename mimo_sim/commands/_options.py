@@ -89,7 +89,7 @@ class RunOptions:
     steps: Steps = 20_000
     step_size: StepSize = None
     init_scale: Annotated[float, typer.Option(help="Initial scale u0 > 0.")] = 1e-3
-    width: Width = 100.0
+    width: Width = 100
     weight_decay: Annotated[float, typer.Option(help="Weight decay, >= 0.")] = 0.0
 
     def settings(self) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class RunOptions:
 
 def whole_width(width: float) -> float:
     """A width as an integer where it is one."""
-    return int(width) if width.is_integer() else width
+    return int(width) if float(width).is_integer() else width
 
 
 def expand(command: Callable[..., None]) -> Callable[..., None]:

@@ -1,4 +1,4 @@
-"""Open question 1: early and hybrid fusion, depth, ReLU."""
+"""`mimo-sim study fusion`: early and hybrid fusion, depth, ReLU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from mimo_sim._progress import on_terminal, progress_bar
 from mimo_sim.commands import study
 from mimo_sim.commands._options import Mu, Out, Quiet
-from mimo_sim.commands._output import command_line, report
+from mimo_sim.commands._output import command_line, report, say_written
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,102 +21,85 @@ LAMS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
 RHOS = (-0.4, -0.2, 0.0, 0.2, 0.4)
 
 
-def _summary(data: xr.Dataset, command: str) -> dict[str, Any]:
-    """Every variable but the trajectories, with NaN as None."""
-    from mimo_sim import __version__
-
-    def plain(values: Any) -> Any:
-        if isinstance(values, list):
-            return [plain(value) for value in values]
-        return None if isinstance(values, float) and values != values else values
-
-    fields = {
-        name: {"dims": list(data[name].dims), "values": plain(data[name].values.tolist())}
-        for name in data.data_vars
-        if "point" not in data[name].dims
-    }
-    coords = {
-        name: data[name].values.tolist() for name in data.coords if "point" not in data[name].dims
-    }
-    return {
-        "command": command,
-        "package_version": __version__,
-        **{str(k): v for k, v in data.attrs.items()},
-        "coords": coords,
-        "data": fields,
-    }
-
-
-@study.command("fusion")
+@study.command()
 def fusion(
     out: Out = Path("figures"),
     seeds: Annotated[int, typer.Option(help="Gaussian starts per network, >= 1.")] = 5,
     mu: Mu = 0.05,
     quiet: Quiet = False,
 ) -> None:
-    """Early, hybrid and deep fusion, linear and ReLU, under joint training and a MIMO-like rule: fusion_early, fusion_depth, fusion_relu (.png, .json)."""
+    """Compare early, hybrid and deep fusion, linear and ReLU.
+
+    Networks are trained jointly and by a MIMO-like rule. Writes fusion_early, fusion_depth and
+    fusion_relu, each as .png and .json.
+    """
     import numpy as np
     import torch
 
-    from mimo_sim import plots
-    from mimo_sim._checks import check_positive
-    from mimo_sim._files import replacing
-    from mimo_sim.studies.depth import depth_study
-    from mimo_sim.studies.early_fusion import early_study
-    from mimo_sim.studies.relu import relu_study
+    from mimo_sim import __version__, plots
+    from mimo_sim._checks import check_count, check_positive
+    from mimo_sim.studies import depth, early_fusion, relu
 
     check_positive("mu", mu)
-    if seeds < 1:
-        raise ValueError(f"`seeds` must be >= 1. Got seeds={seeds}.")
+    check_count("seeds", seeds)
     torch.set_num_threads(1)  # matrices are tiny; threads would only wait for each other
-    penalties, correlations = (
-        np.linspace(0, 5, 17).round(3).tolist(),
-        np.linspace(-0.4, 0.4, 9).round(3).tolist(),
-    )
-    command = command_line("study", "fusion", "--out", out, "--seeds", seeds, "--mu", f"{mu:g}")
-    written = []
-
-    def write(
-        name: str, figure: Figure, data: xr.Dataset
-    ) -> None:  # as soon as it is there: a killed run keeps what it has finished
-        for suffix in (".png", ".json"):
-            written.append(out / f"{name}{suffix}")
-            with replacing(written[-1]) as temporary:
-                if suffix == ".png":
-                    plots.write(figure, temporary)
-                else:
-                    temporary.write_text(
-                        json.dumps(_summary(data, command), indent=1, allow_nan=False) + "\n"
-                    )
-
-    with progress_bar(
-        len(penalties) * len(correlations) + 2 + 6 + 5 + 2 + 6, on_terminal(quiet), "studies"
-    ) as advance:
-        early = early_study(penalties, correlations, mu=mu, on_run=advance)
-        write("fusion_early", plots.draw_early(early), early)
-        depth = depth_study(LAMS, RHOS, seeds=seeds, mu=mu, on_run=advance)
-        write("fusion_depth", plots.draw_depth(depth), depth)
-        relu = relu_study(LAMS, seeds=seeds, mu=mu, on_run=advance)
-        write("fusion_relu", plots.draw_relu(relu), relu)
+    penalties = np.linspace(0, 5, 17).round(3).tolist()
+    correlations = np.linspace(-0.4, 0.4, 9).round(3).tolist()
+    about = {
+        "command": command_line("study", "fusion", out=out, seeds=seeds, mu=mu),
+        "package_version": __version__,
+    }
+    runs = len(penalties) * len(correlations) + depth.RUNS + relu.RUNS
+    with progress_bar(runs, on_terminal(quiet), "studies") as advance:
+        # Files are written as soon as they can be, so a killed run keeps what it has finished.
+        data = early_fusion.compute(penalties, correlations, mu=mu, on_run=advance)
+        summary = about | early_fusion.summarise(data)
+        written = _write(out, "fusion_early", plots.draw_early(data), summary)
+        deep = depth.compute(LAMS, RHOS, seeds=seeds, mu=mu, on_run=advance)
+        summary = about | depth.summarise(deep)
+        written += _write(out, "fusion_depth", plots.draw_depth(deep), summary)
+        data = relu.compute(LAMS, seeds=seeds, mu=mu, on_run=advance)
+        summary = about | relu.summarise(data)
+        written += _write(out, "fusion_relu", plots.draw_relu(data), summary)
     if quiet:
         return
-    rows = [
-        (
-            str(start),
-            str(int(level)),
-            f"{float(one.predicted_threshold):.3f}",
-            f"{float(one.threshold.median()):.3f}",
-            f"{float(one.threshold.min()):.3f} - {float(one.threshold.max()):.3f}",
-        )
-        for start in depth.start.values
-        for level, one in (
-            (level, depth.sel(start=start, depth=level)) for level in depth.depth.values
-        )
-        if one.threshold.notnull().any()
-    ]
     report(
-        rows,
+        _thresholds(deep),
         ("start", "depth", "theory", "measured", "range"),
         "Penalty that reverses the order in late fusion, median over seeds; theory for u0 -> 0",
     )
-    typer.echo("wrote " + " ".join(map(str, written)))
+    say_written(written)
+
+
+def _write(out: Path, name: str, figure: Figure, summary: dict[str, Any]) -> list[Path]:
+    """Write a figure and its numbers, each whole or not at all."""
+    from mimo_sim import plots
+    from mimo_sim._files import replacing
+
+    picture, numbers = out / f"{name}.png", out / f"{name}.json"
+    with replacing(picture) as temporary:
+        plots.write(figure, temporary)
+    with replacing(numbers) as temporary:
+        temporary.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n")
+    return [picture, numbers]
+
+
+def _thresholds(data: xr.Dataset) -> list[tuple[str, ...]]:
+    """Rows of the table: predicted and measured order thresholds by start and depth."""
+    rows: list[tuple[str, ...]] = []
+    for start in data.start.values:
+        for depth in data.depth.values:
+            one = data.sel(start=start, depth=depth)
+            found = one.threshold
+            if not found.notnull().any():
+                continue
+            rows.append(
+                (
+                    str(start),
+                    str(int(depth)),
+                    f"{float(one.predicted_threshold):.3f}",
+                    f"{float(found.median()):.3f}",
+                    f"{float(found.min()):.3f} - {float(found.max()):.3f}",
+                )
+            )
+    return rows

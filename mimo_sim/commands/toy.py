@@ -37,7 +37,7 @@ def figure1(
     lam: Lam = 10.0,
     mu: Mu = 0.01,
     init_scale: TinyScale = 1e-9,
-    width: Width = 100.0,
+    width: Width = 100,
     step_size: StepSize = None,
     quiet: Quiet = False,
 ) -> None:

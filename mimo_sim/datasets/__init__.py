@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from mimo_sim import _moved
 from mimo_sim import _registry as registry
 from mimo_sim._checks import check_count
+from mimo_sim._extras import explained
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+        with explained():
+            return getattr(importlib.import_module(_HOMES[name]), name)
     return _moved.hook(__name__)(name)
 
 
@@ -104,4 +106,5 @@ def load(name: str, root: str | Path | None = None, seed: int = 0, **settings: A
         raise TypeError(
             f"data set {name!r} takes {allowed or 'no settings'}. Got {', '.join(unknown)}."
         )
-    return record.build(root, check_count("seed", seed, 0), **settings)
+    with explained():
+        return record.build(root, check_count("seed", seed, 0), **settings)

@@ -192,7 +192,7 @@ class Dataset:
             )
 
     def checksum(self) -> str:
-        """Of every number in it, and of how they become network inputs: 8 hexadecimal digits."""
+        """Eight hexadecimal digits: of every number, and of how it becomes a network input."""
         parts: list[Tensor] = []
         for _, split in self._splits():
             parts += [*split.inputs, split.target]

@@ -1,4 +1,7 @@
-"""Balancing methods for networks, one module each; a new module with a :class:`~mimo_sim.methods._base.Method` in it is found without editing anything.
+"""Balancing methods for networks, one module each.
+
+A new module with a subclass of :class:`Method` is found without editing anything. Method classes
+can be used by their class names, ``methods.OGM``, or made by their names, ``create("ogm")``.
 
 >>> from mimo_sim import methods
 >>> "mimo" in methods.available() and "vanilla" in methods.available()
@@ -9,53 +12,52 @@ True
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
+from collections.abc import Iterator
 from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from mimo_sim._extras import explained
+from mimo_sim._registry import scan
 
 if TYPE_CHECKING:
     from mimo_sim.methods._base import Method
     from mimo_sim.methods.mimo import MIMO, MIMOLoss
 
-__all__ = ["MIMO", "MIMOLoss", "available", "create", "get"]
+__all__ = ["MIMO", "MIMOLoss", "Method", "available", "create", "get"]
 
 
 @cache
 def _registry() -> dict[str, type[Method]]:
+    return scan(
+        __name__,
+        __path__,
+        _methods_of,
+        one="the methods",
+        several="methods",
+        remedy=": set `name` in the class.",
+    )
+
+
+def _methods_of(module: ModuleType) -> Iterator[tuple[str, type[Method]]]:
+    """The named methods that a module defines."""
     from mimo_sim.methods._base import Method
 
-    found: dict[str, type[Method]] = {}
-    for module in sorted(f"{__name__}.{info.name}" for info in pkgutil.iter_modules(__path__)):
-        try:
-            members = vars(importlib.import_module(module))
-        except Exception as error:  # somebody's new file: whatever is wrong with it, say where
+    for cls in vars(module).values():
+        if not inspect.isclass(cls) or not issubclass(cls, Method):
+            continue
+        if not cls.name or cls.__module__ != module.__name__:
+            continue
+        parameters = inspect.signature(cls).parameters
+        bare = [
+            key for key in cls.hyper_names() if parameters[key].default is inspect.Parameter.empty
+        ]
+        if bare:
             raise ImportError(
-                f"the methods in {module} cannot be imported: {type(error).__name__}: {error}"
-            ) from error
-        for value in members.values():
-            if (
-                inspect.isclass(value)
-                and issubclass(value, Method)
-                and value.name
-                and value.__module__ == module
-            ):
-                if found.get(value.name, value) is not value:
-                    raise ImportError(
-                        f"two methods are called {value.name!r}, in {found[value.name].__module__} and {module}: set `name` in the class."
-                    )
-                bare = [
-                    key
-                    for key in value.hyper_names()
-                    if inspect.signature(value).parameters[key].default is inspect.Parameter.empty
-                ]
-                if bare:
-                    raise ImportError(
-                        f"method {value.name!r} in {module}: give {', '.join(bare)} a default value."
-                    )
-                found[value.name] = value
-    return found
+                f"method {cls.name!r} in {module.__name__}: give {', '.join(bare)} a default value."
+            )
+        yield cls.name, cls
 
 
 def available() -> tuple[str, ...]:
@@ -78,12 +80,14 @@ def get(name: str) -> type[Method]:
 
 
 def create(name: str, **hyper: Any) -> Method:
-    """A fresh method by its name, with the published defaults where `hyper` does not say otherwise.
+    """A fresh method by its name. Hyper-parameters that are not given have published defaults.
 
     Raises
     ------
-    ValueError, TypeError
-        For an unknown name, an unknown hyper-parameter, or a value outside its range.
+    ValueError
+        For an unknown name, or a value outside its range.
+    TypeError
+        For an unknown hyper-parameter, or a value of the wrong type.
     """
     cls = get(name)
     cls.refuse_unknown(hyper)
@@ -96,9 +100,15 @@ def create(name: str, **hyper: Any) -> Method:
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("MIMO", "MIMOLoss"):
+    if name == "Method":
+        with explained():
+            from mimo_sim.methods._base import Method
+
+        return Method
+    if name == "MIMO":
         return get("mimo")
-    for cls in _registry().values() if not name.startswith("_") else ():
-        if cls.__name__ == name:
-            return cls
+    if not name.startswith("_"):
+        for cls in _registry().values():
+            if cls.__name__ == name:
+                return cls
     raise AttributeError(f"module 'mimo_sim.methods' has no attribute {name!r}")

@@ -10,18 +10,25 @@ from torch import Tensor
 
 
 def coalitions(num_players: int) -> Iterator[tuple[int, ...]]:
-    """All coalitions of K players in the order of their columns: player k is in column S when bit k of S is set."""
-    for code in range(2**num_players):
-        yield tuple(k for k in range(num_players) if code >> k & 1)
+    """All coalitions of K players, in the order of the columns of :func:`shapley`.
+
+    The columns count from 0 to 2^K - 1; player k belongs to a column whose number has bit k.
+    """
+    for column in range(2**num_players):
+        yield tuple(k for k in range(num_players) if column >> k & 1)
 
 
 def shapley(values: Tensor) -> Tensor:
-    r""":math:`\varphi_k = \sum_{S \not\ni k} \frac{|S|!\,(K - |S| - 1)!}{K!} (v(S \cup k) - v(S))`.
+    r"""What each player contributes, fairly shared.
+
+    The Shapley value of player k is the mean over all orders of joining of what k adds:
+    :math:`\varphi_k = \sum_{S \not\ni k} \frac{|S|!\,(K - |S| - 1)!}{K!} (v(S \cup k) - v(S))`.
 
     Parameters
     ----------
     values : Tensor (..., 2**K)
-        v(S) in column ``sum(1 << k for k in S)``; the first column is the empty coalition, the last all players.
+        v(S) in column ``sum(1 << k for k in S)``. The first column is the empty coalition, and the
+        last one all players.
 
     Returns
     -------
@@ -31,11 +38,11 @@ def shapley(values: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If the last axis is not a power of two, at least 2.
+        If the number of columns is not a power of two, at least 2.
 
     Examples
     --------
-    Player 0 alone is right (value 1), both are right (value 2), player 1 alone is wrong:
+    A set of players has the value 1 if player 0 alone is in it, 2 if both are, and 0 otherwise:
 
     >>> import torch
     >>> shapley(torch.tensor([0.0, 1.0, 0.0, 2.0]))
@@ -51,7 +58,7 @@ def shapley(values: Tensor) -> Tensor:
         for size in range(players):
             share = factorial(size) * factorial(players - size - 1) / factorial(players)
             for rest in combinations(others, size):
-                code = sum(1 << j for j in rest)
-                weights[code, k] = -share
-                weights[code | 1 << k, k] = share
+                without = sum(1 << j for j in rest)
+                weights[without, k] = -share
+                weights[without | 1 << k, k] = share
     return values @ weights

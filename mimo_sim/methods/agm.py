@@ -1,4 +1,4 @@
-"""AGM: Shapley-type responses of every modality, and gradients scaled by how far each is ahead of the others."""
+"""AGM: split the output into responses of the modalities, and slow down those that run ahead."""
 
 from __future__ import annotations
 
@@ -10,57 +10,79 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Batch, Family, Forward, Method, Run
+from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._buffers import EpochMean
+from mimo_sim.methods._evaluation import evaluation_mode
+from mimo_sim.methods._run import Run
+from mimo_sim.methods._scores import mean_of_others
 from mimo_sim.methods._shapley import shapley
-from mimo_sim.methods._shared import Window, check_window, evaluation_mode, inside, mean_of_others
+from mimo_sim.methods._step import Batch, Forward
+from mimo_sim.methods._windows import Window, check_window, inside
 
 LEAST_PROBABILITY = 1e-8
+"""Smaller probabilities of the true class are taken for this, so that scores are finite."""
 
 
 def lead(scores: Tensor) -> Tensor:
-    """r_k = exp(mean of the others' scores - s_k), (K,), from cross-entropies s_k: above 1 for a modality that is ahead."""
+    """r_k = exp(mean of the others' scores - s_k), (K,); above 1 for a modality that is ahead.
+
+    The scores s_k (K,) are cross-entropies: the smaller, the better.
+    """
     return torch.exp(mean_of_others(scores) - scores)
 
 
 def modulation(scores: Tensor, averages: Tensor, alpha: float, cap: float) -> Tensor:
-    """Coefficients kappa (K,): exp(alpha min(tau_k - r_k, cap)), r from this batch's scores (K,) and tau from their running averages (K,)."""
+    """Coefficients kappa (K,): exp(alpha min(tau_k - r_k, cap)).
+
+    r is the :func:`lead` in the scores (K,) of this batch, and tau the lead in their running
+    averages (K,). So a modality that is further ahead than usual is slowed down.
+    """
     return torch.exp(alpha * (lead(averages) - lead(scores)).clamp_max(cap))
 
 
 class AGM(Method):
-    """Adaptive gradient modulation.
+    """Adaptive gradient modulation: scale the gradient of each modality's share of the output.
 
-    The response phi_k of a modality is its Shapley value of the joint output over coalitions of inputs, absent inputs being zero. The responses add up to
-    the output; in the backward pass the gradient of each is multiplied by kappa_k, so the whole network is affected.
+    The response phi_k of a modality is its Shapley value in the joint output, over coalitions of
+    inputs whose absent members are set to zero. The responses add up to the output. In the backward
+    pass the gradient of phi_k is multiplied by kappa_k of :func:`modulation`, so the whole network
+    is affected.
 
     Parameters
     ----------
     alpha : float
-        Strength, >= 0; zero is joint training. Published: 1 (released default), 1.5 CREMA-D, 2.5 AV-MNIST, 4 UR-Funny.
+        Strength, >= 0. Default 1, as released; published: 1.5 for CREMA-D, 2.5 for AV-MNIST, 4 for
+        UR-Funny. Zero is joint training, bit for bit.
     window : (int, int), optional
-        First and last zero-based epoch in which it acts; None (the authors' published runs): all.
+        First and last zero-based epoch in which it acts. Default None: all epochs, as in the
+        authors' published runs.
     cap : float
-        Bound on tau_k - r_k, > 0: 10 for CREMA-D, 7 for UR-Funny.
+        Bound on tau_k - r_k, > 0. Default 10, for CREMA-D; 7 for UR-Funny.
     clip : float
-        If an entry of the fusion layer's gradient exceeds it, the norm of the whole gradient is clipped to it; > 0, 1 for CREMA-D, 5 for UR-Funny.
+        Where an entry of the fusion layer's gradient exceeds it, the norm of the whole gradient is
+        clipped to it; > 0. Default 1, for CREMA-D; 5 for UR-Funny.
 
     Notes
     -----
-    Li, Li, Hu, Lei, Li, Zhou, ICCV 2023, sign of the released code: a modality that has run ahead is damped. With late fusion the masked outputs need one
-    more pass per encoder and its response to one zero input, instead of 2^K - 1 passes of the network. The full coalition is in training
-    mode and the masked ones in evaluation mode, as released.
+    Li, Li, Hu, Lei, Li, Zhou (ICCV 2023), with the sign of the released code: a modality that runs
+    ahead is damped. The full coalition is in training mode and the masked ones in evaluation mode,
+    as released. With late fusion the masked outputs need one more pass per encoder and its response
+    to one zero input, instead of 2^K - 1 passes of the network.
     """
 
     name: ClassVar[str] = "agm"
     family: ClassVar[Family] = "gradient"
-    about: ClassVar[str] = "scales Shapley responses' gradients (ICCV 2023)"
+    about: ClassVar[str] = "slows down the modality that runs ahead (ICCV 2023)"
     min_modalities: ClassVar[int] = 2
     needs_classes: ClassVar[bool] = True
-    shares: Tensor  # (2^K, K) coefficients of the Shapley values
-    averages: Tensor  # (K,) running means of the scores
+    shares: Tensor
+    """Matrix (2^K, K) that takes the outputs of all coalitions to the responses."""
+    averages: Tensor
+    """Running means (K,) of the scores."""
     steps: Tensor
-    kappa_sum: Tensor  # (K,) over the epoch, for the report
-    count: Tensor
+    """How many batches the running means have seen."""
+    kappa: EpochMean
+    """Coefficients (K,), for the report."""
 
     def __init__(
         self, alpha: float = 1.0, window: Window = None, cap: float = 10.0, clip: float = 1.0
@@ -72,81 +94,66 @@ class AGM(Method):
         super().__init__(alpha=alpha, window=self.window, cap=cap, clip=clip)
 
     def setup(self, run: Run) -> None:
-        """Make buffers for Shapley shares, running averages and the report."""
-        self.register_buffer(
-            "shares",
-            shapley(torch.eye(2**run.model.num_modalities)).to(run.device),
-            persistent=False,
-        )
-        for name in ("averages", "kappa_sum"):
-            self.register_buffer(name, torch.zeros(run.model.num_modalities, device=run.device))
-        for name in ("steps", "count"):
-            self.register_buffer(name, torch.zeros((), device=run.device))
+        """Make the buffers."""
+        modalities = run.model.num_modalities
+        shares = shapley(torch.eye(2**modalities)).to(run.device)
+        self.register_buffer("shares", shares, persistent=False)
+        self.register_buffer("averages", torch.zeros(modalities, device=run.device))
+        self.register_buffer("steps", torch.zeros((), device=run.device))
+        self.kappa = EpochMean(modalities, run.device)
 
     def begin_epoch(self, run: Run) -> None:
-        """Start the averages of the report."""
-        self.kappa_sum.zero_()
-        self.count.zero_()
+        """Begin the mean of the report."""
+        self.kappa.reset()
+
+    def acts(self, run: Run) -> bool:
+        """Whether this epoch is modulated."""
+        return self.alpha != 0 and inside(self.window, run.epoch)
 
     def responses(self, run: Run, out: Forward) -> Tensor:
-        """phi (B, C, K), adding up to the joint output over k."""
-        model, k = run.model, run.model.num_modalities
+        """The responses phi (B, C, K); over k they add up to the joint output."""
+        model, inputs = run.model, out.batch.inputs
+        k = model.num_modalities
         with evaluation_mode(model):
-            present = model.features(out.batch.inputs)
-            absent = [
-                h.expand(len(x), -1)
-                for h, x in zip(
-                    model.features([torch.zeros_like(x[:1]) for x in out.batch.inputs]),
-                    out.batch.inputs,
-                    strict=True,
-                )
-            ]
-        masked = [
-            [present[j] if mask >> j & 1 else absent[j] for j in range(k)]
-            for mask in range(1, 2**k - 1)
-        ]
-        coalitions = [
-            torch.zeros_like(out.logits),
-            *(self.fuse(model, features) for features in masked),
-            out.logits,
-        ]
-        return torch.stack(coalitions, dim=-1) @ self.shares
+            present = model.features(inputs)
+            of_zero = model.features([torch.zeros_like(x[:1]) for x in inputs])
+        absent = [h.expand(len(x), -1) for h, x in zip(of_zero, inputs, strict=True)]
+        outputs = [torch.zeros_like(out.logits)]  # of the empty coalition
+        for members in range(1, 2**k - 1):
+            features = [present[j] if members >> j & 1 else absent[j] for j in range(k)]
+            outputs.append(self.fuse(model, features))
+        outputs.append(out.logits)
+        return torch.stack(outputs, dim=-1) @ self.shares
 
     def forward_pass(self, run: Run, batch: Batch) -> Forward:
         """The joint output as the sum of modulated responses."""
         out = super().forward_pass(run, batch)
-        if self.alpha == 0 or not inside(self.window, run.epoch):
+        if not self.acts(run):
             return out
         phi = self.responses(run, out)
         with torch.no_grad():
-            log_p = F.log_softmax(phi.float(), dim=1).gather(
-                1, batch.target[:, None, None].expand(-1, 1, phi.shape[-1])
-            )[:, 0]
+            true_class = batch.target[:, None, None].expand(-1, 1, phi.shape[-1])
+            log_p = F.log_softmax(phi.float(), dim=1).gather(1, true_class)[:, 0]
             scores = run.mean(-log_p.clamp_min(math.log(LEAST_PROBABILITY)).mean(0))
             kappa = modulation(scores, self.averages, self.alpha, self.cap)
             self.steps += 1
             self.averages += (scores - self.averages) / self.steps
-            self.kappa_sum += kappa
-            self.count += 1
+            self.kappa.add(kappa)
         out.logits = (phi.detach() + kappa * (phi - phi.detach())).sum(-1)
         return out
 
     def gradients(self, run: Run, out: Forward) -> None:
-        """Clip the gradient if one of the fusion layer's entries is too large."""
-        if self.alpha == 0 or not inside(self.window, run.epoch):
+        """Clip the whole gradient where one of the fusion layer's entries is too large."""
+        if not self.acts(run):
             return
         gradients = [p.grad for p in run.model.parameters() if p.grad is not None]
-        largest = torch.stack(
-            [p.grad.abs().amax() for p in run.model.fusion.parameters() if p.grad is not None]
-        ).amax()
+        of_fusion = [p.grad for p in run.model.fusion.parameters() if p.grad is not None]
+        largest = torch.stack([gradient.abs().amax() for gradient in of_fusion]).amax()
         norm = nn.utils.get_total_norm(gradients)
-        torch._foreach_mul_(
-            gradients,
-            torch.where(
-                largest > self.clip, (self.clip / norm).clamp_max(1.0), torch.ones_like(norm)
-            ),
-        )
+        clipped = (self.clip / norm).clamp_max(1.0)
+        factor = torch.where(largest > self.clip, clipped, torch.ones_like(norm))
+        torch._foreach_mul_(gradients, factor)
 
     def report(self) -> dict[str, Any]:
-        """Epoch mean of kappa (K,), when it acted."""
-        return {"kappa": (self.kappa_sum / self.count).tolist()} if self.count else {}
+        """Epoch mean of kappa (K,), where it acted."""
+        return {"kappa": self.kappa.mean().tolist()} if self.kappa.count else {}

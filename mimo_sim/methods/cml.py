@@ -10,36 +10,52 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Forward, Method, Run
+from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._run import Run
+from mimo_sim.methods._step import Forward
 
 
 def confidence_gain(larger: Tensor, smaller: Tensor, target: Tensor) -> Tensor:
-    """How much confidence (B,), largest probability, logits `smaller` (B, C) have above `larger`; 0 where only the smaller set is right."""
+    """How much more confident (B,) the smaller set of modalities is than the larger one.
+
+    Confidence is the largest probability. The gain is 0 where the larger set is at least as
+    confident, and where only the smaller set is right: there more confidence is legitimate.
+
+    Parameters
+    ----------
+    larger, smaller : Tensor (B, C)
+        Logits of the two sets.
+    target : Tensor (B,)
+        Classes.
+    """
     gain = (smaller.softmax(1).amax(1) - larger.softmax(1).amax(1)).clamp_min(0)
     rightly = (smaller.argmax(1) == target) & (larger.argmax(1) != target)
     return torch.where(rightly, 0.0, gain)
 
 
 class CML(Method):
-    """Calibrating multi-modal learning.
+    """Calibrating multi-modal learning: punish confidence that grows when a modality is removed.
 
-    For every sample modalities are removed one by one in random order down to one, which gives K joint outputs through the one fusion layer. The objective
-    is the mean of their K losses plus lam times the batch mean of what confidence the removals gain.
+    For every sample, modalities are removed one by one in random order until one is left. This
+    gives K joint outputs from the one fusion layer, for sets of modalities that get smaller. The
+    objective is the mean of their K losses, plus lam times the confidence that the K - 1 removals
+    gain (:func:`confidence_gain`), a batch mean.
 
     Parameters
     ----------
     lam : float
-        Weight of the ranking loss, >= 0.
+        Weight of the confidence term, >= 0. Default 0.1.
 
     Notes
     -----
-    Ma, Zhang, Zhang, Wu, Fu, Zhou, Hu (ICML 2023), classifier form of a public benchmark and its lam, with orders drawn and the hinge taken per sample as in
-    the authors' code. Both confidences carry gradient.
+    Ma, Zhang, Zhang, Wu, Fu, Zhou, Hu (ICML 2023), in the form for classifiers and with the lam of
+    a public benchmark. Orders are drawn and the gain is cut off at zero per sample, as in the
+    authors' code. Both confidences carry gradient.
     """
 
     name: ClassVar[str] = "cml"
     family: ClassVar[Family] = "objective"
-    about: ClassVar[str] = "losses of modality subsets and a confidence ranking (ICML 2023)"
+    about: ClassVar[str] = "confidence must not grow when a modality is removed (ICML 2023)"
     needs_classes: ClassVar[bool] = True
 
     def __init__(self, lam: float = 0.1) -> None:
@@ -48,22 +64,28 @@ class CML(Method):
         self.lam = lam
 
     def objective(self, run: Run, out: Forward) -> Tensor:
-        """Mean loss over the chain of subsets, and the ranking loss."""
-        model, target = out.model, out.batch.target
-        parts = torch.stack(
-            [F.linear(h, w) for h, w in zip(out.features, model.weight_blocks(), strict=True)]
-        )  # (K, B, C)
-        draws = torch.rand(len(parts), len(target), generator=run.generator, device=target.device)
-        place = draws.argsort(0).argsort(0)  # when each modality of each sample is removed
-        chain = [
-            out.logits,
-            *(
-                ((place >= removed)[..., None] * parts).sum(0) + model.fusion.bias
-                for removed in range(1, len(parts))
-            ),
-        ]
+        """Mean loss over the chain of sets, plus lam times the gains."""
+        target = out.batch.target
+        chain = self._chain(run, out)
         losses = torch.stack([out.loss, *(run.loss_function(z, target) for z in chain[1:])])
         gains = [
             confidence_gain(larger, smaller, target).mean() for larger, smaller in pairwise(chain)
         ]
-        return losses.mean() + self.lam * torch.stack(gains).sum() if gains else out.loss
+        if not gains:
+            return out.loss
+        return losses.mean() + self.lam * torch.stack(gains).sum()
+
+    @staticmethod
+    def _chain(run: Run, out: Forward) -> list[Tensor]:
+        """K joint outputs (B, C): of all modalities, of all but one, ..., of one."""
+        blocks = out.model.weight_blocks()
+        parts = torch.stack([F.linear(h, w) for h, w in zip(out.features, blocks, strict=True)])
+        draws = torch.rand(
+            len(parts), out.batch.target.shape[0], generator=run.generator, device=parts.device
+        )
+        turn = draws.argsort(0).argsort(0)  # (K, B): when each modality of a sample is removed
+        chain = [out.logits]
+        for removed in range(1, len(parts)):
+            kept = (turn >= removed)[..., None]
+            chain.append((kept * parts).sum(0) + out.model.fusion.bias)
+        return chain

@@ -1,34 +1,45 @@
-"""Gradient blending: loss weights from how much each branch would gain, and over-fit, in the next epochs."""
+"""G-Blending: loss weights from how much each branch would gain, and over-fit, if it went on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_count, check_positive
-from mimo_sim.methods._base import Batch, Family, Forward, Method, Run
-from mimo_sim.methods._shared import (
-    Window,
-    check_window,
-    evaluation_losses,
-    inside,
-    practise,
-    rehearsal,
-)
+from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._evaluation import evaluation_losses
+from mimo_sim.methods._rehearsal import practise, rehearsal, unimodal_losses
+from mimo_sim.methods._run import Run
+from mimo_sim.methods._step import Batch, Forward
+from mimo_sim.methods._windows import Window, check_window, inside
 
-LEAST_OVERFITTING = 1e-2  # of O, in units of the loss
+LEAST_OVERFITTING = 1e-2
+"""Smaller |O| are taken for this; in units of the loss."""
 
 
 def blend_weights(
     train_before: Tensor, train_after: Tensor, held_before: Tensor, held_after: Tensor
 ) -> Tensor:
-    """Weights (M,) >= 0 with sum 1, proportional to G / O^2, from mean losses (M,) on training and held-out data before and after some epochs.
+    """Weights of M branches from their losses before and after some epochs of training.
 
-    G = fall of the held-out loss; O = growth of the difference between held-out and training loss. A branch that got worse has weight zero, |O| is at
-    least 0.01, and where no branch gained all weights are equal.
+    A branch has the weight G / O^2, divided by the sum over all branches. Its gain G is the fall of
+    the held-out loss; its over-fitting O is the growth of the distance between held-out and
+    training loss. A branch that got worse has weight zero, |O| counts at least 0.01, and where no
+    branch gained all weights are equal.
+
+    Parameters
+    ----------
+    train_before, train_after, held_before, held_after : Tensor (M,)
+        Mean losses on training and held-out data.
+
+    Returns
+    -------
+    Tensor (M,)
+        Non-negative, adding up to one.
     """
     gain = (held_before - held_after).clamp_min(0)
     overfitting = (held_after - train_after) - (held_before - train_before)
@@ -42,37 +53,44 @@ def blend_weights(
 
 
 class GBlending(Method):
-    """sum_m w_m loss_m over the K uni-modal heads and the joint output.
+    """Gradient blending: give weight to branches that generalise, and take it from over-fitters.
+
+    The branches are the K uni-modal heads and the joint output, and the objective is sum_m w_m
+    loss_m. The weights are estimated anew at the start of every super-epoch: each branch is trained
+    from the current model for the length of a super-epoch, its losses before and after give its
+    weight (:func:`blend_weights`), and the model is put back.
 
     Parameters
     ----------
     super_epoch : int
-        The weights are estimated again every so many epochs, by training each branch for as many from the current model and optimizer, which
-        are then put back. Cost: as many epochs again of the joint network, twice (the K uni-modal branches train in one backward pass).
+        Length of a super-epoch in epochs, >= 1. Default 10. An estimate costs as many epochs of the
+        joint network, twice: the K uni-modal branches train in one backward pass.
     weights : K + 1 floats, optional
-        Fixed weights, uni-modal ones first and the joint one last, instead of estimated ones ("offline").
+        Fixed weights >= 0 instead of estimated ones ("offline"): uni-modal first, joint last.
     window : (int, int), optional
-        First and last zero-based epoch in which it acts; outside it is joint training. None: all.
+        First and last zero-based epoch in which it acts. Outside it is joint training. Default
+        None: all epochs.
 
     Notes
     -----
-    Wang, Tran, Feiszli, CVPR 2020. The held-out data are the run's validation split, which is taken from the training data.
+    Wang, Tran, Feiszli (CVPR 2020). The held-out data are the run's validation split, which is
+    taken from the training data.
     """
 
     name: ClassVar[str] = "g_blending"
     family: ClassVar[Family] = "multi-phase"
-    about: ClassVar[str] = "loss weights from over-fitting to generalisation ratios (CVPR 2020)"
+    about: ClassVar[str] = "loss weights from gain and over-fitting of each branch (CVPR 2020)"
     uses_heads: ClassVar[bool] = True
-    blend: Tensor  # (K + 1,)
-    extra: Tensor  # epochs of the network spent on estimates
+    blend: Tensor
+    """The weights (K + 1,)."""
+    extra: Tensor
+    """Epochs of the network spent on estimates so far."""
 
     def __init__(
         self, super_epoch: int = 10, weights: Sequence[float] | None = None, window: Window = None
     ) -> None:
-        self.super_epoch, self.window = (
-            check_count("super_epoch", super_epoch),
-            check_window(window),
-        )
+        self.super_epoch = check_count("super_epoch", super_epoch)
+        self.window = check_window(window)
         self.given = None if weights is None else tuple(weights)
         for w in self.given or ():
             check_positive("weights", w, allow_zero=True)
@@ -81,70 +99,60 @@ class GBlending(Method):
     def setup(self, run: Run) -> None:
         """Equal weights until the first estimate."""
         branches = run.model.num_modalities + 1
-        if self.given is not None and len(self.given) != branches:
+        if self.given is None:
+            start = torch.full((branches,), 1 / branches)
+        elif len(self.given) == branches:
+            start = torch.tensor(self.given)
+        else:
             raise ValueError(
                 f"`weights` must hold K + 1 = {branches} numbers. Got weights={self.given!r}."
             )
-        start = (
-            torch.full((branches,), 1 / branches)
-            if self.given is None
-            else torch.tensor(self.given)
-        )
         self.register_buffer("blend", start.to(run.device))
         self.register_buffer("extra", torch.zeros((), dtype=torch.long, device=run.device))
 
     def begin_epoch(self, run: Run) -> None:
         """Estimate the weights at the start of every super-epoch."""
-        if (
-            self.given is None
-            and inside(self.window, run.epoch)
-            and run.epoch % self.super_epoch == 0
-        ):
+        acts = self.given is None and inside(self.window, run.epoch)
+        if acts and run.epoch % self.super_epoch == 0:
             self.blend.copy_(run.mean(self.estimate(run)))
 
     def estimate(self, run: Run) -> Tensor:
         """Blend weights (K + 1,) at the current model."""
-        model, epochs = run.model, min(self.super_epoch, run.num_epochs - run.epoch)
+        k = run.model.num_modalities
+        epochs = min(self.super_epoch, run.num_epochs - run.epoch)
+        before = self._measure(run)
+        alone = self._measure_after(run, epochs, partial(unimodal_losses, run))
+        joint = self._measure_after(run, epochs, partial(_joint_loss, run))
+        self.extra += 2 * epochs
+        after = torch.cat([alone[:, :k], joint[:, k:]], dim=1)
+        return blend_weights(before[0], after[0], before[1], after[1]).to(self.blend)
 
-        def head_losses(batch: Batch) -> Tensor:
-            return torch.stack(
-                [
-                    run.loss_function(v, batch.target)
-                    for v in model.head_logits(model.features(batch.inputs))
-                ]
-            )
+    @staticmethod
+    def _measure(run: Run) -> Tensor:
+        """Losses (2, K + 1) of all branches on the train and the validation split."""
+        rows = []
+        for split in (run.train, run.validation):
+            heads, joint = evaluation_losses(run, split)
+            rows.append(torch.cat([heads, joint[None]]))
+        return torch.stack(rows)
 
-        def joint_loss(batch: Batch) -> Tensor:
-            return run.loss_function(model(batch.inputs), batch.target)[None]
-
-        def measure() -> Tensor:  # (train and held-out, K + 1)
-            return torch.stack(
-                [
-                    torch.cat([heads, joint[None]])
-                    for heads, joint in (
-                        evaluation_losses(run, split) for split in (run.train, run.validation)
-                    )
-                ]
-            )
-
-        before, k = measure(), model.num_modalities
-        after = []
-        for losses in (head_losses, joint_loss):
-            with rehearsal(run):
-                practise(run, run.optimizer, epochs, losses)
-                after.append(measure())
-        self.extra += epochs * len(after)
-        trained = torch.cat([after[0][:, :k], after[1][:, k:]], dim=1)
-        return blend_weights(before[0], trained[0], before[1], trained[1]).to(self.blend)
+    def _measure_after(self, run: Run, epochs: int, losses: Callable[[Batch], Tensor]) -> Tensor:
+        """The same after some epochs of training on these losses, which are then undone."""
+        with rehearsal(run):
+            practise(run, run.optimizer, epochs, losses)
+            return self._measure(run)
 
     def objective(self, run: Run, out: Forward) -> Tensor:
-        """sum_m w_m loss_m."""
-        return (
-            (self.blend[:-1] * out.head_losses).sum() + self.blend[-1] * out.loss
-            if inside(self.window, run.epoch)
-            else out.loss
-        )
+        """sum_m w_m loss_m; outside the window the joint loss."""
+        if not inside(self.window, run.epoch):
+            return out.loss
+        return (self.blend[:-1] * out.head_losses).sum() + self.blend[-1] * out.loss
 
     def report(self) -> dict[str, Any]:
-        """Blend weights (K + 1,), and the epochs spent on estimates so far."""
+        """The weights (K + 1,), and the epochs spent on estimates so far."""
         return {"blend": self.blend.tolist(), "extra_epochs": int(self.extra)}
+
+
+def _joint_loss(run: Run, batch: Batch) -> Tensor:
+    """The joint loss (1,) of a batch."""
+    return run.loss_function(run.model(batch.inputs), batch.target)[None]

@@ -1,4 +1,4 @@
-"""InfoReg: while an encoder still gains information fast, the better modality is pulled back to where its epoch began."""
+"""InfoReg: while an encoder still gains information fast, hold the leading modality back."""
 
 from __future__ import annotations
 
@@ -9,42 +9,59 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Forward, Method, Run
+from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._buffers import EpochMean
+from mimo_sim.methods._run import Run
+from mimo_sim.methods._step import Forward
 
 
 def leads(scores: Tensor) -> Tensor:
-    """Mean lead (K,) of every modality over those with a lower score; 0 for the weakest."""
+    """Mean lead (K,) of each modality over those with a lower score (K,); 0 for the weakest."""
     ahead = scores[:, None] - scores
     behind = ahead > 0
     return torch.where(behind, ahead, 0.0).sum(1) / behind.sum(1).clamp_min(1)
 
 
 def window_open(traces: Tensor, threshold: float) -> Tensor:
-    """Whether (K,) the trace of the Fisher information grew by more than this fraction, from those of the last epoch but one and the last (2, K).
+    """Whether (K,) an encoder still gains information fast.
 
-    Closed where a trace is not known (NaN) or zero.
+    That is where the trace of its Fisher information grew by more than the fraction `threshold`.
+    It is closed where a trace is zero or not known (NaN).
+
+    Parameters
+    ----------
+    traces : Tensor (2, K)
+        Traces of the last epoch but one, and of the last epoch.
+    threshold : float
+        Least growth, relative to the last trace.
     """
     before, last = traces
     return torch.logical_and(last > 0, (last - before) / last > threshold)
 
 
 class InfoReg(Method):
-    r"""Adds :math:`\alpha_k (\theta_k - \theta_k^{start})` to the encoder gradient, alpha_k = exp(beta tanh(lead_k)), start being that of the epoch.
+    r"""Pull the encoders of leading modalities back to where their epoch began.
 
-    It acts on modalities that lead some other in mean true-class log-probability of the sliced joint head, in epochs before which the mean squared gradient
-    of the encoder had grown by more than `threshold`; not in the first two.
+    The encoder gradient of modality k gains :math:`\alpha_k (\theta_k - \theta_k^{start})`, where
+    start is the beginning of the epoch and alpha_k = exp(beta tanh(lead_k)). The lead is taken in
+    mean true-class log-probabilities of the sliced logits; modalities without a lead are not
+    pulled. A pull happens only in an epoch before which the mean squared gradient of the encoder
+    (the trace of the Fisher information) had grown by more than `threshold`, and never in the first
+    two.
 
     Parameters
     ----------
     beta : float
-        Strength, >= 0; the paper's best 0.9. alpha_k is at least 1 wherever it acts.
+        Strength, >= 0. Default 0.9, the paper's best. alpha_k is at least 1 wherever it acts.
     threshold : float
-        Of the relative growth; the paper's best 0.04. Infinity is joint training, bit for bit.
+        Least relative growth of the trace. Default 0.04, the paper's best. Infinity is joint
+        training, bit for bit.
 
     Notes
     -----
-    Huang, Wei, Yang, Hu (CVPR 2025), Eq. 8-16, as the paper has it and not as in the released code, which differs. The trace is taken of the gradient before
-    the pull. The step size times alpha_k must stay below 2.
+    Huang, Wei, Yang, Hu (CVPR 2025), Eq. 8-16. This is the method of the paper; the released code
+    differs. The trace is that of the gradient before the pull. Training is stable only while the
+    step size times alpha_k stays below 2.
     """
 
     name: ClassVar[str] = "inforeg"
@@ -52,9 +69,10 @@ class InfoReg(Method):
     about: ClassVar[str] = "pulls leading encoders back while information grows (CVPR 2025)"
     min_modalities: ClassVar[int] = 2
     needs_classes: ClassVar[bool] = True
-    traces: Tensor  # (2, K) last epoch but one, last epoch
-    trace_sum: Tensor
-    count: Tensor
+    traces: Tensor
+    """Traces (2, K) of the last epoch but one, and of the last epoch."""
+    trace: EpochMean
+    """Squared encoder gradients (K,) of this epoch."""
 
     def __init__(self, beta: float = 0.9, threshold: float = 0.04) -> None:
         check_positive("beta", beta, allow_zero=True)
@@ -66,21 +84,19 @@ class InfoReg(Method):
         self.start: list[list[Tensor]] = []
 
     def setup(self, run: Run) -> None:
-        """Make buffers for the traces and the report."""
-        self.register_buffer(
-            "traces", torch.full((2, run.model.num_modalities), torch.nan, device=run.device)
-        )
-        self.register_buffer("trace_sum", torch.zeros(run.model.num_modalities, device=run.device))
-        self.register_buffer("count", torch.zeros((), device=run.device))
+        """Make buffers for the traces."""
+        modalities = run.model.num_modalities
+        unknown = torch.full((2, modalities), torch.nan, device=run.device)
+        self.register_buffer("traces", unknown)
+        self.trace = EpochMean(modalities, run.device)
 
     def begin_epoch(self, run: Run) -> None:
-        """Remember the weights where the window is open."""
-        self.trace_sum.zero_()
-        self.count.zero_()
+        """Remember the weights of the encoders whose window is open."""
+        self.trace.reset()
         self.open = window_open(self.traces, self.threshold).tolist()
         self.start = [
-            [p.detach().clone() for p in e.parameters()] if now else []
-            for e, now in zip(run.model.encoders, self.open, strict=True)
+            [p.detach().clone() for p in encoder.parameters()] if now else []
+            for encoder, now in zip(run.model.encoders, self.open, strict=True)
         ]
 
     @torch.no_grad()
@@ -90,26 +106,24 @@ class InfoReg(Method):
             [p.grad for p in encoder.parameters() if p.grad is not None]
             for encoder in run.model.encoders
         ]
-        self.trace_sum += torch.stack(
-            [torch.stack(torch._foreach_norm(group)).square().sum() for group in gradients]
-        )
-        self.count += 1
+        norms = [torch.stack(torch._foreach_norm(group)) for group in gradients]
+        self.trace.add(torch.stack([norm.square().sum() for norm in norms]))
         if not any(self.open):
             return
-        scores = run.mean(
-            -torch.stack([run.loss_function(a, out.batch.target) for a in out.sliced])
-        )
-        lead = leads(scores)
+        scores = -torch.stack([run.loss_function(a, out.batch.target) for a in out.sliced])
+        lead = leads(run.mean(scores))
         pull = torch.where(lead > 0, torch.exp(self.beta * torch.tanh(lead)), 0.0)
         for k, encoder in enumerate(run.model.encoders):
-            for p, start in zip(encoder.parameters(), self.start[k], strict=False):
+            if not self.open[k]:
+                continue
+            for p, start in zip(encoder.parameters(), self.start[k], strict=True):
                 if p.grad is not None:
                     p.grad += pull[k] * (p - start)
 
     def end_epoch(self, run: Run) -> None:
-        """The epoch's traces."""
-        self.traces = torch.stack([self.traces[1], self.trace_sum / self.count.clamp_min(1)])
+        """Keep the trace of this epoch and of the one before."""
+        self.traces = torch.stack([self.traces[1], self.trace.mean()])
 
     def report(self) -> dict[str, Any]:
-        """Mean squared encoder gradients (K,) of the epoch, and where the pull acted."""
+        """Mean squared encoder gradients (K,) of the epoch, and where the window was open (K,)."""
         return {"trace": self.traces[1].tolist(), "regulated": [float(now) for now in self.open]}

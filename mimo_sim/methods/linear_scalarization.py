@@ -9,43 +9,53 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Forward, Method, Run
+from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._run import Run
+from mimo_sim.methods._step import Forward
 
 
 class LinearScalarization(Method):
-    """L + sum_k w_k l_k with separate uni-modal heads. MIMO tends to it with w_k = lam / K as mu grows.
+    """Minimise L + sum_k w_k l_k with fixed weights and separate uni-modal heads.
+
+    MIMO tends to this with w_k = lam / K as its mu grows.
 
     Parameters
     ----------
     weight : float, or one per modality
-        w_k >= 0. Zero is joint training, bit for bit.
+        w_k >= 0. Default 1. Zero is joint training, bit for bit.
 
     Notes
     -----
-    The uniform baseline of MMPareto (Wei and Hu, ICML 2024) and InfoReg (Huang et al., CVPR 2025). A plain sum, not a mean: compare it
-    with others at step sizes that suit each.
+    The uniform baseline of MMPareto (Wei and Hu, ICML 2024) and InfoReg (Huang et al., CVPR 2025).
+    The losses are added, not averaged, so encoders take larger steps than in joint training.
+    Compare methods at step sizes that suit each of them.
     """
 
     name: ClassVar[str] = "linear_scalarization"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "joint loss plus uni-modal losses, fixed weights"
     uses_heads: ClassVar[bool] = True
+    weights: Tensor
+    """One weight () for all modalities, or one per modality (K,)."""
 
     def __init__(self, weight: float | Sequence[float] = 1.0) -> None:
         for w in weight if isinstance(weight, list | tuple) else (weight,):
             check_positive("weight", w, allow_zero=True)
         super().__init__(weight=weight)
-        self.weights: Tensor
         self.register_buffer("weights", torch.as_tensor(weight, dtype=torch.float32))
         self.off = not self.weights.any()
 
     def setup(self, run: Run) -> None:
         """Check that there is one weight per modality."""
-        if self.weights.ndim and len(self.weights) != run.model.num_modalities:
+        modalities = run.model.num_modalities
+        if self.weights.ndim and len(self.weights) != modalities:
             raise ValueError(
-                f"`weight` must be one number or one per modality ({run.model.num_modalities}). Got weight={self.hyper['weight']!r}."
+                f"`weight` must be one number or one per modality ({modalities}). "
+                f"Got weight={self.hyper['weight']!r}."
             )
 
     def objective(self, run: Run, out: Forward) -> Tensor:
         """L + sum_k w_k l_k."""
-        return out.loss if self.off else out.loss + (self.weights * out.head_losses).sum()
+        if self.off:
+            return out.loss
+        return out.loss + (self.weights * out.head_losses).sum()

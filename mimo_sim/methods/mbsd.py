@@ -10,14 +10,25 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Forward, Method, Run
+from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._run import Run
+from mimo_sim.methods._step import Forward
 
 
 def distillation(first: Tensor, second: Tensor, target: Tensor) -> Tensor:
-    """Batch mean of t (mean square of a - b over classes + KL(p_strong, p_weak)) for logits (B, C) of two modalities.
+    """How far the weaker of two modalities is from the stronger one; a batch mean, 0-dim.
 
-    The strong side of a sample has the higher true-class probability and passes no gradient; t is the difference of these probabilities, or 0 where
-    both are wrong.
+    On each sample the stronger modality is the one that gives the true class more probability.
+    The sample counts t (mean square of a - b over classes + KL(p_strong, p_weak)), where t is the
+    difference of these two probabilities, or 0 where both modalities are wrong. The strong side
+    passes no gradient.
+
+    Parameters
+    ----------
+    first, second : Tensor (B, C)
+        Logits a and b of the two modalities.
+    target : Tensor (B,)
+        Classes.
     """
     with torch.no_grad():
         chances = torch.stack(
@@ -35,17 +46,21 @@ def distillation(first: Tensor, second: Tensor, target: Tensor) -> Tensor:
 
 
 class MBSD(Method):
-    """Multi-modal balanced self-distillation: L + sum_k l_k on sliced logits + lam times the distillation, averaged over pairs.
+    """Multi-modal balanced self-distillation: the stronger modality of a sample teaches the weaker.
+
+    The objective is L + sum_k l_k on sliced logits, plus lam times :func:`distillation`, averaged
+    over all pairs of modalities.
 
     Parameters
     ----------
     lam : float
-        Weight of the distillation, >= 0.
+        Weight of the distillation, >= 0. Default 1.
 
     Notes
     -----
-    Liu, Li, Song, Yang, Zeng (WSDM 2023). The paper's equations were not available: this is a public benchmark's reading, mended so that the strong side is a
-    constant and the divergence is one.
+    Liu, Li, Song, Yang, Zeng (WSDM 2023). The paper's equations were not available. This is the
+    reading of a public benchmark with two repairs: the strong side is a constant, and the
+    divergence is a divergence.
     """
 
     name: ClassVar[str] = "mbsd"
@@ -60,8 +75,9 @@ class MBSD(Method):
         self.lam = lam
 
     def objective(self, run: Run, out: Forward) -> Tensor:
-        """Joint, uni-modal and distillation losses."""
-        target, sliced = out.batch.target, out.model.sliced(out.features)
+        """Joint loss, uni-modal losses and distillation."""
+        target = out.batch.target
+        sliced = out.model.sliced(out.features)
         losses = torch.stack([run.loss_function(a, target) for a in sliced])
         pairs = torch.stack([distillation(a, b, target) for a, b in combinations(sliced, 2)])
         return out.loss + losses.sum() + self.lam * pairs.mean()

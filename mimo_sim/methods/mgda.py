@@ -1,4 +1,4 @@
-"""MGDA: the least-norm convex combination of gradients."""
+"""MGDA: the convex combination of gradients with the smallest norm."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from mimo_sim.methods._pareto import GradientWeighting, Scope, check_scope, squared_norm, two_by_two
+from mimo_sim._checks import check_choice
+from mimo_sim.methods._gradient_weighting import GradientWeighting, Scope
+from mimo_sim.methods._gramians import squared_norm, two_by_two
 
 Normalisation = Literal["none", "l2", "loss", "loss+"]
 
 
 def min_norm_weights(gram: Tensor) -> Tensor:
-    r"""argmin of :math:`\|\sum_m \alpha_m g_m\|` over the simplex, exactly.
+    r"""Weights alpha on the simplex that minimise :math:`\|\sum_m \alpha_m g_m\|`, exactly.
 
-    Two gradients have a closed form. With more, the optimum is stationary on the face of the simplex that it lies in, so every face's stationary point
-    is solved for and the best of those inside the simplex is taken; of norms below 1e-4 of the largest it does not have all digits.
+    Two gradients have a closed form. With more, the optimum lies on some face of the simplex and
+    is stationary there. So the stationary point of every face is computed, and the best one inside
+    the simplex is taken. A norm below 1e-4 of the largest does not have all digits.
 
     Parameters
     ----------
@@ -26,27 +29,23 @@ def min_norm_weights(gram: Tensor) -> Tensor:
     Returns
     -------
     Tensor (..., m)
-        Non-negative, adding up to one. Of two identical gradients the first gets all.
+        Non-negative, adding up to one. Of two identical gradients the first gets all the weight.
     """
     m = gram.shape[-1]
     if m == 2:
         a, c, e = two_by_two(gram)
         first = torch.where(c >= a, 1.0, torch.where(c >= e, 0.0, (e - c) / (a + e - 2 * c)))
         return torch.stack([first, 1 - first], dim=-1)
-    faces = (
-        torch.arange(1, 2**m, device=gram.device)[:, None] >> torch.arange(m, device=gram.device)
-    ) & 1  # (2^m - 1, m)
+    codes = torch.arange(1, 2**m, device=gram.device)[:, None]
+    faces = (codes >> torch.arange(m, device=gram.device)) & 1  # (2^m - 1, m)
     scale = gram.diagonal(dim1=-2, dim2=-1).amax(-1)[..., None, None]
     one = torch.eye(m, dtype=gram.dtype, device=gram.device)
-    # A trace of the identity keeps faces with dependent gradients solvable; their optimum is also found on a smaller face.
+    # The small multiple of the identity keeps a face with dependent gradients solvable. Its
+    # optimum is also found on a smaller face.
     relative = (gram / torch.where(scale > 0, scale, 1.0) + 1e-12 * one)[..., None, :, :]
     system = torch.where((faces[:, :, None] & faces[:, None, :]).bool(), relative, one)
-    solution = (
-        torch.linalg.solve_ex(
-            system, faces.to(gram.dtype).expand(system.shape[:-1])[..., None]
-        ).result[..., 0]
-        * faces
-    )
+    right = faces.to(gram.dtype).expand(system.shape[:-1])[..., None]
+    solution = torch.linalg.solve_ex(system, right).result[..., 0] * faces
     weights = solution / solution.sum(-1, keepdim=True)
     value = squared_norm(relative, weights).masked_fill((weights < 0).any(-1), torch.inf)
     best = value.argmin(-1)[..., None, None].expand(*gram.shape[:-2], 1, m)
@@ -54,37 +53,39 @@ def min_norm_weights(gram: Tensor) -> Tensor:
 
 
 class MGDA(GradientWeighting):
-    """Least-norm direction in the convex hull of the joint and the uni-modal gradients.
+    """Multiple-gradient descent: the shortest convex combination of joint and uni-modal gradients.
+
+    A small step against it raises none of the losses.
 
     Parameters
     ----------
     scope : {"encoder", "global"}
-        One problem of two gradients per encoder, or one of K+1 over all encoders.
+        ``"encoder"`` (default): one problem of two gradients per encoder. ``"global"``: one problem
+        of K+1 gradients over all encoders.
     normalisation : {"none", "l2", "loss", "loss+"}
-        Gradients are divided by nothing, their norm, their loss, or both, before the least-norm point is taken.
+        What gradients are divided by before the least-norm point is taken: nothing (default), their
+        norm, their loss, or both.
 
     Notes
     -----
-    Desideri (2012); Sener and Koltun (NeurIPS 2018). The weights add up to one, so steps shrink near Pareto points and are about half those of the plain
-    sum elsewhere; the smallest gradient, often that of an objective already fitted, gets the most weight.
+    Desideri (2012); Sener and Koltun (NeurIPS 2018). The weights add up to one. So steps shrink
+    near Pareto points, and elsewhere they are about half those of the plain sum. The smallest
+    gradient gets the most weight; often it is that of an objective which is fitted already.
     """
 
     name: ClassVar[str] = "mgda"
-    about: ClassVar[str] = "least-norm combination of joint and uni-modal gradients (NeurIPS 2018)"
+    about: ClassVar[str] = "least-norm combination of the gradients (NeurIPS 2018)"
 
     def __init__(self, scope: Scope = "encoder", normalisation: Normalisation = "none") -> None:
-        check_scope(scope)
-        if normalisation not in get_args(Normalisation):
-            raise ValueError(
-                f"`normalisation` must be one of {get_args(Normalisation)}. Got normalisation={normalisation!r}."
-            )
+        check_choice("scope", scope, get_args(Scope))
+        check_choice("normalisation", normalisation, get_args(Normalisation))
         super().__init__(scope=scope, normalisation=normalisation)
         self.scope, self.normalisation = scope, normalisation
 
     def weights(
         self, gram: Tensor, losses: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Weights (..., m) of the gradients as they came."""
+        """Weights (..., m) of the gradients as they came, without the normalisation."""
         if self.normalisation == "none":
             return min_norm_weights(gram)
         tiny = torch.finfo(gram.dtype).tiny

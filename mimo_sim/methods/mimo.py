@@ -1,13 +1,7 @@
-r"""MIMO for networks: joint loss plus a smoothed maximum of the uni-modal optimality gaps, with the state that mini-batches need.
+r"""MIMO for networks: a criterion for any training loop, and the trainer's method of that name.
 
-The arithmetic is that of :mod:`mimo_sim.objective`. In anyone's own loop:
-
->>> import torch
->>> mimo = MIMO(lam=10.0, mu=0.1)
->>> loss_mm, losses_uni = torch.tensor(1.2, requires_grad=True), torch.tensor([0.9, 2.1], requires_grad=True)
->>> mimo(loss_mm, losses_uni).backward()  # the whole step but for the optimizer's
->>> losses_uni.grad / mimo.lam  # sigma: both losses are the smallest seen so far
-tensor([0.5000, 0.5000])
+The arithmetic is that of :mod:`mimo_sim.objective`. This module adds the state that mini-batches
+need: averages of the losses, and estimates of the best uni-modal losses.
 """
 
 from __future__ import annotations
@@ -19,43 +13,68 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Forward, Method, Run
-from mimo_sim.methods._fstar import FStar, Numbers, Sized, make
+from mimo_sim._checks import check_choice, check_positive
+from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._buffers import SizedByLosses
+from mimo_sim.methods._criterion import checked_losses, gate
+from mimo_sim.methods._fstar import FStar, Numbers, make_rule
+from mimo_sim.methods._run import Run
+from mimo_sim.methods._step import Forward
 from mimo_sim.objective import mimo_objective, sigma_weights
 from mimo_sim.solvers import HeadUpdate
 
 Gap = Literal["absolute", "relative"]
 
 
-class MIMOLoss(Sized, Method):
-    r"""MIMO: gradient descent on :math:`L + \lambda\,\mu\log\sum_k e^{(\ell_k - f_k^*)/\mu}`.
+class MIMOLoss(SizedByLosses, Method):
+    r"""The loss of MIMO: joint loss plus a penalty on the modality that is furthest from its best.
+
+    Every modality has a gap: its own loss l_k minus an estimate f_k^* of the best value that this
+    loss can reach. MIMO adds the smoothed maximum of these gaps to the joint loss L:
+
+    .. math:: F = L + \lambda\,\mu \log \sum_k e^{(\ell_k - f_k^*)/\mu}.
+
+    Its gradient is that of L + lam sum_k sigma_k l_k, where sigma = softmax(gap / mu). So the
+    modality with the largest gap gets the most weight, and ``loss.backward()`` is the whole step.
+
+    Call it like any criterion, ``loss = mimo(loss_mm, losses_uni)``, once per step. The number K
+    of modalities is that of the first losses. Like other modules it has ``state_dict``, ``to``,
+    ``train`` and ``eval``. The state follows the losses to their device.
 
     Parameters
     ----------
     lam : float
-        Penalty, >= 0. Zero is joint training, bit for bit. The encoders' step grows like 1 + lam / K: the default, 2, is that of linear
-        scalarization of two modalities; the paper's 10 and more want a smaller step size, or `normalise`.
+        Penalty, >= 0. Default 2, the size of linear scalarization with two modalities. Zero is
+        joint training, bit for bit. The step of an encoder grows like 1 + lam / K, so the paper's
+        10 and more need a smaller step size, or `normalise`.
     mu : float
-        Smoothing of the maximum, > 0, in units of the loss. As it grows every sigma_k tends to 1/K: linear scalarization of weight lam / K.
-    f_star : {"running_minimum", "epoch_minimum", "extrapolation", "validation", "reference", "zero"}, float, K floats, or FStar
-        Estimate of the best uni-modal losses, :mod:`mimo_sim.methods._fstar`. The default needs no epochs; on the validation data of AV-MNIST
-        ``"extrapolation"`` with `normalise` did best (benchmarks/records/table-validation.md).
+        Smoothing of the maximum, > 0, in units of the loss. Default 0.1. As it grows every sigma_k
+        tends to 1/K, which is linear scalarization of weight lam / K.
+    f_star : str, float, or K floats
+        Estimate of the best uni-modal losses: ``"running_minimum"`` (default), ``"epoch_minimum"``,
+        ``"extrapolation"``, ``"validation"``, ``"reference"``, ``"zero"``, or given numbers. The
+        table in :mod:`mimo_sim.methods._fstar` says what each rule is and costs. The default needs
+        no epochs. ``"extrapolation"`` with `normalise` did best on the validation data of AV-MNIST
+        (benchmarks/records/table-validation.md).
     heads : {"gradient", "plain"}
-        ``"gradient"``: gradient descent on the objective, so a uni-modal head moves by lam * sigma_k times the gradient of its loss. ``"plain"``: every
-        head moves by the gradient of its own loss alone; in your own loop feed the heads with ``mimo.gate(features)``.
+        How the uni-modal heads move. ``"gradient"`` (default) descends the objective, so head k
+        moves by lam * sigma_k times the gradient of its loss. ``"plain"`` moves every head by the
+        gradient of its own loss alone; in your own loop feed the heads with :meth:`gate`.
     decay : float
-        Of the exponential average of the uni-modal losses from which gaps and running minimum are taken, in [0, 1). Zero: the raw mini-batch losses,
-        as in the paper. The gradient is always that of the batch's own losses, weighted by sigma of the averages.
+        Decay of the exponential averages of the losses, in [0, 1). Default 0.95. Gaps and running
+        minimum are taken from these averages, but the gradient is always that of the batch's own
+        losses. Zero takes the batch's losses themselves, as in the paper.
     gap : {"absolute", "relative"}
-        Gaps in units of the loss, or as fractions of the modality's first loss; the penalty is then multiplied by the mean of the first
-        losses, so that `lam` keeps its meaning.
+        ``"absolute"`` (default): gaps in units of the loss. ``"relative"``: as fractions of the
+        first loss of the modality. The penalty is then multiplied by the mean of the first losses,
+        so that `lam` keeps its meaning.
     adaptive_mu : float
-        Smoothing used is the larger of `mu` and this fraction of the largest gap, so that no weight falls below exp(-1 / adaptive_mu) times
-        the largest while gaps are >= 0. Zero: `mu` itself.
+        The smoothing used is the larger of `mu` and this fraction of the largest gap, >= 0. While
+        gaps are >= 0, no weight then falls below exp(-1 / adaptive_mu) times the largest. Default
+        0: `mu` itself.
     normalise : bool
-        Divide the objective by 1 + lam / K, so that the encoders' step does not grow with lam; that of the fusion layer then shrinks. Off: the
-        paper's objective.
+        Divide the objective by 1 + lam / K. The step of an encoder then does not grow with lam,
+        and that of the fusion layer shrinks. Default False: the paper's objective.
 
     Raises
     ------
@@ -64,18 +83,64 @@ class MIMOLoss(Sized, Method):
 
     Notes
     -----
-    Source: arXiv:2511.06686, Eq. 10, Algorithm 1. The minimum is updated before it is used, so a record loss has gap zero. A loss that is not finite
-    gets weight zero in its step and leaves all state as it was. Nothing in a step waits for the device.
+    Source: arXiv:2511.06686, Eq. 10 and Algorithm 1. The estimate is renewed before it is used, so
+    a loss that is the smallest so far has gap zero. A loss that is not finite gets weight zero in
+    its step and leaves the state as it was. Nothing in a step waits for the device.
+
+    Examples
+    --------
+    A complete training loop with three modalities. The uni-modal heads exist during training only;
+    their parameters belong into the optimizer.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from torch.nn.functional import cross_entropy
+    >>> _ = torch.manual_seed(0)
+    >>> target = torch.arange(60) % 3
+    >>> inputs = [torch.randn(60, size) + target[:, None] for size in (4, 6, 8)]
+    >>> encoders = nn.ModuleList(nn.Sequential(nn.Linear(d, 16), nn.ReLU()) for d in (4, 6, 8))
+    >>> fusion_head = nn.Linear(3 * 16, 3)
+    >>> unimodal_heads = nn.ModuleList(nn.Linear(16, 3) for _ in range(3))
+    >>> network = nn.ModuleList([encoders, fusion_head, unimodal_heads])
+    >>> optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    >>> mimo = MIMOLoss(lam=2.0, mu=0.1)
+    >>> for epoch in range(20):
+    ...     for rows in torch.randperm(60).split(20):
+    ...         features = [encoder(x[rows]) for encoder, x in zip(encoders, inputs)]
+    ...         joint = fusion_head(torch.cat(features, dim=1))
+    ...         loss_mm = cross_entropy(joint, target[rows])
+    ...         alone = [head(h) for head, h in zip(unimodal_heads, features)]
+    ...         losses_uni = [cross_entropy(output, target[rows]) for output in alone]
+    ...         loss = mimo(loss_mm, losses_uni)
+    ...         optimizer.zero_grad()
+    ...         loss.backward()
+    ...         optimizer.step()
+    ...     mimo.end_epoch()  # for the estimates that go by epochs; the others ignore it
+    >>> bool(loss_mm < 0.5)
+    True
+
+    The gradient of the losses is lam * sigma. While both losses are the smallest so far, both gaps
+    are zero and the weights are equal:
+
+    >>> losses = torch.tensor([0.9, 2.1], requires_grad=True)
+    >>> mimo = MIMOLoss(lam=10.0)
+    >>> mimo(torch.tensor(1.2), losses).backward()
+    >>> losses.grad / mimo.lam
+    tensor([0.5000, 0.5000])
     """
 
     name: ClassVar[str] = "mimo"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "penalises the worst uni-modal optimality gap (arXiv:2511.06686)"
     uses_heads: ClassVar[bool] = True
-    smoothed: Tensor  # (K,) exponential averages of the losses
-    first: Tensor  # (K,) first losses
-    weight_sum: Tensor  # (K,) of sigma over the epoch, for the report
+    smoothed: Tensor
+    """Exponential averages (K,) of the losses; empty before the first step."""
+    first: Tensor
+    """First losses (K,)."""
+    weight_sum: Tensor
+    """Sum (K,) of sigma over the epoch, for the report."""
     mu_sum: Tensor
+    """Sum of the smoothing over the epoch, for the report."""
 
     def __init__(
         self,
@@ -94,90 +159,63 @@ class MIMOLoss(Sized, Method):
         check_positive("adaptive_mu", adaptive_mu, allow_zero=True)
         if decay >= 1:
             raise ValueError(f"`decay` must be in [0, 1). Got decay={decay!r}.")
-        for key, value, allowed in (
-            ("heads", heads, get_args(HeadUpdate)),
-            ("gap", gap, get_args(Gap)),
-        ):
-            if value not in allowed:
-                raise ValueError(f"`{key}` must be one of {allowed}. Got {key}={value!r}.")
+        check_choice("heads", heads, get_args(HeadUpdate))
+        check_choice("gap", gap, get_args(Gap))
         if not isinstance(normalise, bool):  # 1 would be another name of the same run
             raise ValueError(
                 f"`normalise` must be one of (True, False). Got normalise={normalise!r}."
             )
-        rule = make(f_star)
-        shown = rule.name if isinstance(f_star, FStar) else f_star
+        rule = make_rule(f_star)
         super().__init__(
             lam=lam,
             mu=mu,
-            f_star=shown,
+            f_star=rule.name if isinstance(f_star, FStar) else f_star,
             heads=heads,
             decay=decay,
             gap=gap,
             adaptive_mu=adaptive_mu,
             normalise=normalise,
         )
-        self.lam, self.mu, self.heads, self.decay, self.gap, self.adaptive_mu, self.normalise = (
-            lam,
-            mu,
-            heads,
-            decay,
-            gap,
-            adaptive_mu,
-            normalise,
-        )
+        self.lam = lam
+        self.mu = mu
         self.f_star = rule
+        self.heads = heads
+        self.decay = decay
+        self.gap = gap
+        self.adaptive_mu = adaptive_mu
+        self.normalise = normalise
         for name in ("smoothed", "first", "weight_sum"):
             self.register_buffer(name, torch.empty(0))
         self.register_buffer("mu_sum", torch.zeros(()))
         self._gate: Tensor | None = None
 
-    # -- in anyone's own loop -------------------------------------------------------------------------------------------------------
+    # -- in your own loop --------------------------------------------------------------------
     def forward(self, loss_mm: Tensor, losses_uni: Tensor | Sequence[Tensor]) -> Tensor:
-        """The objective of one step, 0-dim; its backward pass is the whole step of Algorithm 1.
+        """The objective of one step, 0-dim. Its backward pass is the whole step of Algorithm 1.
 
-        In eval mode averages and f* stay as they are: for a look at other data. Losses of half precision are averaged, weighted and added in float32.
+        In eval mode the state stays as it is, so that you can look at other data. Losses of half
+        precision are averaged, weighted and added in float32.
 
         Parameters
         ----------
         loss_mm : Tensor ()
-            Multi-modal loss L.
+            Joint (multi-modal) loss L.
         losses_uni : Tensor (K,), or K tensors ()
             Losses l_k of the uni-modal heads.
 
         Raises
         ------
-        ValueError, TypeError
-            For other shapes, another K than before, what is not a tensor of floating point numbers, or ``heads="plain"`` without :meth:`gate`.
+        TypeError
+            For anything that is not a tensor of floating-point numbers.
+        ValueError
+            For other shapes, for another K than before, and for ``heads="plain"`` without
+            :meth:`gate`.
         """
-        if not isinstance(losses_uni, Tensor) and not (
-            losses_uni and all(isinstance(loss, Tensor) for loss in losses_uni)
-        ):
-            raise TypeError(
-                f"`losses_uni` must be a tensor (K,) or K tensors (). Got {losses_uni!r}."
-            )
-        if not isinstance(loss_mm, Tensor):
-            raise TypeError(f"`loss_mm` must be a tensor (). Got {loss_mm!r}.")
-        if not isinstance(losses_uni, Tensor) and any(loss.ndim for loss in losses_uni):
-            raise ValueError(
-                f"`losses_uni` must be a tensor (K,) or K tensors (). Got shapes {[tuple(loss.shape) for loss in losses_uni]}."
-            )
-        losses = losses_uni if isinstance(losses_uni, Tensor) else torch.stack(tuple(losses_uni))
-        if (
-            loss_mm.ndim
-            or losses.ndim != 1
-            or len(losses) != (len(self.smoothed) or max(len(losses), 1))
-        ):
-            known = f" with K={len(self.smoothed)}" if len(self.smoothed) else ""
-            raise ValueError(
-                f"`loss_mm` must be 0-dim and `losses_uni` (K,){known}. Got shapes {tuple(loss_mm.shape)} and {tuple(losses.shape)}."
-            )
-        if not (loss_mm.is_floating_point() and losses.is_floating_point()):
-            raise TypeError(
-                f"`loss_mm` and `losses_uni` must be floating point tensors. Got {loss_mm.dtype} and {losses.dtype}."
-            )
-        losses = losses.to(torch.promote_types(losses.dtype, torch.float32))
+        losses = checked_losses(loss_mm, losses_uni, known=len(self.smoothed))
         if not self.training:
             return self._as_if(loss_mm, losses)
+        if self.smoothed.device != losses.device or self.smoothed.dtype != losses.dtype:
+            self.to(losses.device, losses.dtype)
         share = 1 + self.lam / len(losses) if self.normalise else 1.0
         with torch.no_grad():
             finite, gaps, unit = self._observe(losses.detach())
@@ -187,62 +225,80 @@ class MIMOLoss(Sized, Method):
             gaps = torch.where(finite, gaps, -torch.inf)
             sigma = sigma_weights(gaps, mu).nan_to_num(0.0)  # nan where no loss is finite
             value: Tensor = mimo_objective(loss_mm.detach(), gaps, self.lam, mu) / share
-            weights = self.lam / share * sigma if unit is None else self.lam / share * sigma * unit
+            weights = self.lam / share * sigma
+            if unit is not None:
+                weights = weights * unit
             self.weight_sum += sigma
             self.mu_sum += mu
         if self.heads == "plain":
-            if self._gate is None:
-                raise ValueError(
-                    "heads='plain' needs `mimo.gate(features)` as the input of the uni-modal heads, before every call."
-                )
-            self._gate.copy_(weights)
-            self._gate, weights = None, torch.ones_like(weights)
+            self._open_gate(weights)
+            weights = torch.ones_like(weights)
         elif not self.lam:
             return loss_mm
-        total = loss_mm / share + torch.dot(
-            weights, torch.where(finite, losses, 0)
-        )  # its gradient is the objective's
+        # `value` is the objective. `total` has the same gradient, and gives only that.
+        total = loss_mm / share + torch.dot(weights, torch.where(finite, losses, 0))
         return value + (total - total.detach())
 
+    def gate(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """What to feed the uni-modal heads with when ``heads="plain"``; before every step.
+
+        The result has the values of the features (B, d_k). On the way back, what reaches the
+        encoders is multiplied by the weights lam * sigma_k of the next call. The heads themselves
+        follow their own losses alone.
+
+        Examples
+        --------
+        >>> features, target = [torch.randn(8, 4), torch.randn(8, 4)], torch.zeros(8).long()
+        >>> heads = [torch.nn.Linear(4, 3), torch.nn.Linear(4, 3)]
+        >>> mimo = MIMOLoss(heads="plain")
+        >>> alone = [head(h) for head, h in zip(heads, mimo.gate(features))]
+        >>> losses_uni = [torch.nn.functional.cross_entropy(output, target) for output in alone]
+        >>> loss = mimo(torch.tensor(1.0), losses_uni)
+        """
+        dtype = torch.promote_types(features[0].dtype, torch.float32)
+        self._gate = torch.zeros(len(features), dtype=dtype, device=features[0].device)
+        return gate(features, self._gate)
+
     def _as_if(self, loss_mm: Tensor, losses: Tensor) -> Tensor:
-        """The objective of such a step, which is not taken: a copy learns from it."""
+        """The objective that a step would have. A copy takes the step, so nothing is learned."""
         twin = copy.deepcopy(self).train()
         twin._gate, self._gate = self._gate, None
         return twin(loss_mm, losses)  # type: ignore[no-any-return]
 
-    def gate(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """The features (B, d_k) to feed uni-modal heads with when ``heads="plain"``.
-
-        Equal in value; their gradients are multiplied by what the next call of the method finds the weights lam * sigma_k to be.
-        """
-        dtype = torch.promote_types(features[0].dtype, torch.float32)
-        weights = self._gate = torch.zeros(len(features), dtype=dtype, device=features[0].device)
-        gated = [h.view_as(h) for h in features]
-        for k, h in enumerate(gated):
-            if h.requires_grad:
-                h.register_hook(  # type: ignore[no-untyped-call]
-                    lambda gradient, k=k: gradient * weights[k].to(gradient.dtype)
-                )
-        return gated
+    def _open_gate(self, weights: Tensor) -> None:
+        """Tell the gate of this step its weights."""
+        if self._gate is None:
+            raise ValueError(
+                "heads='plain' needs `mimo.gate(features)` as the input of the uni-modal heads, "
+                "before every call."
+            )
+        self._gate.copy_(weights)
+        self._gate = None
 
     def _observe(self, losses: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Update the averages and f*. Which losses (K,) are finite, the gaps (K,), and what a gap is per unit of its loss (K,), None for 1."""
+        """Renew the averages and f*.
+
+        Returns
+        -------
+        finite : Tensor (K,) of bool
+            Which losses are finite.
+        gaps : Tensor (K,)
+            The optimality gaps.
+        unit : Tensor (K,) or None
+            What a gap is per unit of its loss; None stands for 1.
+        """
         finite = losses.isfinite()
         before = self.smoothed if len(self.smoothed) else torch.where(finite, losses, torch.inf)
         known = torch.where(finite, losses, before)
         average = torch.lerp(before, known, 1 - self.decay) if self.decay else known
-        smoothed = torch.where(
-            average.isfinite(), average, known
-        )  # one that began with a loss that was not finite begins again
+        # An average that began with a loss that was not finite begins again.
+        smoothed = torch.where(average.isfinite(), average, known)
         gaps = smoothed - self.f_star.observe(
             known, smoothed
-        )  # may refuse this K: nothing is kept before it
+        )  # may refuse this K: keep nothing yet
         if not len(self.smoothed):
-            self.first, self.weight_sum, self.mu_sum = (
-                before,
-                torch.zeros_like(before),
-                self.mu_sum.to(before),
-            )
+            self.first = before
+            self.weight_sum = torch.zeros_like(before)
         self.smoothed = smoothed
         if self.gap == "absolute":
             return finite, gaps, None
@@ -250,19 +306,23 @@ class MIMOLoss(Sized, Method):
         unit = self.first.mean() / self.first
         return finite, gaps * unit, unit
 
-    # -- in the trainer ---------------------------------------------------------------------------------------------------------
+    # -- by epochs, and in the trainer -------------------------------------------------------
     def begin_epoch(self, run: Run | None = None) -> None:
-        """Start the averages that :meth:`report` gives. Rules that need one, such as "reference", use the run."""
+        """Begin the means of :meth:`report`. A rule such as ``"reference"`` uses the run."""
         self.weight_sum.zero_()
         self.mu_sum.zero_()
         self.f_star.begin_epoch(run)
 
     def end_epoch(self, run: Run | None = None) -> None:
-        """Tell the rules that go by epochs; call it in your own loop with ``f_star="epoch_minimum"`` or ``"extrapolation"``."""
+        """Tell the estimates that go by epochs that one is over.
+
+        Call it in your own loop with ``f_star="epoch_minimum"`` or ``"extrapolation"``. The rules
+        ``"validation"`` and ``"reference"`` need the trainer's run.
+        """
         self.f_star.end_epoch(run)
 
     def objective(self, run: Run, out: Forward) -> Tensor:
-        """The objective, with sigma from losses averaged over processes."""
+        """The objective, with sigma from losses that are averaged over processes."""
         if self.heads == "plain":
             outputs = run.model.head_logits(self.gate(out.features))
             out.head_losses = torch.stack([run.loss_function(v, out.batch.target) for v in outputs])
@@ -272,8 +332,8 @@ class MIMOLoss(Sized, Method):
         return self.forward(out.loss, losses if mean is own else losses - own + mean)
 
     def report(self) -> dict[str, Any]:
-        """Epoch means of sigma (K,) and mu, and f* (K,) at the end."""
-        steps = self.weight_sum.sum().clamp_min(1)  # sigma adds up to one
+        """Epoch means of sigma (K,) and mu, and the estimate f* (K,) at the end."""
+        steps = self.weight_sum.sum().clamp_min(1)  # sigma adds up to one in every step
         return {
             "sigma": (self.weight_sum / steps).tolist(),
             "mu": float(self.mu_sum / steps),

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from mimo_sim.methods._base import Batch, Family, Forward, Method, Run
+from mimo_sim._checks import check_choice
+from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._run import Run
+from mimo_sim.methods._step import Batch, Forward
 
 if TYPE_CHECKING:
     from mimo_sim.networks.late import LateFusion
@@ -27,37 +30,45 @@ def shrink_projector(projector: Tensor, direction: Tensor, alpha: float) -> Tens
     direction : Tensor (d,)
         r: what later updates should leave alone.
     alpha : float
-        > 0; as it goes to zero P r does too.
+        > 0. As it goes to zero, P r goes to zero too.
     """
     along = projector @ direction
     return projector - torch.outer(along, along) / (alpha + direction @ along)
 
 
 def entropy_weights(logits: Tensor) -> Tensor:
-    """Weights (K, B) of modalities, softmax of minus the entropies of their predictions (K, B, C)."""
+    """Weights (K, B) of the modalities of each sample, from their logits (K, B, C).
+
+    They are a softmax of minus the entropies of the predictions: a sure modality weighs more.
+    """
     log_probability = logits.log_softmax(-1)
     entropy = -(log_probability.exp() * log_probability).sum(-1)
     return torch.softmax(-entropy, dim=0)
 
 
 class MLA(Method):
-    """Multi-modal learning with alternating uni-modal adaptation.
+    """Multi-modal learning with alternating uni-modal adaptation: no two modalities share a step.
 
-    Every batch makes K optimizer steps: modality k trains its encoder and the one shared head on its own loss. The shared head is the model's first
-    uni-modal head; the fusion layer is not used, and the joint output is a weighted sum of the shared head's outputs.
+    Every batch makes K optimizer steps: modality k trains its encoder and the one shared head on
+    its own loss. The joint output is a weighted sum of the shared head's outputs. The shared head
+    is the model's first uni-modal head, and the fusion layer is not used.
 
     Parameters
     ----------
     projection : {"off", "batch", "run"}
-        What protects the shared head from being overwritten: its weight gradient is multiplied by a matrix P that shrinks along the mean features
-        of modalities stepped before, those of this batch or of the whole run. ``"off"``: nothing, which is what the released code does in effect.
+        What protects the shared head from being overwritten. With ``"batch"`` or ``"run"`` its
+        weight gradient is multiplied by a matrix P that shrinks along the mean features of the
+        modalities stepped before, in this batch or in the whole run (:func:`shrink_projector`).
+        ``"off"`` (default) is no protection; in effect, this is what the released code does.
     fusion : {"entropy", "mean"}
-        Weights of the modalities in the joint output: by the entropy of each sample's predictions, or 1/K.
+        Weights of the modalities in the joint output: by the entropy of each sample's predictions
+        (default), or 1/K.
 
     Notes
     -----
-    Zhang, Yoon, Bansal, Yao (CVPR 2024). P <- P - P r r' P / (alpha + r' P r) with alpha = 10^-(1 + b/N) at batch b of N, as intended; the released
-    normalisation of P and its element-wise division are left out. The bias is not projected.
+    Zhang, Yoon, Bansal, Yao (CVPR 2024). At batch b of N the projection has
+    alpha = 10^-(1 + b/N), as intended by the authors. The released code also normalises P and
+    divides element by element, which is left out here. The bias is not projected.
     """
 
     name: ClassVar[str] = "mla"
@@ -65,36 +76,33 @@ class MLA(Method):
     about: ClassVar[str] = "alternating uni-modal steps through a shared head (CVPR 2024)"
     uses_heads: ClassVar[bool] = True
     needs_classes: ClassVar[bool] = True
-    projector: Tensor  # (d, d)
+    projector: Tensor
+    """P (d, d); empty without projection."""
 
     def __init__(self, projection: Projection = "off", fusion: Fusion = "entropy") -> None:
-        for key, value, allowed in (
-            ("projection", projection, get_args(Projection)),
-            ("fusion", fusion, get_args(Fusion)),
-        ):
-            if value not in allowed:
-                raise ValueError(f"`{key}` must be one of {allowed}. Got {key}={value!r}.")
+        check_choice("projection", projection, get_args(Projection))
+        check_choice("fusion", fusion, get_args(Fusion))
         super().__init__(projection=projection, fusion=fusion)
         self.projection, self.fusion = projection, fusion
         self.batch_of_epoch = 0
 
     def setup(self, run: Run) -> None:
-        """Needs one width for all encoders."""
+        """Make P. Encoders of different widths are refused."""
         widths = run.model.widths
         if len(set(widths)) != 1:
             raise ValueError(
-                f"method 'mla' shares one head, so all encoders must have one width. Got widths {widths}."
+                "method 'mla' shares one head, so all encoders must have one width. "
+                f"Got widths {widths}."
             )
-        self.register_buffer(
-            "projector", torch.eye(widths[0] if self.projection != "off" else 0, device=run.device)
-        )
+        size = 0 if self.projection == "off" else widths[0]
+        self.register_buffer("projector", torch.eye(size, device=run.device))
 
     def begin_epoch(self, run: Run) -> None:
         """Count batches anew."""
         self.batch_of_epoch = 0
 
     def step(self, run: Run, batch: Batch) -> Forward:
-        """K optimizer steps, one modality each, in order."""
+        """K optimizer steps, one per modality in order."""
         head = run.model.heads[0]
         alpha = 10.0 ** -(1 + self.batch_of_epoch / run.batches_per_epoch)
         if self.projection == "batch":
@@ -108,28 +116,24 @@ class MLA(Method):
             if self.projection != "off":
                 weight = head.get_parameter("weight")
                 weight.grad = None if weight.grad is None else weight.grad @ self.projector
-                self.projector = shrink_projector(
-                    self.projector, run.mean(h.detach().mean(0)), alpha
-                )
+                direction = run.mean(h.detach().mean(0))
+                self.projector = shrink_projector(self.projector, direction, alpha)
             run.optimizer.step()
             features.append(h.detach())
             losses.append(loss.detach())
         self.batch_of_epoch += 1
         with torch.no_grad():
-            out = Forward(
-                run.model, batch, features, self.fuse(run.model, features), run.loss_function
-            )
+            logits = self.fuse(run.model, features)
+            out = Forward(run.model, batch, features, logits, run.loss_function)
             out.head_losses = torch.stack(losses)
         return out
 
     def fuse(self, model: LateFusion, features: Sequence[Tensor]) -> Tensor:
         """Weighted sum (B, C) of the shared head's outputs."""
         logits = torch.stack(self.unimodal_outputs(model, features))
-        return (
-            logits.mean(0)
-            if self.fusion == "mean"
-            else (entropy_weights(logits)[..., None] * logits).sum(0)
-        )
+        if self.fusion == "mean":
+            return logits.mean(0)
+        return (entropy_weights(logits)[..., None] * logits).sum(0)
 
     def unimodal_outputs(self, model: LateFusion, features: Sequence[Tensor]) -> list[Tensor]:
         """Outputs (B, C) of the shared head for every modality."""

@@ -1,4 +1,4 @@
-"""MMCosine: the joint output is a scaled sum of cosines between each modality's features and class weights."""
+"""MMCosine: the joint output is a sum of cosines between features and class weights."""
 
 from __future__ import annotations
 
@@ -15,27 +15,33 @@ from mimo_sim.methods._base import Family, Method
 if TYPE_CHECKING:
     from mimo_sim.networks.late import LateFusion
 
-LEAST_NORM = 1e-6  # of a feature or weight; bounds the gradient at zero
+LEAST_NORM = 1e-6
+"""Shorter features and weights are divided by this. It bounds the gradient at zero."""
 
 
 def cosine_logits(features: Tensor, weight: Tensor, scale: float) -> Tensor:
-    """Scale times the cosines (B, C) between features (B, d) and class weights (C, d)."""
+    """`scale` times the cosines (B, C) between features (B, d) and class weights (C, d)."""
     return scale * F.linear(
         F.normalize(features, dim=1, eps=LEAST_NORM), F.normalize(weight, dim=1, eps=LEAST_NORM)
     )
 
 
 class MMCosine(Method):
-    """z = s sum_k cos(h_k, W_k), without bias, in training and at test time.
+    """Take the size of features and weights out of the fusion layer, so that no modality shouts.
+
+    The joint output is z = s sum_k cos(h_k, W_k), where W_k are the fusion weights of modality k.
+    There is no bias. Training and test use the same formula, and the uni-modal outputs are the
+    summands.
 
     Parameters
     ----------
     scale : float
-        s > 0; 10 in the paper for CREMA-D.
+        s > 0. Default 10, the paper's value for CREMA-D.
 
     Notes
     -----
-    Xu, Feng, Zhang, Hu, MMCosine, ICASSP 2023. The uni-modal outputs are the summands. The bias of the fusion layer is not used.
+    Xu, Feng, Zhang, Hu, MMCosine (ICASSP 2023). The bias of the fusion layer exists but is not
+    used.
     """
 
     name: ClassVar[str] = "mmcosine"

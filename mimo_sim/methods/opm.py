@@ -8,41 +8,57 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_count, check_positive
-from mimo_sim.methods._base import Batch, Family, Method, Run
-from mimo_sim.methods._shared import epochs_or_share, mean_of_others, true_class_probability
+from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._buffers import EpochMean
+from mimo_sim.methods._run import Run
+from mimo_sim.methods._scores import mean_of_others, true_class_probability
+from mimo_sim.methods._step import Batch
+from mimo_sim.methods._windows import epochs_or_share
 
 
 def drop_rates(scores: Tensor, q_base: float, lam: float) -> Tensor:
-    """Drop rates q (K,) in [0, 1] from scores (K,) > 0: q_base (1 + lam tanh(rho_k - 1)) where rho_k > 1, else 0.
+    """Drop rates q (K,) in [0, 1]: q_base (1 + lam tanh(rho_k - 1)) where rho_k > 1, else 0.
 
-    rho_k is the score over the mean score of the other modalities: the paper's ratio for K = 2 and an extension for K > 2. The rate of at least one
-    modality is 0.
+    rho_k is the score of a modality over the mean score of the others. For K = 2 this is the
+    paper's ratio; for K > 2 it is an extension. At least one modality has rate 0.
+
+    Parameters
+    ----------
+    scores : Tensor (K,)
+        How well each modality predicts, > 0.
+    q_base, lam : float
+        Rate at equal scores, and its growth.
     """
     ahead = scores / mean_of_others(scores).clamp_min(torch.finfo(scores.dtype).tiny) - 1
     return torch.where(ahead > 0, q_base * (1 + lam * torch.tanh(ahead)), 0.0).clamp(0, 1)
 
 
 class OPM(Method):
-    """On-the-fly prediction modulation by the batch's true-class probabilities of the sliced joint head.
+    """On-the-fly prediction modulation: drop features of the modality that predicts better.
 
-    Every sample loses the feature of modality k with probability q_k; kept features are divided by one minus the mean drop rate, and samples that lose all
-    do not count in the loss. Nothing is dropped or rescaled in evaluation.
+    The sliced logits score each modality by the probability that it gives to the true classes,
+    summed over the batch. Every sample then loses the feature of modality k with probability q_k of
+    :func:`drop_rates`. The features that are kept are divided by one minus the mean drop rate. A
+    sample that loses all features does not count in the loss. In evaluation nothing is dropped or
+    rescaled.
 
     Parameters
     ----------
     q_base : float
-        Drop rate at equal scores, in [0, 1]. Zero is joint training, bit for bit.
+        Drop rate at equal scores, in [0, 1]. Default 0.5. Zero is joint training, bit for bit.
     lam : float
-        Growth of the rate with the lead, >= 0.
+        Growth of the rate with the lead, >= 0. Default 0.5.
     p_exe : float
-        Probability that a batch is modulated at all, in [0, 1]. Zero is joint training, bit for bit.
+        Probability that a batch is modulated at all, in [0, 1]. Default 0.7. Zero is joint
+        training, bit for bit.
     warm_up : int, optional
-        Epochs of joint training first; None: the published share, 6 of 100.
+        Epochs of joint training first, >= 0. Default: the published share, 6 of 100.
 
     Notes
     -----
-    Wei, Hu, Du, Wen (T-PAMI 2024); defaults of the authors' script, which drops from zero-based epoch 6 of 100 on. K > 2 is an extension. Where every
-    sample of a batch loses all, the gradient is zero but momentum and weight decay act.
+    Wei, Hu, Du, Wen (T-PAMI 2024). The defaults are those of the authors' script, which drops from
+    zero-based epoch 6 of 100 on. The ratio for K > 2 is an extension. Where every sample of a batch
+    loses all its features, the gradient is zero, but momentum and weight decay still act.
     """
 
     name: ClassVar[str] = "opm"
@@ -50,8 +66,8 @@ class OPM(Method):
     about: ClassVar[str] = "drops features of the modality that predicts better (T-PAMI 2024)"
     min_modalities: ClassVar[int] = 2
     needs_classes: ClassVar[bool] = True
-    rate_sum: Tensor  # (K,) over the epoch, for the report
-    count: Tensor
+    rates: EpochMean
+    """Drop rates (K,), for the report."""
 
     def __init__(
         self, q_base: float = 0.5, lam: float = 0.5, p_exe: float = 0.7, warm_up: int | None = None
@@ -66,24 +82,19 @@ class OPM(Method):
         self.q_base, self.lam, self.p_exe, self.warm_up = q_base, lam, p_exe, warm_up
 
     def setup(self, run: Run) -> None:
-        """Make buffers for the report."""
-        self.register_buffer("rate_sum", torch.zeros(run.model.num_modalities, device=run.device))
-        self.register_buffer("count", torch.zeros((), device=run.device))
+        """Make the buffer of the report."""
+        self.rates = EpochMean(run.model.num_modalities, run.device)
 
     def begin_epoch(self, run: Run) -> None:
-        """Start the averages of the report."""
-        self.rate_sum.zero_()
-        self.count.zero_()
+        """Begin the mean of the report."""
+        self.rates.reset()
 
     def features(
         self, run: Run, features: list[Tensor], batch: Batch
     ) -> tuple[list[Tensor], Tensor | None]:
-        """Features after the drop, and which samples (B,) keep any."""
-        if (
-            not self.q_base
-            or not self.p_exe
-            or run.epoch < epochs_or_share(self.warm_up, run, 6 / 100)
-        ):
+        """The features after the drop, and which samples (B,) keep any."""
+        warming_up = run.epoch < epochs_or_share(self.warm_up, run, 6 / 100)
+        if warming_up or not self.q_base or not self.p_exe:
             return features, None
         with torch.no_grad():
             sliced = run.model.sliced([h.detach() for h in features])
@@ -98,12 +109,10 @@ class OPM(Method):
             keep = (draws >= rates).to(scores.dtype)
             widths = torch.tensor(run.model.widths, dtype=scores.dtype, device=scores.device)
             scale = keep / (1 - (widths * rates).sum() / widths.sum())
-            self.rate_sum += rates
-            self.count += 1
-        return [h * s[:, None] for h, s in zip(features, scale.unbind(1), strict=True)], keep.amax(
-            1
-        )
+            self.rates.add(rates)
+        kept = [h * s[:, None] for h, s in zip(features, scale.unbind(1), strict=True)]
+        return kept, keep.amax(1)
 
     def report(self) -> dict[str, Any]:
         """Epoch means of the drop rates (K,)."""
-        return {"drop_rate": (self.rate_sum / self.count.clamp_min(1)).tolist()}
+        return {"drop_rate": self.rates.mean().tolist()}

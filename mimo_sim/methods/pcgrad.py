@@ -1,24 +1,29 @@
-"""PCGrad: every gradient loses its components against the others."""
+"""PCGrad: take out of every gradient what works against the others."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import torch
 from torch import Tensor
 
-from mimo_sim.methods._pareto import GradientWeighting, Scope, check_scope, two_by_two
+from mimo_sim._checks import check_choice
+from mimo_sim.methods._gradient_weighting import GradientWeighting, Scope
+from mimo_sim.methods._gramians import two_by_two
 
 
 def pcgrad_weights(gram: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Weights of the sum of projected gradients: each loses, in random order, its component along every other one that it then points against.
+    """Weights of the sum of projected gradients.
+
+    Each gradient meets the others in random order. Where it points against another one, it loses
+    its component along that one.
 
     Parameters
     ----------
     gram : Tensor (..., m, m)
         Inner products of the gradients, float64.
     generator : torch.Generator, optional
-        Draws the orders when m > 2; with two gradients there is only one.
+        Draws the orders when m > 2. Two gradients have only one order.
 
     Returns
     -------
@@ -32,9 +37,8 @@ def pcgrad_weights(gram: Tensor, generator: torch.Generator | None = None) -> Te
         return 1 - c.clamp_max(0)[..., None] / torch.stack([a, e], dim=-1).clamp_min(tiny)
     draws = torch.rand(gram.shape, generator=generator, device=gram.device)
     itself = torch.eye(m, device=gram.device, dtype=torch.bool)
-    orders = draws.masked_fill(itself, torch.inf).argsort(-1)[
-        ..., :-1
-    ]  # (..., m, m - 1): for row i the others, in random order
+    # (..., m, m - 1): row i has the others in random order, without i, which is sorted last.
+    orders = draws.masked_fill(itself, torch.inf).argsort(-1)[..., :-1]
     rows = torch.eye(m, dtype=gram.dtype, device=gram.device).expand(gram.shape).clone()
     diagonal = gram.diagonal(dim1=-2, dim2=-1)[..., None, :].expand_as(gram)
     for j in torch.split(orders, 1, dim=-1):
@@ -44,12 +48,15 @@ def pcgrad_weights(gram: Tensor, generator: torch.Generator | None = None) -> Te
 
 
 class PCGrad(GradientWeighting):
-    """Sum of joint and uni-modal gradients, each projected so that it does not point against the other.
+    """Projecting conflicting gradients: the sum of joint and uni-modal gradients without conflicts.
+
+    Each gradient is projected so that it does not point against the others; then they are added.
 
     Parameters
     ----------
     scope : {"encoder", "global"}
-        One problem of two gradients per encoder, or one of K+1 over all encoders, where projections go in an order drawn anew at every step.
+        ``"encoder"`` (default): one problem of two gradients per encoder. ``"global"``: one problem
+        of K+1 gradients over all encoders; the order of the projections is drawn in every step.
 
     Notes
     -----
@@ -57,12 +64,10 @@ class PCGrad(GradientWeighting):
     """
 
     name: ClassVar[str] = "pcgrad"
-    about: ClassVar[str] = (
-        "joint and uni-modal gradients, conflicting components projected away (NeurIPS 2020)"
-    )
+    about: ClassVar[str] = "sum of gradients without their conflicting parts (NeurIPS 2020)"
 
     def __init__(self, scope: Scope = "encoder") -> None:
-        check_scope(scope)
+        check_choice("scope", scope, get_args(Scope))
         super().__init__(scope=scope)
         self.scope = scope
 

@@ -1,4 +1,4 @@
-"""ReconBoost: modalities are trained in turn as in boosting, each on what the others get wrong, with phases that mend the ensemble."""
+"""ReconBoost: train modalities in turn, each on what the others get wrong."""
 
 from __future__ import annotations
 
@@ -10,43 +10,64 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_count, check_positive
-from mimo_sim.methods._base import Batch, Family, Forward, Method, Run
-from mimo_sim.methods._shared import evaluation_mode
+from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._evaluation import evaluation_mode
+from mimo_sim.methods._run import Run
+from mimo_sim.methods._step import Batch, Forward
 
 if TYPE_CHECKING:
     from mimo_sim.networks.late import LateFusion
 
 
 def boosting_loss(logits: Tensor, rest: Tensor, target: Tensor, w1: float, w2: float) -> Tensor:
-    """1/(B C) sum over samples of (w1 - w2 q(y)) (-log p(y)): p from a modality's logits (B, C), q, a constant, from those of the rest of the ensemble."""
+    """Mean over batch and classes of (w1 - w2 q(y)) (-log p(y)), 0-dim.
+
+    p are the probabilities of the modality that is trained, and q, a constant, those of the rest of
+    the ensemble. So a sample that the others have right counts less.
+
+    Parameters
+    ----------
+    logits, rest : Tensor (B, C)
+        Logits of the modality, and of the rest of the ensemble.
+    target : Tensor (B,)
+        Classes.
+    w1, w2 : float
+        Weight of a sample, and what is taken off it where the others are right.
+    """
     q = rest.detach().softmax(1).gather(1, target[:, None])[:, 0]
-    return (
-        (w1 - w2 * q) * F.cross_entropy(logits, target, reduction="none")
-    ).mean() / logits.shape[1]
+    each = (w1 - w2 * q) * F.cross_entropy(logits, target, reduction="none")
+    return each.mean() / logits.shape[1]
 
 
 class ReconBoost(Method):
-    """Alternating-boosting with one shared head H: f_k = H(h_k), and the ensemble rho sum_k f_k is the joint output.
+    """Alternating boosting: modalities take turns, and one shared head H serves them all.
 
-    A stage trains one modality, in turn: `own_epochs` epochs of its encoder and H on :func:`boosting_loss` plus alpha times the mean squared difference of its
-    probabilities to those of the stage before's modality, then `joint_epochs` epochs of everything on the ensemble's loss. The optimizer's memory is cleared
-    where a phase begins. The shared head is the model's first uni-modal head; the fusion layer is not used.
+    With f_k = H(h_k) the joint output is the ensemble rho sum_k f_k. A stage trains one modality,
+    in turn. First come `own_epochs` epochs of its encoder and H on :func:`boosting_loss`, plus
+    alpha times the mean squared difference of its probabilities to those of the modality of the
+    stage before. Then come `joint_epochs` epochs of everything on the loss of the ensemble. Where
+    such a phase begins, the optimizer's memory is cleared. The shared head is the model's first
+    uni-modal head, and the fusion layer is not used.
 
     Parameters
     ----------
     w1, w2 : float
         Weight of a sample, and what is taken off it where the others are right; w1 >= w2 >= 0.
+        Default 5 and 1.
     alpha : float
-        Weight of the alignment, >= 0.
+        Weight of the alignment with the stage before, >= 0. Default 0.5.
     rho : float
-        Initial scale of the ensemble, > 0; it is learned in the joint phases.
+        Initial scale of the ensemble, > 0. Default 1. The joint phases train it.
     own_epochs, joint_epochs : int
-        Lengths of the phases, >= 1 and >= 0. The authors use 4 and 4, over a thousand stages.
+        Lengths of the two phases, >= 1 and >= 0. Default 1 and 1; the authors use 4 and 4, over a
+        thousand stages.
 
     Notes
     -----
-    Hua, Xu, Bao, Yang, Huang (ICML 2024), weights of the authors' CREMA-D script. Every epoch is one pass over the data, so runs have the same budget as those
-    of other methods. The alignment has the gradient that it lacks in the released code, and other encoders' batch-norm statistics stay as they are.
+    Hua, Xu, Bao, Yang, Huang (ICML 2024), with the weights of the authors' CREMA-D script. Every
+    epoch is one pass over the data, so a run has the same budget as one of another method. Two
+    things differ from the released code: the alignment has the gradient that it lacks there, and
+    the batch-norm statistics of the other encoders stay as they are.
     """
 
     name: ClassVar[str] = "reconboost"
@@ -71,55 +92,47 @@ class ReconBoost(Method):
             raise ValueError(
                 f"`w2` must be <= `w1`, or errors are rewarded. Got w1={w1!r}, w2={w2!r}."
             )
-        own_epochs, joint_epochs = (
-            check_count("own_epochs", own_epochs),
-            check_count("joint_epochs", joint_epochs, 0),
-        )
+        own_epochs = check_count("own_epochs", own_epochs)
+        joint_epochs = check_count("joint_epochs", joint_epochs, 0)
         super().__init__(
             w1=w1, w2=w2, alpha=alpha, rho=rho, own_epochs=own_epochs, joint_epochs=joint_epochs
         )
-        self.w1, self.w2, self.alpha, self.own_epochs, self.joint_epochs = (
-            w1,
-            w2,
-            alpha,
-            own_epochs,
-            joint_epochs,
-        )
+        self.w1, self.w2, self.alpha = w1, w2, alpha
+        self.own_epochs, self.joint_epochs = own_epochs, joint_epochs
         self.rho = nn.Parameter(torch.tensor(float(rho)))
 
     def setup(self, run: Run) -> None:
-        """Needs one width for all encoders."""
+        """Refuse encoders of different widths."""
         if len(set(run.model.widths)) != 1:
             raise ValueError(
-                f"method 'reconboost' shares one head, so all encoders must have one width. Got widths {run.model.widths}."
+                "method 'reconboost' shares one head, so all encoders must have one width. "
+                f"Got widths {run.model.widths}."
             )
+
+    def stage(self, run: Run) -> tuple[int, int]:
+        """The stage, and the epoch's place in it; both count from zero."""
+        return divmod(run.epoch, self.own_epochs + self.joint_epochs)
 
     def begin_epoch(self, run: Run) -> None:
         """Clear the optimizer's memory where a phase begins."""
-        if run.epoch % (self.own_epochs + self.joint_epochs) in (0, self.own_epochs):
+        _, place = self.stage(run)
+        if place in (0, self.own_epochs):
             run.optimizer.state.clear()
 
     def step(self, run: Run, batch: Batch) -> Forward:
         """One step of the phase that the epoch is in."""
-        stage, place = divmod(run.epoch, self.own_epochs + self.joint_epochs)
+        stage, place = self.stage(run)
         if place >= self.own_epochs:
             return super().step(run, batch)
-        model, k = run.model, stage % run.model.num_modalities
-        with evaluation_mode(model), torch.no_grad():
-            features = [
-                x if j == k else encoder(x)
-                for j, (encoder, x) in enumerate(zip(model.encoders, batch.inputs, strict=True))
-            ]
-        features[k] = model.encoders[k](batch.inputs[k])
-        if batch.keep is not None:
-            features = [h * batch.keep[:, j, None] for j, h in enumerate(features)]
+        model = run.model
+        k = stage % model.num_modalities
+        features = self._features_of_one(run, batch, k)
         outputs = self.unimodal_outputs(model, features)
         others = [f.detach() for j, f in enumerate(outputs) if j != k]
-        rest = (
-            self.rho.detach() * torch.stack(others).sum(0)
-            if others
-            else torch.zeros_like(outputs[k])
-        )
+        if others:
+            rest = self.rho.detach() * torch.stack(others).sum(0)
+        else:
+            rest = torch.zeros_like(outputs[k])
         loss = boosting_loss(outputs[k], rest, batch.target, self.w1, self.w2)
         if stage and self.alpha and others:
             before = outputs[(k - 1) % len(outputs)].detach().softmax(1)
@@ -128,13 +141,26 @@ class ReconBoost(Method):
         run.backward(loss)
         run.optimizer.step()
         with torch.no_grad():
-            return Forward(
-                model,
-                batch,
-                [h.detach() for h in features],
-                self.rho * torch.stack(outputs).sum(0),
-                run.loss_function,
-            )
+            logits = self.rho * torch.stack(outputs).sum(0)
+            seen = [h.detach() for h in features]
+            return Forward(model, batch, seen, logits, run.loss_function)
+
+    @staticmethod
+    def _features_of_one(run: Run, batch: Batch, k: int) -> list[Tensor]:
+        """Features (B, d) of all modalities; only those of modality k have a gradient.
+
+        The other encoders are in evaluation mode, so their batch-norm statistics stay.
+        """
+        encoders = run.model.encoders
+        with evaluation_mode(run.model), torch.no_grad():
+            features = [
+                x if j == k else encoder(x)
+                for j, (encoder, x) in enumerate(zip(encoders, batch.inputs, strict=True))
+            ]
+        features[k] = encoders[k](batch.inputs[k])
+        if batch.keep is not None:
+            features = [h * batch.keep[:, j, None] for j, h in enumerate(features)]
+        return features
 
     def fuse(self, model: LateFusion, features: Sequence[Tensor]) -> Tensor:
         """The ensemble rho sum_k f_k (B, C)."""
@@ -145,5 +171,5 @@ class ReconBoost(Method):
         return [model.heads[0](h) for h in features]
 
     def report(self) -> dict[str, float]:
-        """The ensemble's scale."""
+        """The scale of the ensemble."""
         return {"rho": float(self.rho.detach())}

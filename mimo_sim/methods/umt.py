@@ -10,26 +10,32 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_count, check_positive
-from mimo_sim.methods._base import Batch, Family, Forward, Method, Run
-from mimo_sim.methods._shared import practise, rehearsal
+from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._rehearsal import practise_alone, rehearsal
+from mimo_sim.methods._run import Run
+from mimo_sim.methods._step import Forward
 
 
 class UMT(Method):
-    """Uni-modal teacher: L + lam sum_k mean |h_k - t_k|^2, t_k the feature of a uni-modal encoder of the same form.
+    """Uni-modal teacher: every encoder also imitates an encoder that was trained alone.
 
-    The teachers are trained before the first epoch, with the uni-modal heads, from the run's initial weights and with its optimizer settings; the model is then
-    put back as it was. They stay frozen and in evaluation mode.
+    The objective is L + lam sum_k mean |h_k - t_k|^2, where t_k is the teacher's feature; the mean
+    is over samples and features. The teachers have the form of the model's encoders. They are
+    trained before the first epoch with the uni-modal heads, from the run's initial weights and
+    with its optimizer settings; the model is then put back as it was. Teachers stay frozen and in
+    evaluation mode.
 
     Parameters
     ----------
     lam : float
-        Weight of the distillation, >= 0; the mean is over samples and features. Zero is joint training, bit for bit.
+        Weight of the distillation, >= 0. Default 10. Zero is joint training, bit for bit.
     epochs : int, optional
-        Length of the teachers' training; None: that of the run.
+        Length of the teachers' training, >= 1. Default: that of the run.
 
     Notes
     -----
-    Du et al. (ICML 2023). lam is that of a public benchmark, not verified against the paper. The teachers' epochs are a cost on top of the run's.
+    Du et al. (ICML 2023). lam is that of a public benchmark and was not verified against the
+    paper. The teachers' epochs come on top of the run's.
     """
 
     name: ClassVar[str] = "umt"
@@ -42,9 +48,9 @@ class UMT(Method):
             epochs = check_count("epochs", epochs)
         super().__init__(lam=lam, epochs=epochs)
         self.lam, self.length = lam, epochs
-        self.targets: list[
-            Tensor
-        ] = []  # the teachers' features (n, d_k) of the train split; no state: they follow from the teachers
+        # The teachers' features (n, d_k) of the train split. They follow from the teachers, so
+        # they are no state.
+        self.targets: list[Tensor] = []
 
     def setup(self, run: Run) -> None:
         """Make room for the teachers."""
@@ -52,46 +58,31 @@ class UMT(Method):
         self.targets = []
 
     def begin_epoch(self, run: Run) -> None:
-        """Train the teachers before the first epoch, and keep what they say of every sample."""
+        """Train the teachers before the first epoch, and keep their features of all samples."""
         if self.lam and run.epoch == 0:
-            model = run.model
-
-            def losses(batch: Batch) -> Tensor:
-                return torch.stack(
-                    [
-                        run.loss_function(v, batch.target)
-                        for v in model.head_logits(model.features(batch.inputs))
-                    ]
-                )
-
             with rehearsal(run):
-                practise(
-                    run,
-                    run.new_optimizer([model.encoders, model.heads]),
-                    self.length or run.num_epochs,
-                    losses,
-                )
-                self.teachers.load_state_dict(model.encoders.state_dict())
+                practise_alone(run, self.length or run.num_epochs)
+                self.teachers.load_state_dict(run.model.encoders.state_dict())
         self.teachers.eval()
         if self.lam and not self.targets:
-            with torch.no_grad():
-                said = [
-                    [teacher(x) for teacher, x in zip(self.teachers, batch.inputs, strict=True)]
-                    for batch in run.evaluation_batches(run.train)
-                ]
-            self.targets = [torch.cat(each) for each in zip(*said, strict=True)]
+            self.targets = self._features(run)
+
+    @torch.no_grad()
+    def _features(self, run: Run) -> list[Tensor]:
+        """The teachers' features (n, d_k) of the train split."""
+        batches = [
+            [teacher(x) for teacher, x in zip(self.teachers, batch.inputs, strict=True)]
+            for batch in run.evaluation_batches(run.train)
+        ]
+        return [torch.cat(parts) for parts in zip(*batches, strict=True)]
 
     def objective(self, run: Run, out: Forward) -> Tensor:
-        """Joint loss and distances to the teachers' features."""
+        """Joint loss, and the distances to the teachers' features."""
         if not self.lam:
             return out.loss
-        return (
-            out.loss
-            + self.lam
-            * torch.stack(
-                [
-                    F.mse_loss(h, t[out.batch.index])
-                    for h, t in zip(out.features, self.targets, strict=True)
-                ]
-            ).sum()
-        )
+        joint = out.loss
+        distances = [
+            F.mse_loss(h, t[out.batch.index])
+            for h, t in zip(out.features, self.targets, strict=True)
+        ]
+        return joint + self.lam * torch.stack(distances).sum()

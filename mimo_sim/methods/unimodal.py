@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from mimo_sim.methods._base import Family, Forward, Method, Run
+from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._run import Run
+from mimo_sim.methods._step import Forward
 
 if TYPE_CHECKING:
     from mimo_sim.networks.late import LateFusion
 
 
 class Unimodal(Method):
-    """K uni-modal trainings at once: one backward pass of sum_k l_k gives each branch exactly the gradient of its own loss.
+    """K uni-modal trainings at once: minimise sum_k l_k.
 
-    The fusion layer is not trained; the joint output is the mean of the heads' outputs, an ensemble of networks that never met.
+    One backward pass gives each branch exactly the gradient of its own loss. The fusion layer is
+    not trained. The joint output is the mean of the heads' outputs, so it is an ensemble of
+    networks that never met.
     """
 
     name: ClassVar[str] = "unimodal"

@@ -8,7 +8,7 @@ from mimo_sim.methods._base import Family, Method
 
 
 class Vanilla(Method):
-    """Joint training: the baseline of every comparison."""
+    """Joint training: minimise the joint loss L. The baseline of every comparison."""
 
     name: ClassVar[str] = "vanilla"
     family: ClassVar[Family] = "reference"

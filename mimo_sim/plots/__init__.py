@@ -1,5 +1,5 @@
 """Figures: data in, figure out. Nothing is computed or trained here."""
 
-import lazy_loader
+from mimo_sim import _extras
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = _extras.attach(__name__, __file__)

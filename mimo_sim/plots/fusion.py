@@ -56,7 +56,7 @@ def draw_early(data: xr.Dataset) -> Figure:
     Parameters
     ----------
     data : Dataset
-        Of :func:`mimo_sim.studies.early_fusion.early_study`.
+        Of :func:`mimo_sim.studies.early_fusion.compute`.
     """
     with style():
         figure = Figure(figsize=(8.4, 6.8))
@@ -148,7 +148,7 @@ def draw_depth(data: xr.Dataset) -> Figure:
     Parameters
     ----------
     data : Dataset
-        Of :func:`mimo_sim.studies.depth.depth_study`.
+        Of :func:`mimo_sim.studies.depth.compute`.
     """
     with style():
         figure = Figure(figsize=(8.4, 7.0))
@@ -246,7 +246,7 @@ def draw_relu(data: xr.Dataset) -> Figure:
     Parameters
     ----------
     data : Dataset
-        Of :func:`mimo_sim.studies.relu.relu_study`.
+        Of :func:`mimo_sim.studies.relu.compute`.
     """
     with style():
         figure = Figure(figsize=(8.4, 3.4))

@@ -1,5 +1,8 @@
-"""The runs behind the named figures, one study a file: computed here, drawn in :mod:`mimo_sim.plots`."""
+"""The studies behind the named figures, one a file: `compute` runs it, `summarise` its numbers.
 
-import lazy_loader
+Results are datasets. They are drawn in :mod:`mimo_sim.plots`.
+"""
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+from mimo_sim import _extras
+
+__getattr__, __dir__, __all__ = _extras.attach(__name__, __file__)

@@ -1,7 +1,10 @@
 from . import convergence as convergence
+from . import depth as depth
+from . import early_fusion as early_fusion
 from . import figure1 as figure1
 from . import maps as maps
 from . import race as race
+from . import relu as relu
 from . import scatter as scatter
 from . import score as score
 from . import zls as zls

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from mimo_sim import theory
-from mimo_sim.dynamics.engines.layered import (
-    simulate_layered,
-)
+from mimo_sim._checks import FloatArray
+from mimo_sim.dynamics.engines.layered import simulate_layered
 from mimo_sim.dynamics.layered import Architecture, Readout, aligned_weights
 from mimo_sim.solvers import MIMO, Vanilla
 from mimo_sim.studies._fusion import (
@@ -20,9 +20,25 @@ from mimo_sim.studies._fusion import (
     first_crossing,
     time_ratios,
 )
+from mimo_sim.studies._fusion import summarise as summarise
+
+SCALES = (0.2, 0.1, 0.05, 0.025)  # initial scales of the aligned starts at L = 3
+FUSION_LAYERS = (2, 3)  # of the networks with L = 3
+READOUTS: tuple[tuple[int, Readout], ...] = (  # fusion layer and readout of networks with L = 4
+    (1, "trunk"),
+    (1, "encoder"),
+    (2, "trunk"),
+    (2, "encoder"),
+    (3, "trunk"),
+    (4, "trunk"),
+)
+ALIGNED = {3: 0.03, 4: 0.12, 5: 0.22}  # depth of late fusion -> scale of the aligned start
+GAUSSIAN = {3: 0.05, 4: 0.25}  # depth of late fusion -> scale of the Gaussian starts
+CHOSEN = (0.0, 3.0)  # penalties of the runs over correlation
+RUNS = 2 * len(FUSION_LAYERS) + len(READOUTS) + len(ALIGNED) + len(GAUSSIAN)
 
 
-def depth_study(
+def compute(
     lams: Sequence[float],
     rhos: Sequence[float],
     *,
@@ -32,61 +48,70 @@ def depth_study(
     wide: int = 64,
     on_run: Advance = lambda: None,
 ) -> xr.Dataset:
-    r"""Linear networks of depth 3 to 5 and all fusion layers, joint training and the MIMO-like rule.
+    r"""Train linear networks of depth 3 to 5 by joint training and by the MIMO-like rule.
+
+    Parameters
+    ----------
+    lams : sequence of float
+        Penalties, >= 0, in increasing order.
+    rhos : sequence of float
+        Correlations of the two scalar inputs, in (-1, 1).
+    seeds : int
+        Gaussian starts of each network, >= 1.
+    mu : float
+        Smoothing, > 0.
+    width, wide : int
+        Hidden width; `wide` for the order thresholds from Gaussian starts.
+    on_run : callable
+        Called RUNS times.
 
     Returns
     -------
     xarray.Dataset
-        ``joint_ratio`` and ``predicted_joint_ratio`` (fusion_layer, init_scale): t_B/t_A of joint training at L = 3 from the aligned start;
-        ``ratio`` (network, seed, lam): t_A/t_B at L = 4 from Gaussian starts, network = "L_f readout"; ``threshold`` (start, depth, seed) and
-        ``predicted_threshold`` (start, depth), penalties that reverse the order in late fusion;
-        ``rho_ratio`` (rho_fusion_layer, penalty, rho, seed): t_A/t_B at L = 3 from Gaussian starts.
-        NaN: not learned in time, no reversal within the penalties, or (Gaussian starts at L = 5, all but the first seed of aligned ones) not run.
+        With L the depth, L_f the fusion layer, and t_A, t_B the learning times of the modalities:
+
+        ``joint_ratio`` and ``predicted_joint_ratio`` (fusion_layer, init_scale) are t_B/t_A of
+        joint training at L = 3 from the aligned start.
+
+        ``ratio`` (network, seed, lam) is t_A/t_B at L = 4 from Gaussian starts; a network is called
+        "L_f readout".
+
+        ``threshold`` (start, depth, seed) and ``predicted_threshold`` (start, depth) are the
+        penalties that reverse the order in late fusion.
+
+        ``rho_ratio`` (rho_fusion_layer, penalty, rho, seed) is t_A/t_B at L = 3 from Gaussian
+        starts.
+
+        NaN stands for: not learned in time, no reversal within the penalties, or not run (Gaussian
+        starts at L = 5, and all but the first seed of aligned starts).
     """
-    problem, penalties = correlated_preference(0.0), [MIMO(lam=lam, mu=mu) for lam in lams]
+    problem = correlated_preference(0.0)
+    penalties = [MIMO(lam=lam, mu=mu) for lam in lams]
     grid = np.asarray(lams, dtype=float)
-    scales = (0.2, 0.1, 0.05, 0.025)
-    joint, predicted = np.empty((2, len(scales))), np.empty((2, len(scales)))
-    for i, own in enumerate((2, 3)):
-        architecture = Architecture(3, own)
-        starts = [aligned_weights(problem, architecture, 1, scale) for scale in scales]
+
+    joint, predicted = np.empty((2, len(FUSION_LAYERS), len(SCALES)))
+    for i, fusion_layer in enumerate(FUSION_LAYERS):
+        network = Architecture(3, fusion_layer)
+        starts = [aligned_weights(problem, network, 1, scale) for scale in SCALES]
         run = simulate_layered(
-            problem, Vanilla(), architecture, step_size=0.05, steps=1200, initial=starts
+            problem, Vanilla(), network, step_size=0.05, steps=1200, initial=starts
         )
         joint[i] = 1 / time_ratios(run)[0, 0]
-        predicted[i] = [
-            theory.deep_time_ratio(problem, architecture.depth, architecture.fusion_layer, scale)
-            for scale in scales
-        ]
+        predicted[i] = [theory.deep_time_ratio(problem, 3, fusion_layer, scale) for scale in SCALES]
         on_run()
 
-    reads: list[tuple[int, Readout]] = [
-        (1, "trunk"),
-        (1, "encoder"),
-        (2, "trunk"),
-        (2, "encoder"),
-        (3, "trunk"),
-        (4, "trunk"),
-    ]
-    networks = [Architecture(4, own, readout=readout) for own, readout in reads]
+    networks = [Architecture(4, layer, readout=readout) for layer, readout in READOUTS]
     ratios = np.empty((len(networks), seeds, len(lams)))
+    gaussian: dict[str, Any] = {"step_size": 0.02, "seeds": seeds, "record_every": 2}
     for i, network in enumerate(networks):
         run = simulate_layered(
-            problem,
-            penalties,
-            network,
-            step_size=0.02,
-            steps=900,
-            width=width,
-            init_scale=0.3,
-            seeds=seeds,
-            record_every=2,
+            problem, penalties, network, steps=900, width=width, init_scale=0.3, **gaussian
         )
         ratios[i] = time_ratios(run)[0].transpose("seed", "method")
         on_run()
 
-    depths, thresholds = (3, 4, 5), np.full((2, 3, seeds), np.nan)
-    for i, (depth, scale) in enumerate(zip(depths, (0.03, 0.12, 0.22), strict=True)):
+    thresholds = np.full((2, len(ALIGNED), seeds), np.nan)
+    for i, (depth, scale) in enumerate(ALIGNED.items()):
         run = simulate_layered(
             problem,
             penalties,
@@ -98,40 +123,27 @@ def depth_study(
             start="aligned",
             record_every=2,
         )
-        thresholds[0, i, 0] = first_crossing(grid, time_ratios(run)[0, :, 0].values)
+        thresholds[0, i, 0] = _thresholds(grid, run)[0]
         on_run()
-    for i, (depth, scale) in enumerate(((3, 0.05), (4, 0.25))):
+    for i, (depth, scale) in enumerate(GAUSSIAN.items()):
+        network = Architecture(depth, depth)
         run = simulate_layered(
-            problem,
-            penalties,
-            Architecture(depth, depth),
-            step_size=0.02,
-            steps=1400,
-            width=wide,
-            init_scale=scale,
-            seeds=seeds,
-            record_every=2,
+            problem, penalties, network, steps=1400, width=wide, init_scale=scale, **gaussian
         )
-        thresholds[1, i] = [
-            first_crossing(grid, each)
-            for each in time_ratios(run)[0].transpose("seed", "method").values
-        ]
+        thresholds[1, i] = _thresholds(grid, run)
         on_run()
+    laws = [
+        [theory.deep_order_threshold(problem, depth) for depth in ALIGNED],
+        [theory.order_threshold(problem)] * len(ALIGNED),
+    ]
 
-    correlated, chosen = [correlated_preference(rho) for rho in rhos], (0.0, 3.0)
-    over_rho = np.empty((2, len(chosen), len(rhos), seeds))
-    for i, own in enumerate((2, 3)):
-        methods = [MIMO(lam=lam, mu=mu) for lam in chosen]
+    correlated = [correlated_preference(rho) for rho in rhos]
+    chosen = [MIMO(lam=lam, mu=mu) for lam in CHOSEN]
+    over_rho = np.empty((len(FUSION_LAYERS), len(CHOSEN), len(rhos), seeds))
+    for i, fusion_layer in enumerate(FUSION_LAYERS):
+        network = Architecture(3, fusion_layer)
         run = simulate_layered(
-            correlated,
-            methods,
-            Architecture(3, own),
-            step_size=0.02,
-            steps=1300,
-            width=width,
-            init_scale=0.1,
-            seeds=seeds,
-            record_every=2,
+            correlated, chosen, network, steps=1300, width=width, init_scale=0.1, **gaussian
         )
         over_rho[i] = time_ratios(run).transpose("method", "problem", "seed")
         on_run()
@@ -141,25 +153,25 @@ def depth_study(
             "predicted_joint_ratio": (("fusion_layer", "init_scale"), predicted),
             "ratio": (("network", "seed", "lam"), ratios),
             "threshold": (("start", "depth", "seed"), thresholds),
-            "predicted_threshold": (
-                ("start", "depth"),
-                [
-                    [theory.deep_order_threshold(problem, depth) for depth in depths],
-                    [theory.order_threshold(problem)] * len(depths),
-                ],
-            ),
+            "predicted_threshold": (("start", "depth"), laws),
             "rho_ratio": (("rho_fusion_layer", "penalty", "rho", "seed"), over_rho),
         },
         {
-            "fusion_layer": [2, 3],
-            "init_scale": list(scales),
+            "fusion_layer": list(FUSION_LAYERS),
+            "init_scale": list(SCALES),
             "network": [f"{network.fusion_layer} {network.readout}" for network in networks],
             "lam": list(lams),
             "start": ["aligned", "gaussian"],
-            "depth": list(depths),
-            "rho_fusion_layer": [2, 3],
-            "penalty": list(chosen),
+            "depth": list(ALIGNED),
+            "rho_fusion_layer": list(FUSION_LAYERS),
+            "penalty": list(CHOSEN),
             "rho": list(rhos),
         },
         {"mu": mu, "width": width, "wide": wide, "seeds": seeds, "scale": SCALE},
     )
+
+
+def _thresholds(lams: FloatArray, run: xr.Dataset) -> list[float]:
+    """The penalty that reverses the order, from every start."""
+    ratios = time_ratios(run)[0].transpose("seed", "method").values
+    return [first_crossing(lams, each) for each in ratios]

@@ -15,9 +15,14 @@ from mimo_sim.dynamics.engines.early import default_step_size, simulate_early
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Solver, Vanilla
 from mimo_sim.studies._fusion import SCALE, Advance, correlated_preference, time_ratios
+from mimo_sim.studies._fusion import summarise as summarise
+
+STRETCH = 2.2  # length of a run, in joint training's latest learning time
+RECORDED = 1000  # steps of a run that are recorded, at most
+GROWN = 1e6  # the squared encoder norm is still small when it has grown by this factor
 
 
-def early_study(
+def compute(
     lams: Sequence[float],
     rhos: Sequence[float],
     *,
@@ -25,49 +30,57 @@ def early_study(
     init_scale: float = 1e-9,
     on_run: Advance = lambda: None,
 ) -> xr.Dataset:
-    r"""Early against late fusion, two layers, exact engine in the limit of infinite width, over penalty and correlation.
+    r"""Train two-layer networks with early and with late fusion, over penalty and correlation.
+
+    Both engines are exact, in the limit of infinite width.
+
+    Parameters
+    ----------
+    lams : sequence of float
+        Penalties, >= 0.
+    rhos : sequence of float
+        Correlations of the two scalar inputs, in (-1, 1).
+    mu : float
+        Smoothing, > 0.
+    init_scale : float
+        :math:`u_0` in (0, 1).
+    on_run : callable
+        Called once per point (rho, lam).
 
     Returns
     -------
     xarray.Dataset
-        ``time_ratio`` (fusion, rho, lam): time at which encoder A reaches a tenth of its final squared norm over that of encoder B; ``share`` and
-        ``predicted_share`` (rho, lam): A's part of the early-fusion encoder's squared norm while it is small, measured when the norm has grown a
-        thousandfold, and from the leading right singular vector of :func:`mimo_sim.theory.growth_matrix`; ``threshold`` (rho), the
-        late-fusion order threshold; and, for rho = 0 and joint training, ``part`` (fusion, point, modality), squared encoder norms over their final values
-        against ``time``.
+        ``time_ratio`` (fusion, rho, lam) is the time at which encoder A reaches a tenth of its
+        final squared norm over that of encoder B. ``threshold`` (rho) is the order threshold of
+        late fusion.
+
+        ``share`` (rho, lam) is A's part of the squared norm of the early-fusion encoder while it is
+        small: when the norm has grown a thousandfold. ``predicted_share`` is its prediction, from
+        the leading right singular vector of :func:`mimo_sim.theory.growth_matrix`.
+
+        ``part`` (fusion, point, modality) are squared encoder norms over their final values against
+        ``time``, for rho = 0 and joint training.
     """
-    ratios, share, predicted = (
-        np.empty((2, len(rhos), len(lams))),
-        np.empty((len(rhos), len(lams))),
-        np.empty((len(rhos), len(lams))),
-    )
-
-    def both(problem: LateFusionProblem, method: Solver) -> list[xr.Dataset]:
-        eta = min(default_step_size(problem, method), theory.default_step_size(problem, method)) * 2
-        duration = 2.2 * theory.learning_times(problem, init_scale)
-        steps = int(np.ceil(duration[np.isfinite(duration)].max() / eta))
-        settings: dict[str, Any] = {
-            "step_size": eta,
-            "steps": steps,
-            "record_every": max(1, steps // 1000),
-            "width": math.inf,
-            "init_scale": init_scale,
-        }
-        return [simulate_early(problem, method, **settings), simulate(problem, method, **settings)]
-
+    over_grid = (len(rhos), len(lams))
+    ratios = np.empty((2, *over_grid))
+    share, predicted = np.empty(over_grid), np.empty(over_grid)
     for i, rho in enumerate(rhos):
         problem = correlated_preference(rho)
         for j, lam in enumerate(lams):
-            runs = both(problem, MIMO(lam=lam, mu=mu))
-            ratios[:, i, j] = [float(time_ratios(run, of="encoder_norm")) for run in runs]
-            squared = runs[0].encoder_norm.values ** 2
-            grown = int(np.argmax(squared.sum(1) > 1e6 * squared[0].sum()))
+            early, late = _early_and_late(problem, MIMO(lam=lam, mu=mu), init_scale)
+            ratios[0, i, j] = float(time_ratios(early, of="encoder_norm"))
+            ratios[1, i, j] = float(time_ratios(late, of="encoder_norm"))
+            squared = early.encoder_norm.values**2
+            grown = int(np.argmax(squared.sum(1) > GROWN * squared[0].sum()))
             share[i, j] = squared[grown, 0] / squared[grown].sum()
             leading = np.linalg.svd(theory.growth_matrix(problem, lam, mu))[2][0]
             predicted[i, j] = leading[0] ** 2
             on_run()
+
+    thresholds = [theory.order_threshold(correlated_preference(rho), mu) for rho in rhos]
     joint = [
-        run.isel(step=slice(None, None, 2)) for run in both(correlated_preference(0.0), Vanilla())
+        run.isel(step=slice(None, None, 2))
+        for run in _early_and_late(correlated_preference(0.0), Vanilla(), init_scale)
     ]
     part = np.array([(run.encoder_norm / run.encoder_norm[-1]).values ** 2 for run in joint])
     return xr.Dataset(
@@ -75,10 +88,7 @@ def early_study(
             "time_ratio": (("fusion", "rho", "lam"), ratios),
             "share": (("rho", "lam"), share),
             "predicted_share": (("rho", "lam"), predicted),
-            "threshold": (
-                "rho",
-                [theory.order_threshold(correlated_preference(rho), mu) for rho in rhos],
-            ),
+            "threshold": ("rho", thresholds),
             "part": (("fusion", "point", "modality"), part),
         },
         {
@@ -90,3 +100,21 @@ def early_study(
         },
         {"mu": mu, "init_scale": init_scale, "scale": SCALE},
     )
+
+
+def _early_and_late(
+    problem: LateFusionProblem, solver: Solver, init_scale: float
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """The same run with early and with late fusion, at one step size."""
+    defaults = default_step_size(problem, solver), theory.default_step_size(problem, solver)
+    eta = min(defaults) * 2
+    duration = STRETCH * theory.learning_times(problem, init_scale)
+    steps = int(np.ceil(duration[np.isfinite(duration)].max() / eta))
+    settings: dict[str, Any] = {
+        "step_size": eta,
+        "steps": steps,
+        "record_every": max(1, steps // RECORDED),
+        "width": math.inf,
+        "init_scale": init_scale,
+    }
+    return simulate_early(problem, solver, **settings), simulate(problem, solver, **settings)

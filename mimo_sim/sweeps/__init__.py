@@ -1,7 +1,8 @@
-"""Sweeps: many runs over problem, method and run parameters as one labelled dataset, computed in chunks that survive a kill.
+"""Sweeps: many runs over parameters of the problem, the method and the run, as one dataset.
 
-The runs of a design are numbered once. A chunk is a range of these numbers and its results are a function of the design alone, so the order, the machine
-and the attempt in which chunks are computed leave no trace in the result.
+The runs of a design are numbered once. A chunk is a range of these numbers, and its results depend
+on the design alone. So nothing in the result shows in which order, on which machine and at which
+attempt its chunks were computed. Finished chunks survive a kill.
 """
 
 from typing import TYPE_CHECKING

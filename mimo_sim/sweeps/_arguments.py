@@ -10,28 +10,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mimo_sim._checks import check_count
+from mimo_sim._checks import check_choice, check_count
 from mimo_sim.generators import FAMILIES
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Vanilla
 from mimo_sim.sweeps._backends import BACKENDS
 from mimo_sim.sweeps._design import CHUNK_RUNS, Design
-from mimo_sim.sweeps._recipe import METHODS, OF_METHOD
+from mimo_sim.sweeps._recipe import OF_SOLVER, SOLVERS
 
 OF_RUN = ("step_size", "init_scale", "width", "weight_decay")
-TAKEN = {*OF_METHOD, *OF_RUN, "method", "seed", "sample", "run", "modality"}
+TAKEN = {*OF_SOLVER, *OF_RUN, "method", "seed", "sample", "run", "modality"}
 CLUSTER = re.compile(r"local(:[1-9]\d*)?|\w+://\S+")
 
 
 def check_choices(on_error: str, backend: str, engine: str, cluster: Any) -> None:
     """Raise ``ValueError`` for a word that is not allowed, or a cluster without its backend."""
-    for name, value, allowed in (
-        ("on_error", on_error, ("raise", "nan")),
-        ("backend", backend, tuple(BACKENDS)),
-        ("engine", engine, tuple(CHUNK_RUNS)),
-    ):
-        if value not in allowed:
-            raise ValueError(f"`{name}` must be one of {allowed}. Got {name}={value!r}.")
+    check_choice("on_error", on_error, ("raise", "nan"))
+    check_choice("backend", backend, BACKENDS)
+    check_choice("engine", engine, CHUNK_RUNS)
     if (cluster is None) == (backend == "dask"):
         raise ValueError(
             "`cluster` and backend='dask' go together."
@@ -98,14 +94,14 @@ def check_names(axes: Mapping[str, Any], design: Design, parameters: Mapping[str
     swept = design.axes["method"][1] if "method" in design.axes else [design.fixed["method"]]
     owned: set[str] = set()
     for method in swept:
-        solver = METHODS.get(method) if isinstance(method, str) else method
+        solver = SOLVERS.get(method) if isinstance(method, str) else method
         if not isinstance(solver, Vanilla | MIMO):
             raise ValueError(
-                f"`method` must be one of {tuple(METHODS)}, Vanilla(...) or MIMO(...)."
+                f"`method` must be one of {tuple(SOLVERS)}, Vanilla(...) or MIMO(...)."
                 f" Got {method!r}."
             )
         owned.update(field.name for field in fields(solver))
-    known = [*parameters, *(name for name in OF_METHOD if name in owned), *OF_RUN, "method"]
+    known = [*parameters, *(name for name in OF_SOLVER if name in owned), *OF_RUN, "method"]
     for name in axes:
         if name not in known:
             methods = " or ".join(map(label, swept))

@@ -1,4 +1,4 @@
-"""Where chunks are computed: chunks in, results out, in any order."""
+"""Where chunks are computed. A backend takes chunks and yields their results in any order."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from itertools import islice
 from typing import Any, TypeAlias
 
+from mimo_sim._extras import explained
 from mimo_sim.sweeps._design import Columns
 from mimo_sim.sweeps._recipe import Part, Recipe, compute
 
@@ -49,9 +50,8 @@ def _in_dask(recipe: Recipe, chunks: Chunks, workers: int | None, cluster: Any) 
                 )
             )
         client = stack.enter_context(distributed.Client(cluster))
-        ahead = 4 + 2 * sum(
-            client.nthreads().values()
-        )  # enough to keep all busy; results and parameters in flight stay few
+        # Enough to keep all workers busy, and few enough results and parameters on their way.
+        ahead = 4 + 2 * sum(client.nthreads().values())
         running = distributed.as_completed(
             [client.submit(compute, recipe, *chunk, pure=False) for chunk in islice(chunks, ahead)],
             with_results=True,
@@ -63,12 +63,8 @@ def _in_dask(recipe: Recipe, chunks: Chunks, workers: int | None, cluster: Any) 
 
 
 def _extra(module: str) -> Any:
-    try:
+    with explained():
         return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(
-            f"This backend needs {module}: pip install 'mimo_sim[sweeps]' ({error})."
-        ) from None
 
 
 BACKENDS: dict[str, Backend] = {

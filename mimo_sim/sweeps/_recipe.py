@@ -1,4 +1,4 @@
-"""A chunk of a sweep as a pure function of its parameters."""
+"""What all chunks of a sweep share, and a chunk as a pure function of its parameters."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from mimo_sim.sweeps._design import Columns
 
 Part: TypeAlias = dict[str, np.ndarray]  # the results of n runs: variable -> (n, ...)
 
-METHODS: dict[str, Solver] = {"vanilla": Vanilla(), "mimo": MIMO()}
-OF_METHOD = ("lam", "mu", "f_star", "heads")
-REFUSED = -1  # in whole-number variables of a run that has no problem; the others are NaN
+SOLVERS: dict[str, Solver] = {"vanilla": Vanilla(), "mimo": MIMO()}
+OF_SOLVER = ("lam", "mu", "f_star", "heads")
+OF_EACH_RUN = ("step_size", "init_scale", "seed", "weight_decay")
+REFUSED = -1  # stands in whole-number variables of a run without a problem; NaN in the others
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Recipe:
     """What all chunks share; it travels to the workers."""
 
     make: Callable[..., LateFusionProblem]
-    methods: dict[str, Solver]  # by name
+    solvers: dict[str, Solver]  # what the words of `method` stand for
     renamed: dict[str, str]  # axis -> parameter of `make`
     options: dict[str, Any]  # of simulate_ensemble
     skip: bool  # leave a run out where its problem is refused
@@ -37,7 +38,7 @@ class Recipe:
     names: tuple[str, ...] = ()  # of the modalities
 
     def problem(self, point: Mapping[str, Any]) -> LateFusionProblem | None:
-        """The problem at a point of the design; None where it is refused and may be."""
+        """The problem at a point of the design; None where it is refused and may be left out."""
         arguments = {parameter: point[axis] for axis, parameter in self.renamed.items()}
         try:
             problem = self.make(**arguments)
@@ -50,37 +51,45 @@ class Recipe:
             ) from None
         if not isinstance(problem, LateFusionProblem):
             raise TypeError(
-                f"`problem` must return a LateFusionProblem. Got {type(problem).__name__} at {arguments}."
+                "`problem` must return a LateFusionProblem."
+                f" Got {type(problem).__name__} at {arguments}."
             )
         return problem
+
+    def problems(self, columns: Columns) -> list[LateFusionProblem | None]:
+        """The problems of these runs; equal parameters share one."""
+        return _shared(self._problems_at, columns, self.renamed)
+
+    def _problems_at(self, points: list[dict[str, Any]]) -> list[LateFusionProblem | None]:
+        if self.make is not scalar_pair:
+            return [self.problem(point) for point in points]
+        arguments = [
+            {self.renamed[axis]: value for axis, value in point.items()} for point in points
+        ]
+        found = scalar_pairs(arguments)
+        for i, point in enumerate(points):
+            if found[i] is None:  # it is refused, or needs more care
+                found[i] = self.problem(point)
+        return found
 
     def check_names(self, problems: Iterable[LateFusionProblem | None]) -> None:
         """Raise unless the problems have the same modalities."""
         for problem in problems:
             if problem is not None and problem.names != self.names:
                 raise ValueError(
-                    f"All problems of a sweep must have the same modalities. Got {self.names} and {problem.names}."
+                    "All problems of a sweep must have the same modalities."
+                    f" Got {self.names} and {problem.names}."
                 )
 
-    def method(self, point: Mapping[str, Any]) -> Solver:
-        """The method at a point of the design, with those of the method parameters that it has."""
-        base = (
-            self.methods[point["method"]] if isinstance(point["method"], str) else point["method"]
-        )
+    def solver(self, point: Mapping[str, Any]) -> Solver:
+        """The solver at a point of the design, with those of the swept parameters that it has."""
+        method = point["method"]
+        base = self.solvers[method] if isinstance(method, str) else method
         own = {field.name for field in fields(base)} & point.keys()
-        return replace(base, **{name: point[name] for name in OF_METHOD if name in own})
+        return replace(base, **{name: point[name] for name in OF_SOLVER if name in own})
 
-    def problems(self, columns: Columns) -> list[LateFusionProblem | None]:
-        """The problems of these runs; equal parameters share one."""
-        return _each(self._made, columns, self.renamed)
-
-    def _made(self, points: list[dict[str, Any]]) -> list[LateFusionProblem | None]:
-        if self.make is not scalar_pair:
-            return [self.problem(point) for point in points]
-        many = scalar_pairs(
-            [{self.renamed[axis]: value for axis, value in point.items()} for point in points]
-        )
-        return [problem or self.problem(point) for point, problem in zip(points, many, strict=True)]
+    def _solvers_at(self, points: list[dict[str, Any]]) -> list[Solver]:
+        return [self.solver(point) for point in points]
 
     def runs(
         self,
@@ -89,52 +98,48 @@ class Recipe:
         threads: int | None,
         **changes: Any,
     ) -> Iterator[tuple[list[int], xr.Dataset]]:
-        """Simulate runs, those of one width together: which ones, and their results. Runs without a problem are left out."""
+        """Simulate runs, those of one width together; yields which ones, and their results.
+
+        Runs without a problem are left out.
+        """
         from mimo_sim.dynamics.ensemble.driver import simulate_ensemble
 
-        methods = _each(
-            lambda points: [self.method(point) for point in points], columns, ("method", *OF_METHOD)
-        )
+        solvers = _shared(self._solvers_at, columns, ("method", *OF_SOLVER))
         for width in dict.fromkeys(columns["width"]):
             there = {
                 i: problem
                 for i, problem in enumerate(problems)
                 if problem is not None and columns["width"][i] == width
             }
-            if rows := list(there):
-                per_run: dict[str, Any] = {
-                    name: [columns[name][i] for i in rows]
-                    for name in ("step_size", "init_scale", "seed", "weight_decay")
-                }
-                default = all(value is None for value in per_run["step_size"])
-                options = (
-                    self.options
-                    | per_run
-                    | {"width": width, "threads": threads}
-                    | ({"step_size": None} if default else {})
-                    | changes
-                )
-                data = simulate_ensemble(
-                    list(there.values()), [methods[i] for i in rows], **options
-                )
-                yield rows, data.reset_coords("step_size") if default else data
+            if not there:
+                continue
+            options = self.options | {"width": width, "threads": threads}
+            for name in OF_EACH_RUN:
+                options[name] = [columns[name][i] for i in there]
+            default = all(value is None for value in options["step_size"])
+            if default:
+                options["step_size"] = None
+            data = simulate_ensemble(
+                list(there.values()), [solvers[i] for i in there], **(options | changes)
+            )
+            yield list(there), data.reset_coords("step_size") if default else data
 
 
-def _each(
+def _shared(
     function: Callable[[list[dict[str, Any]]], list[Any]], columns: Columns, names: Iterable[str]
 ) -> list[Any]:
-    """What `function` makes of the parameters `names` of every run; it gets every combination of values once."""
+    """What `function` makes of the parameters `names` of every run.
+
+    `function` gets a list of points; each combination of values is in it once.
+    """
     used = [name for name in names if name in columns]
-    points = (
-        list(zip(*(columns[name] for name in used), strict=True))
-        if used
-        else [()] * len(columns["seed"])
-    )
+    if not used:
+        return function([{}]) * len(columns["seed"])
+    points = list(zip(*(columns[name] for name in used), strict=True))
     keys = list(map(repr, points))
-    distinct = {
-        key: dict(zip(used, point, strict=True)) for key, point in zip(keys, points, strict=True)
-    }
-    known = dict(zip(distinct, function(list(distinct.values())), strict=True))
+    distinct = dict(zip(keys, points, strict=True))
+    made = function([dict(zip(used, point, strict=True)) for point in distinct.values()])
+    known = dict(zip(distinct, made, strict=True))
     return [known[key] for key in keys]
 
 
@@ -146,11 +151,12 @@ def compute(
 
     if recipe.version != __version__:
         raise RuntimeError(
-            f"A worker has mimo_sim {__version__}, the sweep was started with {recipe.version}; results could differ."
+            f"A worker has mimo_sim {__version__}, the sweep was started with {recipe.version};"
+            " results could differ."
         )
     count = len(columns["seed"])
     part = {
-        name: np.full((count, *shape), missing(kind), kind)
+        name: np.full((count, *shape), _missing(kind), kind)
         for name, (shape, kind) in recipe.template.items()
     }
     problems = recipe.problems(columns)
@@ -158,16 +164,16 @@ def compute(
     for rows, data in recipe.runs(problems, columns, threads):
         for name, values in part.items():
             found = data[name].transpose("run", ...).values
-            if any(
-                size > room for size, room in zip(found.shape[1:], values.shape[1:], strict=True)
-            ):
+            size, room = found.shape[1:], values.shape[1:]
+            if any(own > most for own, most in zip(size, room, strict=True)):
                 raise ValueError(
-                    f"A problem is larger than those tried before the start: `{name}` has shape {found.shape[1:]}, not {values.shape[1:]}."
+                    "A problem is larger than those tried before the start:"
+                    f" `{name}` has shape {size}, not {room}."
                 )
-            values[(rows, *map(slice, found.shape[1:]))] = found  # type: ignore[index]
+            values[(rows, *map(slice, size))] = found  # type: ignore[index]
     return index, part
 
 
-def missing(kind: str) -> float:
+def _missing(kind: str) -> float:
     """What stands in a variable of this type for a run without a problem."""
     return math.nan if np.dtype(kind).kind == "f" else REFUSED

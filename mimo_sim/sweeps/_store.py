@@ -1,4 +1,4 @@
-"""Finished chunks on disk, and whose they are."""
+"""Files of a sweep: its finished chunks, and whether a file or folder belongs to this sweep."""
 
 from __future__ import annotations
 
@@ -15,70 +15,83 @@ import xarray as xr
 
 from mimo_sim._files import replacing
 from mimo_sim.dynamics import trajectory
+from mimo_sim.sweeps._identity import Identity
 from mimo_sim.sweeps._recipe import Part
+
+DIGEST = hashlib.sha256().digest_size  # bytes at the start of a chunk's file
 
 
 def write(path: Path, part: Part) -> None:
-    """A chunk as its digest and an .npz, so that any damage is noticed."""
+    """Write a chunk: a digest and then an .npz, so that any damage is noticed."""
     buffer = io.BytesIO()
     np.savez(buffer, **part)  # type: ignore[arg-type]
+    content = buffer.getvalue()
     with replacing(path) as temporary:
-        temporary.write_bytes(hashlib.sha256(buffer.getvalue()).digest() + buffer.getvalue())
+        temporary.write_bytes(hashlib.sha256(content).digest() + content)
 
 
 def read(path: Path) -> Part | None:
-    """A chunk written before; None if there is none, or it is damaged."""
+    """A chunk that was written before; None if there is none or it is damaged."""
     try:
-        content = path.read_bytes()
+        stored = path.read_bytes()
     except FileNotFoundError:
         return None
-    if hashlib.sha256(content[32:]).digest() != content[:32]:
+    digest, content = stored[:DIGEST], stored[DIGEST:]
+    if hashlib.sha256(content).digest() != digest:
         return None
-    with np.load(io.BytesIO(content[32:])) as arrays:
+    with np.load(io.BytesIO(content)) as arrays:
         return dict(arrays)
 
 
-def _refuse(path: Path, record: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    """Raise unless this very design was found at `path`."""
-    different = sorted(
-        name for name in record.keys() | found.keys() if record.get(name) != found.get(name)
-    )
-    if different:
-        raise ValueError(
-            f"{path} holds another sweep (different: {', '.join(different)}). Choose another `out`, or allow it to be lost with overwrite."
-        )
-
-
-def finished(out: Path, record: Mapping[str, Any]) -> xr.Dataset | None:
-    """The sweep stored at `out`, if there is one; it must be this one."""
+def finished(out: Path, own: Identity) -> xr.Dataset | None:
+    """The finished sweep at `out`, or None; raise if something else is there."""
     if not out.exists():
         return None
     try:
         data = trajectory.load(out)
     except (ValueError, OSError):
         raise ValueError(
-            f"{out} is there already and is not a sweep of mimo_sim. Choose another `out`, or allow it to be lost with overwrite."
+            f"{out} is there already and is not a sweep of mimo_sim."
+            " Choose another `out`, or allow it to be lost with overwrite."
         ) from None
-    _refuse(out, record, data.attrs)
+    _refuse_another(out, own, data.attrs)
     return data
 
 
-def open_folder(folder: Path, record: Mapping[str, Any], overwrite: bool) -> None:
-    """Make the folder of chunks, or continue the one that is there."""
+def open_folder(folder: Path, own: Identity, overwrite: bool) -> None:
+    """Make the folder of chunks, or continue the one that is there.
+
+    Raise if it belongs to another sweep, which `overwrite` allows to be lost, or to nobody known.
+    """
     note = folder / "design.json"
-    if folder.exists() and not all(
-        path.name.startswith(".") for path in folder.iterdir()
-    ):  # a dot: the first file was never finished
+    if folder.exists() and any(_finished_file(path) for path in folder.iterdir()):
         if not note.is_file():
             raise ValueError(
-                f"{folder} is there already and is not a folder of mimo_sim's chunks. Choose another `out`."
+                f"{folder} is there already and is not a folder of mimo_sim's chunks."
+                " Choose another `out`."
             )
         try:
-            _refuse(folder, record, json.loads(note.read_text()))
+            _refuse_another(folder, own, json.loads(note.read_text()))
             return
         except ValueError:
             if not overwrite:
                 raise
         shutil.rmtree(folder)
     with replacing(note) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n")
+        temporary.write_text(json.dumps(own, indent=1) + "\n")
+
+
+def _finished_file(path: Path) -> bool:
+    """Whether this is more than the temporary file of a kill, whose name begins with a dot."""
+    return not path.name.startswith(".")
+
+
+def _refuse_another(path: Path, own: Identity, found: Mapping[str, Any]) -> None:
+    """Raise unless the sweep found at `path` is this one."""
+    names = own.keys() | found.keys()
+    different = sorted(name for name in names if own.get(name) != found.get(name))
+    if different:
+        raise ValueError(
+            f"{path} holds another sweep (different: {', '.join(different)})."
+            " Choose another `out`, or allow it to be lost with overwrite."
+        )

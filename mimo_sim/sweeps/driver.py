@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from mimo_sim.sweeps._backends import BACKENDS
 from mimo_sim.sweeps._design import Design, chunk_size, law, lay_out
 from mimo_sim.sweeps._identity import Identity, fingerprint, identity
 from mimo_sim.sweeps._loop import all_parts
-from mimo_sim.sweeps._recipe import METHODS, Part, Recipe
+from mimo_sim.sweeps._recipe import SOLVERS, Part, Recipe
 
 
 def sweep(
@@ -47,64 +48,81 @@ def sweep(
     engine: str = "batch",
     progress: bool = False,
 ) -> xr.Dataset:
-    """Train at every point of a design and measure each run: a grid, random points, or both, times seeds.
+    """Train at every point of a design and measure each run.
 
-    With `out`, every finished chunk of runs is kept beside it in ``<out>.chunks``. The same call after an interruption of any kind computes only what is
-    missing, and ends with the same bytes; the folder goes when `out` is written.
+    A design is a grid, random points, or both, times seeds. With `out`, every finished chunk of
+    runs is kept beside it in ``<out>.chunks``. After an interruption of any kind, the same call
+    computes only what is missing and ends with the same bytes. The folder goes when `out` is
+    written.
 
     Parameters
     ----------
     problem : {"superficial", "scalar-pair", "random"}, callable, or LateFusionProblem
-        A family of :mod:`mimo_sim.generators`, any function of its parameters that returns a problem, or one problem.
+        A family of :mod:`mimo_sim.generators`, any function of its parameters that returns a
+        problem, or one problem.
     axes : mapping
-        From a parameter to its values: a sequence makes a dimension of the result, a single value is set for all runs. A parameter is one of the
-        method's (``lam``, ``mu``, ``f_star``, ``heads``), one of the run (``step_size``, ``init_scale``, ``width``, ``weight_decay``), ``method``
-        itself ("vanilla", "mimo", or such objects), or one of the problem's. A problem parameter with a name that is used already is called
-        ``problem_<name>``: ``problem_seed`` for the family "random". With `samples`, a tuple is a distribution: ``(low, high)`` uniform,
-        ``("log", low, high)`` uniform in the logarithm, ``("int", low, high)`` whole numbers, both ends included.
+        From a parameter to its values: a sequence makes a dimension of the result, a single value
+        is set for all runs.
+
+        A parameter belongs to the method (``lam``, ``mu``, ``f_star``, ``heads``), to the run
+        (``step_size``, ``init_scale``, ``width``, ``weight_decay``) or to the problem, or it is
+        ``method`` itself ("vanilla", "mimo", or such objects). A parameter of the problem whose
+        name is taken already is called ``problem_<name>``: ``problem_seed`` for the family
+        "random".
+
+        With `samples`, a tuple is a distribution: ``(low, high)`` uniform, ``("log", low, high)``
+        uniform in the logarithm, ``("int", low, high)`` whole numbers, both ends included.
     method : {"vanilla", "mimo"} or Solver
         What is minimised, where `axes` does not say otherwise.
     seeds : int or sequence of int
         Initial weights: this many seeds from 0, or these.
     samples : int, optional
-        Number of draws of all distributions in `axes`: dimension ``sample``.
+        Number of draws of all distributions in `axes`. They have the dimension ``sample``.
     design_seed : int
-        Of the draws.
+        Seed of the draws.
     steps, step_size, init_scale, width, weight_decay, tolerance, engine
         As in :func:`mimo_sim.simulate_ensemble`. Compare runs at one explicit step size.
     on_error : {"raise", "nan"}
-        Where the family refuses a point, such as ``rho=1``: raise, or leave the run out (NaN, and -1 in whole numbers such as ``status``).
+        What to do where the family refuses a point, such as ``rho=1``: raise, or leave the run out.
+        Its results are then NaN, and -1 in whole numbers such as ``status``.
     out : path, optional
-        A file ending in .nc to write, and to resume.
+        A file ending in .nc, to write and to resume.
     overwrite : bool
-        Allow another sweep, or any other file, at `out` to be replaced; a finished one is computed again.
+        Allow another sweep, or any other file, at `out` to be replaced. A finished sweep is
+        computed again.
     backend : {"threads", "processes", "dask"}
-        This process, `workers` processes of one thread, or a dask cluster with one thread per chunk.
+        This process, `workers` processes of one thread, or a dask cluster with one thread per
+        chunk.
     workers : int, optional
         Number of threads or processes; all cores by default.
     cluster : str or cluster object, optional
-        For "dask": an address ("tcp://..."), "local" or "local:2" (started and closed here), or an object that ``distributed.Client`` takes. Scripts
-        that start a local one need the usual ``if __name__ == "__main__"``.
+        For "dask": an address ("tcp://..."), "local" or "local:2" (started and closed here), or an
+        object that ``distributed.Client`` takes. Scripts that start a local cluster need the usual
+        ``if __name__ == "__main__"``.
     chunk : int, optional
-        Runs per chunk, a few seconds' work by default. It does not change the results.
+        Runs per chunk; some seconds' work by default. It does not change the results.
     progress : bool
         Show a progress bar with rate and remaining time on stderr.
 
     Returns
     -------
     xarray.Dataset
-        The variables of :func:`mimo_sim.simulate_ensemble`, with one dimension per axis in the order of `axes` (``sample`` for distributions, whose
-        draws are coordinates), then ``seed``, then their own. The attributes say everything that is needed to compute it again.
+        The variables of :func:`mimo_sim.simulate_ensemble`. Their dimensions are the axes in the
+        order of `axes`, then ``seed``, then their own. Distributions share the dimension
+        ``sample``; their draws are coordinates. The attributes say everything that is needed to
+        compute the dataset again.
 
     Raises
     ------
     ValueError, TypeError
-        For a parameter that nothing has, values outside their range, a design with errors: before any work starts, as far as one step at up to
-        1000 values of every axis shows. Also where `out` holds something else.
+        For a parameter that nothing has, for values out of range, for a design with errors. One
+        step at up to 1000 values of every axis is tried first, so most errors show before any work.
+        Also where `out` holds something else.
 
     Examples
     --------
-    >>> data = sweep("scalar-pair", {"sigma_ratio": [2.0, 3.0], "rho": [0.0, 0.5]}, method="vanilla", seeds=2, steps=20_000, step_size=1e-3)
+    >>> axes = {"sigma_ratio": [2.0, 3.0], "rho": [0.0, 0.5]}
+    >>> data = sweep("scalar-pair", axes, method="vanilla", seeds=2, steps=20_000, step_size=1e-3)
     >>> dict(data.half_time.sizes)
     {'sigma_ratio': 2, 'rho': 2, 'seed': 2, 'modality': 2}
     """
@@ -114,40 +132,40 @@ def sweep(
     _arguments.check_counts(steps, samples, design_seed, workers, chunk)
     _arguments.check_file_and_axes(out, axes)
     make, parameters = _arguments.family(problem, axes)
-    method = METHODS.get(method, method) if isinstance(method, str) else method
-    methods = dict(METHODS)
+    method = SOLVERS.get(method, method) if isinstance(method, str) else method
+    solvers = dict(SOLVERS)
     if isinstance(method, Vanilla | MIMO):
-        methods[method.name] = method
-    own = {
+        solvers[method.name] = method
+    defaults = {
         "method": method,
         "step_size": step_size,
         "init_scale": init_scale,
         "width": width,
         "weight_decay": weight_decay,
     }
-    design = lay_out(axes, own, set(parameters), seeds, samples, design_seed)
+    design = lay_out(axes, defaults, set(parameters), seeds, samples, design_seed)
     _arguments.check_names(axes, design, parameters)
     design = replace(design, chunk=chunk_size(design, steps, engine, chunk))
     options = {"steps": steps, "tolerance": tolerance, "engine": engine}
     recipe = Recipe(
         make=make,
-        methods=methods,
+        solvers=solvers,
         renamed={name: parameters[name] for name in axes if name in parameters},
         options=options,
         skip=on_error == "nan",
         version=__version__,
         template={},
     )
-    recipe, blank, digest = _tried(recipe, design)
+    recipe, example, digest = _tried(recipe, design)
     drawn = [name for name in axes if design.dim(name) == "sample"]
-    record = identity(
+    own = identity(
         {
             "problem": problem,
             "axes": {
                 name: {"draw": law(values)} if name in drawn else values
                 for name, values in axes.items()
             },
-            **own,
+            **defaults,
             "seeds": design.axes["seed"][1],
             "samples": samples,
             "design_seed": design_seed,
@@ -158,18 +176,25 @@ def sweep(
         }
     )
 
+    compute = partial(
+        all_parts,
+        recipe,
+        design,
+        backend=BACKENDS[backend],
+        workers=workers,
+        cluster=cluster,
+        progress=progress,
+    )
     if out is None:
-        parts = all_parts(recipe, design, None, BACKENDS[backend], workers, cluster, progress)
-        return _assembled(design, parts, blank, record)
+        return _assembled(design, compute(folder=None), example, own)
     out = Path(out)
     folder = out.with_name(f"{out.name}.chunks")
-    done = None if overwrite else store.finished(out, record)
+    done = None if overwrite else store.finished(out, own)
     if done is not None:
-        shutil.rmtree(folder, ignore_errors=True)  # killed between its last two acts
+        shutil.rmtree(folder, ignore_errors=True)  # left by a kill after `out` was written
         return done
-    store.open_folder(folder, record | {"chunk": design.chunk}, overwrite)
-    parts = all_parts(recipe, design, folder, BACKENDS[backend], workers, cluster, progress)
-    data = _assembled(design, parts, blank, record)
+    store.open_folder(folder, own | {"chunk": design.chunk}, overwrite)
+    data = _assembled(design, compute(folder=folder), example, own)
     trajectory.save(data, folder / out.name)
     os.replace(folder / out.name, out)
     shutil.rmtree(folder)
@@ -177,45 +202,50 @@ def sweep(
 
 
 def _tried(recipe: Recipe, design: Design) -> tuple[Recipe, xr.Dataset, str]:
-    """One step at every value of every axis: what is wrong shows before the work; what a run yields, and a digest of the problems."""
+    """Run one step at every value of every axis, so that errors show before the work.
+
+    Returns the recipe with the template of its results, one such result, and the fingerprint of
+    the problems.
+    """
     columns = design.columns(design.trial())
     problems = recipe.problems(columns)
     there = [problem for problem in problems if problem is not None]
     if not there:
         raise ValueError(
-            f"None of the {len(problems)} problems tried exists: every point is refused. Look at one of them with on_error='raise'."
+            f"None of the {len(problems)} problems tried exists: every point is refused."
+            " Look at one of them with on_error='raise'."
         )
     recipe = replace(recipe, names=there[0].names)
     recipe.check_names(there)
     tried = [data.isel(run=0, drop=True) for _, data in recipe.runs(problems, columns, 1, steps=1)]
-    blank = max(tried, key=lambda data: data.sizes["component"] * data.sizes["output"])
+    largest = max(tried, key=lambda data: data.sizes["component"] * data.sizes["output"])
     template = {
         str(name): (variable.shape, variable.dtype.str)
-        for name, variable in blank.data_vars.items()
+        for name, variable in largest.data_vars.items()
     }
-    return replace(recipe, template=template), blank, fingerprint(there)
+    return replace(recipe, template=template), largest, fingerprint(there)
 
 
-def _assembled(design: Design, parts: Part, blank: xr.Dataset, record: Identity) -> xr.Dataset:
-    """The results with a dimension for every axis."""
-    sizes = design.sizes
+def _assembled(design: Design, parts: Part, one: xr.Dataset, attrs: Identity) -> xr.Dataset:
+    """The results with a dimension for every axis; `one` is the result of one run."""
+    lengths = design.sizes.values()
     data = {
         name: (
-            (*sizes, *blank[name].dims),
-            values.reshape(*sizes.values(), *values.shape[1:]),
-            blank[name].attrs,
+            (*design.sizes, *one[name].dims),
+            values.reshape(*lengths, *values.shape[1:]),
+            one[name].attrs,
         )
         for name, values in parts.items()
     }
-    numbers = {
-        name: all(
-            isinstance(value, int | float) and not isinstance(value, bool) for value in values
+    coords: dict[str, Any] = {"modality": one.modality}
+    for name, (dim, values) in design.axes.items():
+        coords[name] = (
+            dim,
+            values if all(map(_is_number, values)) else list(map(_arguments.label, values)),
         )
-        for name, (_, values) in design.axes.items()
-    }
-    coords = {
-        name: (dim, values if numbers[name] else [_arguments.label(value) for value in values])
-        for name, (dim, values) in design.axes.items()
-    }
     order = dict.fromkeys(dim for dim, _ in design.axes.values())
-    return xr.Dataset(data, {"modality": blank.modality} | coords, record).transpose(*order, ...)
+    return xr.Dataset(data, coords, attrs).transpose(*order, ...)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

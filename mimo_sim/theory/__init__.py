@@ -1,12 +1,15 @@
-r"""Closed forms for the two-layer late-fusion toy: who is learned first, when, how fast, and where the encoders end.
+r"""Closed forms for the toy: who is learned first, when, how fast, and where the encoders end.
 
-Notation: :math:`S_{kl} = E[x_k x_l^T]`, :math:`C_k = E[y x_k^T]`, :math:`|\cdot|` the largest singular value (for m = 1 the Euclidean
-norm). "Tiny initialisation" means :math:`G_k = Z_k Z_k^T \to u_0^2 I` with :math:`u_0` = `init_scale` -> 0.
+Notation: :math:`S_{kl} = E[x_k x_l^T]` and :math:`C_k = E[y x_k^T]`. :math:`|\cdot|` is the
+largest singular value; for m = 1 that is the Euclidean norm. "Tiny initialisation" means
+:math:`G_k = Z_k Z_k^T \to u_0^2 I` with :math:`u_0` = `init_scale` -> 0, where :math:`Z_k` stacks
+:math:`V_k`, :math:`U_k` and :math:`W_k^T`.
 
-Sources: [ZLS] Zhang, Latham, Saxe, *Understanding Unimodal Bias in Multimodal Deep Linear Networks*, ICML 2024;
-[MIMO] arXiv:2511.06686; the laws of MIMO's toy dynamics (growth, order threshold, norms, chattering) are this project's own.
+Sources: [ZLS] Zhang, Latham, Saxe, *Understanding Unimodal Bias in Multimodal Deep Linear
+Networks*, ICML 2024; [MIMO] arXiv:2511.06686. The laws of MIMO's toy dynamics (growth, order
+threshold, norms, chattering) are this project's own.
 """
 
-import lazy_loader
+from mimo_sim import _extras
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = _extras.attach(__name__, __file__)

@@ -1,11 +1,12 @@
 r"""Deep linear networks: when a modality emerges, and which one is first.
 
-A network has `depth` :math:`L` layers. Each modality passes `fusion_layer` :math:`L_f` layers of its own; the
-results are summed and pass the other :math:`L - L_f` layers together. :math:`L_f = 1` is early fusion,
-:math:`L_f = L` is late fusion, and :math:`L = L_f = 2` is the toy of :func:`mimo_sim.simulate`.
+A network has `depth` :math:`L` layers. Each modality passes `fusion_layer` :math:`L_f` layers of
+its own; the results are summed and pass the other :math:`L - L_f` layers together.
+:math:`L_f = 1` is early fusion, :math:`L_f = L` is late fusion, and :math:`L = L_f = 2` is the
+toy of :func:`mimo_sim.simulate`.
 
-"Aligned start" means that every layer has rank one and size :math:`u_0`, and that the first layer points along
-:math:`C_k` (:func:`mimo_sim.dynamics.engines.layered.aligned_weights`).
+"Aligned start" means that every layer has rank one and size :math:`u_0`, and that the first layer
+points along :math:`C_k` (:func:`mimo_sim.dynamics.layered.aligned_weights`).
 """
 
 from __future__ import annotations
@@ -29,12 +30,15 @@ if TYPE_CHECKING:
 def delay_factor(depth: int, weight: float) -> float:
     r"""How long a modality takes to emerge in deep late fusion, from the aligned start.
 
-    .. math:: T_L(a) = \int_0^\infty \frac{dx}{(1 + 2(1+a)x + (1+a^2)x^2)^{(L-1)/2}}, \qquad T_L(0) = \frac{1}{L-2}
+    .. math::
+        T_L(a) = \int_0^\infty \frac{dx}{(1 + 2(1+a)x + (1+a^2)x^2)^{(L-1)/2}}, \qquad
+        T_L(0) = \frac{1}{L-2}
 
     Parameters
     ----------
     depth : int
-        L >= 3. For L = 2 the time grows like a logarithm instead (:func:`mimo_sim.theory.growth_rates`).
+        L >= 3. For L = 2 the time grows like a logarithm instead
+        (:func:`mimo_sim.theory.growth_rates`).
     weight : float
         :math:`a = \lambda\sigma_k \ge 0`, the weight on the uni-modal loss; 0 is joint training.
 
@@ -50,8 +54,8 @@ def delay_factor(depth: int, weight: float) -> float:
 
     Notes
     -----
-    Source: this project's own. It follows from :math:`\dot v = |C| w^{L-1}`, :math:`\dot u = a|C| w^{L-1}` and
-    :math:`w^2 = v^2 + u^2 - u_0^2`.
+    Source: this project's own. It follows from :math:`\dot v = |C| w^{L-1}`,
+    :math:`\dot u = a|C| w^{L-1}` and :math:`w^2 = v^2 + u^2 - u_0^2`.
 
     Examples
     --------
@@ -72,8 +76,9 @@ def delay_factor(depth: int, weight: float) -> float:
 def deep_order_threshold(problem: LateFusionProblem, depth: int) -> float:
     r"""The penalty above which deep late fusion learns the most explaining modality first.
 
-    It solves :math:`(L-2)\,T_L(\lambda) = |C_B|/|C_A|` (:func:`delay_factor`), for exact f*, mu -> 0 and the aligned
-    start with u0 -> 0. It falls with depth, from :func:`order_threshold` at L = 2 towards :math:`|C_A|/|C_B| - 1`.
+    It solves :math:`(L-2)\,T_L(\lambda) = |C_B|/|C_A|` (:func:`delay_factor`), for exact f*, mu
+    -> 0 and the aligned start with u0 -> 0. It falls with depth, from :func:`order_threshold` at
+    L = 2 towards :math:`|C_A|/|C_B| - 1`.
 
     Parameters
     ----------
@@ -112,15 +117,19 @@ def deep_order_threshold(problem: LateFusionProblem, depth: int) -> float:
 def deep_time_ratio(
     problem: LateFusionProblem, depth: int, fusion_layer: int, init_scale: float
 ) -> float:
-    r"""Predicted :math:`t_{second}/t_{first}` of joint training in a deep linear network, from the aligned start.
+    r"""Predicted :math:`t_{second}/t_{first}` of joint training in a deep linear network.
 
-    A is learned first, at :math:`t_A = u_0^{2-L} I/|C_A|` with an integral I of order one. B waits after that for
+    The start is the aligned one.
+
+    A is learned first, at :math:`t_A = u_0^{2-L} I/|C_A|` with an integral I of order one. B
+    waits after that for
 
     .. math:: \frac{1 - |C_B|/|C_A|}{|D|\,|M_A|^{(L-L_f)/L}} \times
        \begin{cases} u_0^{2-L_f}/(L_f-2) & L_f > 2\\ \ln(1/u_0) & L_f = 2\\ 0 & L_f = 1\end{cases}
 
-    where :math:`M_A` is the uni-modal optimum of A and D is as in :func:`time_ratio`. So the uni-modal phase lasts
-    :math:`O(u_0^{L-L_f})` times :math:`t_A`: the earlier the fusion, the shorter the phase.
+    where :math:`M_A` is the uni-modal optimum of A and D is as in :func:`time_ratio`. So the
+    uni-modal phase lasts :math:`O(u_0^{L-L_f})` times :math:`t_A`: the earlier the fusion, the
+    shorter the phase.
 
     Parameters
     ----------
@@ -141,7 +150,8 @@ def deep_time_ratio(
     Raises
     ------
     ValueError, TypeError
-        If K is not 2, m is not 1, D points away from :math:`C_B`, or an argument is outside its range.
+        If K is not 2, m is not 1, D points away from :math:`C_B`, or an argument is outside its
+        range.
 
     Notes
     -----

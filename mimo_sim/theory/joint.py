@@ -1,4 +1,4 @@
-r"""Joint training: when each modality is learned, and what is credited to the wrong one meanwhile."""
+r"""Joint training: when it learns each modality, and what it credits to the wrong one meanwhile."""
 
 from __future__ import annotations
 
@@ -15,42 +15,53 @@ if TYPE_CHECKING:
     from mimo_sim._checks import FloatArray
     from mimo_sim.problem import LateFusionProblem
 
-ALIGNED = 1e-9  # cosine this close to -1 counts as exactly opposite
+ALIGNED = 1e-9  # a cosine this close to -1 counts as exactly opposite
+NEGLIGIBLE = 1e-12  # a residual correlation below this times the largest |C_k| counts as none
 
 
 def check_scalar_output(problem: LateFusionProblem, what: str) -> None:
+    """Raise ``ValueError`` unless m = 1; `what` names the law that needs it."""
     if problem.output_dim != 1:
         raise ValueError(
-            f"{what} is known for scalar targets (m = 1) only. Got a problem with output_dim={problem.output_dim}."
+            f"{what} is known for scalar targets (m = 1) only. "
+            f"Got a problem with output_dim={problem.output_dim}."
         )
 
 
 def residual_correlation(problem: LateFusionProblem, learned: int, waiting: int) -> FloatArray:
-    r"""(m, d) :math:`D = C_B - C_A S_{AA}^{+} S_{AB}`: what `waiting` (B) still has to learn once `learned` (A) is learned."""
+    r"""What one modality still has to learn when another is learned.
+
+    Returns
+    -------
+    (m, d) array
+        :math:`D = C_B - C_A S_{AA}^{+} S_{AB}` with A `learned` and B `waiting`.
+    """
     explained = problem.unimodal_maps[learned] @ problem.sigma[learned][waiting]
     return np.asarray(problem.sigma_yx[waiting] - explained)
 
 
-def _masked_optimum(problem: LateFusionProblem, members: list[int]) -> FloatArray:
-    """The (m, D) map that minimises f_mm over the modalities in `members`, zero elsewhere."""
-
-    columns = (
-        np.r_[tuple(problem.features(k) for k in members)] if members else np.array([], dtype=int)
-    )
-    best = np.zeros_like(problem.cross_moment)
-    if members:
-        best[:, columns] = generalised_solve(
-            problem.cross_moment[:, columns], problem.input_moment[np.ix_(columns, columns)]
-        )
-    return best
-
-
 def turned(gain: float, old: FloatArray, new: FloatArray, exact_limit: bool) -> float:
-    r"""Log-amplification of the growing mode along `new`, after growth by exp(gain) along `old`.
+    r"""How much a mode has grown along a new direction, after growth along an old one.
 
-    The state (v, w) of a modality is a growing part e^{gain} (1, c)/sqrt 2 along the unit vector c of `old`, a shrinking part
-    e^{-gain} (1, -c)/sqrt 2, and neutral parts orthogonal to c. Projected on (1, d)/sqrt 2 with cos = c.d these carry
-    (1 + cos)/2, (1 - cos)/2 and sin/sqrt 2. In the limit u0 -> 0 only the largest exponent with a non-zero coefficient counts.
+    Growth by exp(gain) along the unit vector c of `old` makes of the state (v, w) of a modality a
+    growing part :math:`e^{gain}(1, c)/\sqrt2`, a shrinking part :math:`e^{-gain}(1, -c)/\sqrt2`,
+    and neutral parts orthogonal to c. Projected on :math:`(1, d)/\sqrt2` along the unit vector d
+    of `new`, with :math:`\cos = c \cdot d`, these carry :math:`(1+\cos)/2`, :math:`(1-\cos)/2`
+    and :math:`\sin/\sqrt2`.
+
+    Parameters
+    ----------
+    gain : float
+        Logarithm of the growth along `old`.
+    old, new : (1, d) arrays
+        Residual correlations before and after.
+    exact_limit : bool
+        The limit u0 -> 0, where only the largest exponent with a non-zero coefficient counts.
+
+    Returns
+    -------
+    float
+        Logarithm of the growth along `new`.
     """
     norms = np.linalg.norm(old) * np.linalg.norm(new)
     if norms == 0:
@@ -63,29 +74,36 @@ def turned(gain: float, old: FloatArray, new: FloatArray, exact_limit: bool) -> 
         (-gain, (1 - cos) / 2),
         (0.0, math.sqrt((1 - cos) * (1 + cos) / 2)),
     ]
-    return 0.5 * float(np.logaddexp.reduce([2 * (g + math.log(c)) for g, c in parts if c > 0]))
+    doubled = [
+        2 * (exponent + math.log(coefficient)) for exponent, coefficient in parts if coefficient > 0
+    ]
+    return 0.5 * float(np.logaddexp.reduce(doubled))
 
 
 def learning_times(problem: LateFusionProblem, init_scale: float | None = None) -> FloatArray:
     r"""When joint training learns each modality, under gradient flow from tiny initialisation.
 
-    Modalities are learned one after another: each grows at the rate of its residual correlation :math:`D_k = C_k - \sum_{l\,learned} M_l S_{lk}`
-    (with M the joint optimum over the modalities learned so far) until its amplitude reaches order one. For K = 2 this is
-    [ZLS]'s :math:`t_A = \ln(1/u_0)/|C_A|` and :func:`time_ratio`; the same argument is carried on for K > 2.
+    Modalities are learned one after another. Each grows at the rate of its residual correlation
+    :math:`D_k = C_k - \sum_{l\,learned} M_l S_{lk}`, with M the joint optimum over the modalities
+    learned so far, until its amplitude reaches order one. For K = 2 this is [ZLS]'s
+    :math:`t_A = \ln(1/u_0)/|C_A|` and :func:`time_ratio`; the same argument is carried on for K >
+    2.
 
     Parameters
     ----------
     problem : LateFusionProblem
         With m = 1.
     init_scale : float, optional
-        :math:`u_0`. Without it, times are returned in units of :math:`\ln(1/u_0)` in the limit :math:`u_0 \to 0`. With it, in flow time (step size x
-        steps), with the order-one terms that scalar inputs allow in closed form: the mode starts at :math:`|W|^2 = u_0^2/2` and counts as learned at half
-        its plateau, and a mode whose direction changes keeps only its projection.
+        :math:`u_0`. Without it, times are in units of :math:`\ln(1/u_0)`, in the limit
+        :math:`u_0 \to 0`. With it, they are flow times (step size times steps) and hold the terms
+        of order one that have a closed form for scalar inputs: the mode starts at
+        :math:`|W|^2 = u_0^2/2`, it counts as learned at half its plateau, and a mode whose
+        direction changes keeps only its projection.
 
     Returns
     -------
     (K,) array
-        ``inf`` for a modality that has nothing left to learn once the others are.
+        ``inf`` for a modality that has nothing left to learn once the others are learned.
 
     Raises
     ------
@@ -94,70 +112,97 @@ def learning_times(problem: LateFusionProblem, init_scale: float | None = None) 
 
     Notes
     -----
-    The relative error against simulated half-times falls like 1/ln(1/u_0). Half of the plateau is not always half of the final value, which
-    :func:`mimo_sim.half_times` reads: where the others lower or raise a modality's share later, its half-time moves by an order-one flow time, and where its
-    plateau lies below half of its final squared norm (strongly negative correlation) the half-time falls into a later phase.
+    The relative error against simulated half-times falls like 1/ln(1/u_0).
+
+    :func:`mimo_sim.half_times` reads half of the *final* squared norm, which is not always half
+    of the plateau. Where the others lower or raise a modality's share later, its half-time moves
+    by a flow time of order one. Where the plateau lies below half of the final squared norm
+    (strongly negative correlation), the half-time falls into a later phase.
     """
     check_scalar_output(problem, "The order of learning in joint training")
     if init_scale is not None:
         check_within("init_scale", init_scale, 0, 1)
     every = range(problem.num_modalities)
-    times, gain, now = (
-        np.full(problem.num_modalities, np.inf),
-        np.zeros(problem.num_modalities),
-        0.0,
-    )
+    times = np.full(problem.num_modalities, np.inf)
+    gain = np.zeros(problem.num_modalities)
+    now = 0.0
     learned: list[int] = []
     residual = [np.array(cross) for cross in problem.sigma_yx]
-    negligible = 1e-12 * correlations(problem).max()
+    negligible = NEGLIGIBLE * correlations(problem).max()
     while len(learned) < problem.num_modalities:
-        waiting = {}
+        waits = {}
         for k in every:
             rate = float(np.linalg.norm(residual[k]))
             if k in learned or rate <= negligible:
                 continue
-            target = 1.0
-            if init_scale is not None:
-                plateau = _masked_optimum(problem, [*learned, k])[:, problem.features(k)]
-                target = math.log(1 / init_scale) + 0.5 * math.log(
-                    2 * float(np.linalg.norm(plateau))
-                )
-            waiting[k] = max(target - gain[k], 0.0) / rate
-        if not waiting:
+            target = _gain_when_learned(problem, learned, k, init_scale)
+            waits[k] = max(target - gain[k], 0.0) / rate
+        if not waits:
             break
-        following = min(waiting, key=lambda k: waiting[k])
-        now += waiting[following]
+        following = min(waits, key=lambda k: waits[k])
+        now += waits[following]
         times[following] = now
         learned.append(following)
         best = _masked_optimum(problem, learned)
         for k in every:
             if k not in learned:
-                gain[k] += float(np.linalg.norm(residual[k])) * waiting[following]
+                gain[k] += float(np.linalg.norm(residual[k])) * waits[following]
                 renewed = problem.sigma_yx[k] - best @ problem.input_moment[:, problem.features(k)]
                 gain[k] = turned(gain[k], residual[k], renewed, exact_limit=init_scale is None)
                 residual[k] = renewed
     return times
 
 
+def _gain_when_learned(
+    problem: LateFusionProblem, learned: list[int], k: int, init_scale: float | None
+) -> float:
+    """Logarithm of the growth at which modality k counts as learned after those in `learned`."""
+    if init_scale is None:
+        return 1.0
+    plateau = _masked_optimum(problem, [*learned, k])[:, problem.features(k)]
+    return math.log(1 / init_scale) + 0.5 * math.log(2 * float(np.linalg.norm(plateau)))
+
+
+def _masked_optimum(problem: LateFusionProblem, members: list[int]) -> FloatArray:
+    """The (m, D) map that minimises f_mm over the modalities in `members`; zero elsewhere."""
+    columns = np.r_[tuple(problem.features(k) for k in members)]
+    best = np.zeros_like(problem.cross_moment)
+    best[:, columns] = generalised_solve(
+        problem.cross_moment[:, columns], problem.input_moment[np.ix_(columns, columns)]
+    )
+    return best
+
+
 def time_ratio(problem: LateFusionProblem, init_scale: float | None = None) -> float:
-    r"""Predicted :math:`t_{second} / t_{first}` of joint training [ZLS].
+    r"""Predicted :math:`t_{second} / t_{first}` of joint training.
 
-    .. math:: t_B / t_A = 1 + (|C_A| - s\,|C_B|) / |D|, \qquad D = C_B - C_A S_{AA}^{-1} S_{AB},
+    .. math:: t_B / t_A = 1 + (|C_A| - s\,|C_B|) / |D|, \qquad D = C_B - C_A S_{AA}^{-1} S_{AB}
 
-    where s = 1, except that s = -1 when D points exactly opposite to C_B (for scalar inputs: when learning A flips the sign of what B must
-    learn): B's mode has then been shrinking while A was learned. The scalar pair gives :math:`1 + (r^2 - 1)/(1 - \rho^2)` for :math:`\rho > -1/r`.
+    where s = 1, except that s = -1 when D points exactly opposite to C_B: then B's mode has been
+    shrinking while A was learned. (For scalar inputs this happens when learning A flips the sign
+    of what B must learn.) The scalar pair gives :math:`1 + (r^2 - 1)/(1 - \rho^2)` for
+    :math:`\rho > -1/r`.
 
     Parameters
     ----------
     problem : LateFusionProblem
-        With m = 1 and K >= 2 (for K > 2 the first two modalities of :func:`learning_times`).
+        With m = 1 and K >= 2. For K > 2 it is the ratio of the first two of :func:`learning_times`.
     init_scale : float, optional
         Predict for this finite :math:`u_0` instead of the limit.
 
     Returns
     -------
     float
-        >= 1, time over time; ``inf`` when nothing is left to learn after the first modality.
+        Time over time, >= 1; ``inf`` when nothing is left to learn after the first modality.
+
+    Raises
+    ------
+    ValueError
+        If K = 1, m > 1, no modality correlates with the target, or `init_scale` is not in (0, 1).
+
+    Notes
+    -----
+    Source: [ZLS].
 
     Examples
     --------
@@ -167,7 +212,8 @@ def time_ratio(problem: LateFusionProblem, init_scale: float | None = None) -> f
     """
     if problem.num_modalities < 2:
         raise ValueError(
-            f"A time ratio needs at least two modalities. Got num_modalities={problem.num_modalities}."
+            "A time ratio needs at least two modalities. "
+            f"Got num_modalities={problem.num_modalities}."
         )
     times = np.sort(learning_times(problem, init_scale))
     if math.isinf(times[0]):
@@ -178,12 +224,17 @@ def time_ratio(problem: LateFusionProblem, init_scale: float | None = None) -> f
 
 
 def misattribution(problem: LateFusionProblem) -> FloatArray:
-    r"""What joint training wrongly credits to the first modality while it is learned alone: :math:`C_A S_{AA}^{+} - M_A` [ZLS].
+    r"""What joint training wrongly credits to the first modality while only that one is learned.
 
     Returns
     -------
     (m, d_A) array
-        The uni-modal optimum of the modality learned first minus its part of the joint optimum; rho / r for the scalar pair.
+        :math:`C_A S_{AA}^{+} - M_A`: the uni-modal optimum of the modality learned first, minus
+        its part of the joint optimum. For the scalar pair it is rho / r.
+
+    Notes
+    -----
+    Source: [ZLS].
     """
     first = superficial_preference(problem).first_learned
     return np.asarray(problem.unimodal_maps[first] - problem.joint_map[:, problem.features(first)])

@@ -1,4 +1,4 @@
-r"""MIMO: growth rates, the penalty that turns the order, learning times, and where the encoders end."""
+r"""MIMO: growth rates, the penalty that turns the order, learning times, and where encoders end."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ def initial_sigma(problem: LateFusionProblem, mu: float, f_star: FStarRule = "ex
     """(K,) sigma weights of the zero network."""
     start = np.full(problem.num_modalities, problem.y_second_moment / 2)
     estimate = initial_f_star(MIMO(f_star=f_star), problem.unimodal_optima)
-    estimate = np.where(
-        np.isinf(estimate), start, estimate
-    )  # the running minimum starts with the losses themselves
+    # the running minimum starts with the losses themselves
+    estimate = np.where(np.isinf(estimate), start, estimate)
     return np.asarray(sigma_weights(start - estimate, mu))
 
 
@@ -38,12 +37,16 @@ def growth_rates(
     heads: HeadUpdate = "gradient",
     f_star: FStarRule = "exact",
 ) -> FloatArray:
-    r"""Exponential growth rate of each encoder's norm near the origin under gradient flow.
+    r"""Exponential growth rate of each encoder's norm near the origin, under gradient flow.
 
-    .. math:: |C_k| \sqrt{1 + \lambda^2 \sigma_k(0)^2} \quad\text{(heads="gradient")}, \qquad |C_k| \sqrt{1 + \lambda \sigma_k(0)} \quad\text{(heads="plain")}
+    With :math:`\sigma(0)` the weights of the zero network, it is
 
-    with sigma(0) the weights of the zero network. ``f_star="zero"`` and ``"running_minimum"`` make all gaps equal there, so sigma_k(0) = 1/K and
-    MIMO cannot change the order.
+    .. math::
+        |C_k| \sqrt{1 + \lambda^2 \sigma_k(0)^2} \quad\text{(heads="gradient")}, \qquad
+        |C_k| \sqrt{1 + \lambda \sigma_k(0)} \quad\text{(heads="plain")}.
+
+    ``f_star="zero"`` and ``"running_minimum"`` make all gaps of the zero network equal. Then
+    :math:`\sigma_k(0) = 1/K`, and MIMO cannot change the order.
 
     Parameters
     ----------
@@ -57,9 +60,14 @@ def growth_rates(
     Returns
     -------
     (K,) array
-        Per unit of flow time; gradient descent with step eta multiplies by 1 + eta * rate.
+        Per unit of flow time. Gradient descent with step eta multiplies the norm by 1 + eta * rate.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a hyper-parameter is outside its range.
     """
-    MIMO(lam=lam, mu=mu, heads=heads)  # validates
+    MIMO(lam=lam, mu=mu, heads=heads)  # checks them
     weight = lam * initial_sigma(problem, mu, f_star)
     return correlations(problem) * np.sqrt(1 + (weight**2 if heads == "gradient" else weight))
 
@@ -69,8 +77,12 @@ def order_threshold(
 ) -> float:
     r"""The penalty lam* above which MIMO (exact f*) learns the most explaining modality first.
 
-    For B = most explaining and mu -> 0, :math:`\lambda^* = \sqrt{(|C_A|/|C_B|)^2 - 1}` with A the modality of largest :math:`|C_k|`
-    (``heads="plain"``: its square). For mu > 0 the sigma weights of the zero network enter, and it solves equality of the growth rates.
+    With B the most explaining modality and A the one of largest :math:`|C_k|`, for mu -> 0,
+
+    .. math:: \lambda^* = \sqrt{(|C_A|/|C_B|)^2 - 1}
+
+    (``heads="plain"``: its square). For mu > 0, lam* is where the :func:`growth_rates` of A and B
+    are equal.
 
     Parameters
     ----------
@@ -78,14 +90,22 @@ def order_threshold(
         Any K and m.
     mu : float
         Smoothing, >= 0; 0 is the limit.
+    heads : {"gradient", "plain"}
+        As in :class:`mimo_sim.MIMO`.
 
     Returns
     -------
     float
-        0 when joint training already learns the most explaining modality first; ``inf`` when no penalty reverses the order (mu too large).
+        No unit. 0 when joint training already learns the most explaining modality first; ``inf``
+        when no penalty turns the order, because mu is too large.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `mu` or `heads` is outside its range.
     """
     check_positive("mu", mu, allow_zero=True)
-    MIMO(heads=heads)  # validates
+    MIMO(heads=heads)  # checks it
     report = superficial_preference(problem)
     best = report.most_explaining
     squared = report.correlation**2
@@ -101,16 +121,17 @@ def order_threshold(
 
 
 def mimo_learning_times(problem: LateFusionProblem, lam: float) -> FloatArray:
-    r"""When MIMO (exact f*, mu -> 0, two modalities) makes each encoder emerge, in units of :math:`\ln(1/u_0)` in the limit :math:`u_0 \to 0`.
+    r"""When MIMO makes each of two encoders emerge (exact f*, mu -> 0, :math:`u_0 \to 0`).
 
-    The modality g with the larger initial gap has sigma = 1 and grows at :math:`|C_g|\sqrt{1+\lambda^2}`, the other at :math:`|C_o|`. Whoever
-    arrives second sees the other's part of the joint residual gone, :math:`D = C - C_{first} S_{first}^{+} S_{first,second}`, and has sigma = 1
-    from then on: if g was first, its gap falls until it ties with the other's and is held there; if o was first, g's gap is still the larger.
-    The second therefore grows at the largest singular value of :math:`[D; \lambda C]`.
+    The modality g with the larger initial gap has sigma = 1 and grows at
+    :math:`|C_g|\sqrt{1+\lambda^2}`. The other one, o, grows at :math:`|C_o|`. When the first has
+    arrived, the second sees its part of the joint residual gone,
+    :math:`D = C - C_{first} S_{first}^{+} S_{first,second}`, and has sigma = 1 from then on:
 
-    For uncorrelated inputs and :math:`\lambda > \lambda^*` the ratio of the two times is :math:`1 + |C_g|/|C_o| - 1/\sqrt{1+\lambda^2}`: MIMO shortens
-    the wait of joint training (:func:`time_ratio`) without abolishing it. Half-times lie closer together, because the first encoder is held below half of
-    its final size while it waits. The limit needs mu well below both gaps and their difference.
+    * if g was first, its gap falls until it ties with the other's, and is held there;
+    * if o was first, g's gap is still the larger one.
+
+    So the second grows at the largest singular value of :math:`[D; \lambda C]`.
 
     Parameters
     ----------
@@ -122,18 +143,27 @@ def mimo_learning_times(problem: LateFusionProblem, lam: float) -> FloatArray:
     Returns
     -------
     (2,) array
-        Multiply by :math:`\ln(1/u_0)` for flow time.
+        In units of :math:`\ln(1/u_0)`: multiply by that for flow time.
 
     Raises
     ------
     ValueError
         If K is not 2 or m not 1, or an input has nothing to do with the target.
+
+    Notes
+    -----
+    For uncorrelated inputs and :math:`\lambda > \lambda^*` the ratio of the two times is
+    :math:`1 + |C_g|/|C_o| - 1/\sqrt{1+\lambda^2}`. MIMO shortens the wait of joint training
+    (:func:`time_ratio`) without abolishing it. Half-times lie closer together than that, because
+    the first encoder is held below half of its final size while it waits. The limit needs a mu
+    well below both gaps and their difference.
     """
     check_scalar_output(problem, "The order of learning under MIMO")
     check_positive("lam", lam, allow_zero=True)
     if problem.num_modalities != 2:
         raise ValueError(
-            f"MIMO's learning times are known for two modalities. Got num_modalities={problem.num_modalities}."
+            "MIMO's learning times are known for two modalities. "
+            f"Got num_modalities={problem.num_modalities}."
         )
     correlation = correlations(problem)
     if (correlation == 0).any():
@@ -158,19 +188,22 @@ def mimo_learning_times(problem: LateFusionProblem, lam: float) -> FloatArray:
 def final_encoder_norms(problem: LateFusionProblem, method: Solver) -> FloatArray:
     r"""Frobenius norm of each encoder at the end of a converged run from tiny initialisation.
 
-    :math:`|W_k|_F^2` is the nuclear norm of the map that modality k's heads must realise: of :math:`[M_k; N_k]` for MIMO, of :math:`M_k` alone
-    for joint training.
+    :math:`|W_k|_F^2` is the nuclear norm of the map that modality k's heads must realise: of
+    :math:`[M_k; N_k]` for MIMO, and of :math:`M_k` alone for joint training. Here M and
+    :math:`N_k` are the maps at the joint and at the uni-modal optimum.
 
     Parameters
     ----------
     problem : LateFusionProblem
         Any K and m.
     method : Vanilla or MIMO
-        Any f_star (all gaps close in the end), ``heads="gradient"``. ``lam=0`` counts as joint training.
+        Any f_star (all gaps close in the end), ``heads="gradient"``. ``lam=0`` counts as joint
+        training.
 
     Returns
     -------
     (K,) array
+        In square roots of (units of y over units of x_k).
 
     Raises
     ------
@@ -179,7 +212,8 @@ def final_encoder_norms(problem: LateFusionProblem, method: Solver) -> FloatArra
     """
     if method.lam > 0 and method.heads == "plain":
         raise ValueError(
-            "The final norms are known for `heads='gradient'` only: the plain head update conserves nothing. Got heads='plain'."
+            "The final norms are known for `heads='gradient'` only: the plain head update "
+            "conserves nothing. Got heads='plain'."
         )
     norms = []
     for k in range(problem.num_modalities):
@@ -190,13 +224,21 @@ def final_encoder_norms(problem: LateFusionProblem, method: Solver) -> FloatArra
 
 
 def conserved_quantity(run: xr.Dataset) -> xr.DataArray:
-    r"""The trace of :math:`W_k W_k^T - V_k^T V_k - U_k^T U_k`, i.e. :math:`|W|_F^2 - |V|_F^2 - |U|_F^2`, along a trajectory.
+    r"""The balance :math:`|W_k|_F^2 - |V_k|_F^2 - |U_k|_F^2` of encoder and heads along a run.
 
-    Constant under gradient flow for ``heads="gradient"`` and frozen heads (no weight decay); the drift of gradient descent is O(eta^2) per step.
+    It is the trace of :math:`W_k W_k^T - V_k^T V_k - U_k^T U_k`. Gradient flow conserves it for
+    ``heads="gradient"`` and for frozen heads, without weight decay. Gradient descent drifts by
+    O(eta^2) a step.
+
+    Parameters
+    ----------
+    run : xarray.Dataset
+        What :func:`mimo_sim.simulate` returns.
 
     Returns
     -------
     DataArray (step, modality)
+        In the units of a squared weight.
     """
     balance: xr.DataArray = run.encoder_norm**2 - run.head_norm**2 - run.uni_head_norm**2
     return balance.rename("conserved_quantity")

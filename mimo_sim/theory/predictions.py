@@ -1,4 +1,4 @@
-r"""All that theory predicts for one run, as plain values."""
+r"""All that theory predicts for one run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,20 @@ if TYPE_CHECKING:
 
 
 def summary(problem: LateFusionProblem, method: Solver) -> dict[str, Any]:
-    """What this module predicts for a run, as plain values (None where a formula does not extend to the problem or the method; inf stays inf)."""
+    """What theory predicts for a run, as plain values.
+
+    Parameters
+    ----------
+    problem : LateFusionProblem
+        Any K and m.
+    method : Vanilla or MIMO
+
+    Returns
+    -------
+    dict
+        From the name of a quantity to its value. The value is None where a formula does not cover
+        the problem or the method; ``inf`` stays ``inf``.
+    """
     report = superficial_preference(problem)
     scalar = problem.output_dim == 1 and problem.num_modalities > 1
     plain = method.lam > 0 and method.heads == "plain"

@@ -1,4 +1,4 @@
-r"""Which modality joint training prefers, and which explains most of the target."""
+r"""Which modality joint training prefers, and which one explains most of the target."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 
 
 def correlations(problem: LateFusionProblem) -> FloatArray:
-    """(K,) largest singular value of each C_k: the rate at which vanilla training grows each encoder."""
+    """How strongly each modality correlates with the target: the largest singular value of C_k.
+
+    Returns
+    -------
+    (K,) array
+        In units of y times units of x_k. Near the origin, joint training grows each encoder at
+        this rate.
+    """
     return np.array([np.linalg.norm(cross, 2) for cross in problem.sigma_yx])
 
 
@@ -28,7 +35,8 @@ class PreferenceReport:
     first_learned, most_explaining : int
         Their indices.
     correlation : (K,) array
-        :math:`|C_k|`, units of y times units of x_k; the largest is learned first.
+        :math:`|C_k|`, in units of y times units of x_k. The modality with the largest is learned
+        first.
     explained : (K,) array
         :math:`tr C_k S_kk^{+} C_k^T`, the part of :math:`E|y|^2` that modality k explains alone.
     names : tuple of str
@@ -43,29 +51,37 @@ class PreferenceReport:
     names: tuple[str, ...]
 
     def __str__(self) -> str:
-        rows = "\n".join(
-            f"  {name}: |C| = {c:.4g}, explains {e:.4g}"
-            for name, c, e in zip(self.names, self.correlation, self.explained, strict=True)
-        )
         verdict = "superficial modality preference" if self.holds else "no superficial preference"
         first, most = self.names[self.first_learned], self.names[self.most_explaining]
-        return f"{verdict}: joint training learns {first} first, {most} explains most\n{rows}"
+        lines = [f"{verdict}: joint training learns {first} first, {most} explains most"]
+        for name, c, e in zip(self.names, self.correlation, self.explained, strict=True):
+            lines.append(f"  {name}: |C| = {c:.4g}, explains {e:.4g}")
+        return "\n".join(lines)
 
 
 def superficial_preference(problem: LateFusionProblem) -> PreferenceReport:
-    r"""Test the two conditions of superficial modality preference [ZLS; MIMO Eq. 16-18].
+    r"""Test the two conditions of superficial modality preference.
 
-    A = `first_learned` has the largest :math:`|C_k|`, B = `most_explaining` the largest :math:`C_k S_{kk}^{+} C_k^T`; the preference is
-    superficial when they differ. Any K and m: the first condition compares growth rates near the origin (largest singular values), the second
-    exact uni-modal optima.
+    A = `first_learned` has the largest :math:`|C_k|`. B = `most_explaining` has the largest
+    :math:`tr C_k S_{kk}^{+} C_k^T`. The preference is superficial when they differ. The first
+    condition compares growth rates near the origin, the second exact uni-modal optima.
+
+    Parameters
+    ----------
+    problem : LateFusionProblem
+        Any K and m.
+
+    Returns
+    -------
+    PreferenceReport
+
+    Notes
+    -----
+    Source: [ZLS]; [MIMO] Eq. 16-18.
     """
     correlation = correlations(problem)
-    explained = np.array(
-        [
-            float(np.sum(best * cross))
-            for best, cross in zip(problem.unimodal_maps, problem.sigma_yx, strict=True)
-        ]
-    )
+    pairs = zip(problem.unimodal_maps, problem.sigma_yx, strict=True)
+    explained = np.array([float(np.sum(best * cross)) for best, cross in pairs])
     first, most = int(np.argmax(correlation)), int(np.argmax(explained))
     holds = bool(correlation[first] > correlation[most] and explained[first] < explained[most])
     return PreferenceReport(holds, first, most, correlation, explained, problem.names)

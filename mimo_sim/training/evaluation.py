@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 
 from mimo_sim.datasets._data import Split, Task
-from mimo_sim.methods._base import Batch, LossFunction, Method
+from mimo_sim.methods._base import Method
+from mimo_sim.methods._evaluation import evaluation_mode
+from mimo_sim.methods._losses import LossFunction
 from mimo_sim.methods._shapley import coalitions, shapley
-from mimo_sim.methods._shared import evaluation_mode
+from mimo_sim.methods._step import Batch
 from mimo_sim.networks.late import LateFusion
 from mimo_sim.training.metrics import accuracy, correlation, macro_f1
 from mimo_sim.training.probes import linear_probe

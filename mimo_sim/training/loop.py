@@ -16,15 +16,9 @@ from torch import Tensor, nn
 
 from mimo_sim.datasets._data import Dataset, Split, prepare
 from mimo_sim.errors import NonFiniteError
-from mimo_sim.methods._base import (
-    Batch,
-    Forward,
-    LossFunction,
-    Method,
-    Plan,
-    cross_entropy,
-    half_squared_error,
-)
+from mimo_sim.methods._base import Method
+from mimo_sim.methods._losses import LossFunction, cross_entropy, half_squared_error
+from mimo_sim.methods._step import Batch, Forward, Plan
 from mimo_sim.training import checkpoint, evaluation
 from mimo_sim.training._build import make_fabric, make_network, make_optimizer
 from mimo_sim.training._streams import order, stream
@@ -41,7 +35,7 @@ EVALUATION_NUMBERS = {  # input numbers per batch of an evaluation
 class TrainingRun:
     """One training from start weights to the last epoch.
 
-    It is what a method sees as its ``run`` (:class:`mimo_sim.methods._base.Run`). The run holds the
+    It is what a method sees as its ``run`` (:class:`mimo_sim.methods._run.Run`). The run holds the
     train and validation splits only, so nothing that happens before its end can look at test data;
     :meth:`test` then takes the test split, once. :func:`mimo_sim.training.train` does all of it.
 

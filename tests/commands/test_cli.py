@@ -22,7 +22,8 @@ HEAVY = ("torch", "numba", "seaborn", "matplotlib", "xarray", "scipy", "pandas")
     ],
 )
 def test_importing_and_asking_for_help_load_nothing_heavy(statement: str) -> None:
-    code = f"import atexit, sys; atexit.register(lambda: print('LOADED', [m for m in {HEAVY} if m in sys.modules])); {statement}"
+    report = f"print('LOADED', [name for name in {HEAVY} if name in sys.modules])"
+    code = f"import atexit, sys; atexit.register(lambda: {report}); {statement}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("LOADED []")
 

@@ -19,8 +19,6 @@ from mimo_sim.sweeps._recipe import compute
 from tests.commands.tool import run_here
 
 CHUNKS = 40
-
-
 LONG = [
     "--axis",
     "rho=-0.8:0.8:40",
@@ -84,8 +82,8 @@ def test_ctrl_c_says_what_is_kept(
     monkeypatch.setattr(_backends, "compute", stopped)
     assert run_here(monkeypatch, "sweep", *LONG, "--out", str(tmp_path / "sweep.nc")) == 130
     assert (
-        f"2 of {CHUNKS} chunks are kept in {tmp_path / 'sweep.nc'}.chunks; the same call continues from there."
-        in capsys.readouterr().err
+        f"2 of {CHUNKS} chunks are kept in {tmp_path / 'sweep.nc'}.chunks;"
+        " the same call continues from there." in capsys.readouterr().err
     )
 
 
@@ -209,6 +207,15 @@ def test_random_designs_and_files_of_problems(
     np.testing.assert_array_equal(
         ms.load(tmp_path / "file.nc").loss_mm.values, expected.loss_mm.values
     )
+
+
+def test_none_is_a_word_in_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "--problem random --axis dims=1x1 --axis problem-seed=0:5:6 --set require=none"
+    own = ["--quiet", "--steps", "2", "--step-size", "0.001", "--out", str(tmp_path / "a.nc")]
+    assert run_here(monkeypatch, "sweep", *words.split(), *own) == 0
+    axes = {"dims": [(1, 1)], "problem_seed": range(6), "require": "none"}
+    expected = sweep("random", axes, steps=2, step_size=0.001)
+    np.testing.assert_array_equal(ms.load(tmp_path / "a.nc").loss_mm, expected.loss_mm)
 
 
 REFUSALS = [

@@ -142,7 +142,7 @@ def test_other_parameters_reach_the_runs(tmp_path: Path) -> None:
 def test_a_killed_figure1_leaves_no_half_file(
     tmp_path: Path, how: signal.Signals, moment: str
 ) -> None:
-    """Kill while a file of this suffix is being written; others follow it, so the run cannot have ended."""
+    """Kill while a file of this suffix is written: others follow, so the run cannot have ended."""
     with subprocess.Popen(
         [*TOOL, "figure1", "--out", str(tmp_path), "--quiet", "--seeds", "2"],
         env=os.environ | {"MPLBACKEND": "Agg"},
@@ -174,8 +174,11 @@ def test_convergence_writes_its_four_files(tmp_path: Path) -> None:
 
 def test_simulate_stores_the_run_it_prints(tmp_path: Path) -> None:
     out = tmp_path / "run.nc"
-    options = "--problem scalar-pair --method vanilla --steps 3000 --step-size 0.01 --init-scale 1e-4 --seed 3 --record-every 7 --width inf"
-    done = run("simulate", *options.split(), "--weight-decay", "0.001", "--out", str(out))
+    options = (
+        "--problem scalar-pair --method vanilla --steps 3000 --step-size 0.01 --init-scale 1e-4"
+        " --seed 3 --record-every 7 --width inf --weight-decay 0.001"
+    )
+    done = run("simulate", *options.split(), "--out", str(out))
     assert done.returncode == 0, done.stderr
     stored = ms.load(out)
     expected = ms.simulate(
@@ -239,7 +242,7 @@ def test_theory_of_the_figure_1_problem() -> None:
         ),
         ("simulate --f-star best", "`f_star` must be one of"),
         ("simulate --f-star 1,2,3", "`f_star` must hold one number per modality (2)."),
-        ("simulate --heads loose", "`heads` of MIMO must be one of"),
+        ("simulate --heads loose", "`heads` must be one of"),
         ("simulate --steps 0", "`steps` must be >= 1. Got steps=0."),
         ("simulate --out run.txt", "`--out` must end in .nc. Got 'run.txt'."),
     ],

@@ -40,7 +40,7 @@ def rows_at(
 
 def finished(name: str, method: str, hyper: Mapping[str, Any]) -> benchmark.FinishedRun:
     """A run that was never run, with these hyper-parameters beside the defaults."""
-    complete = methods.create(method).hyper | hyper
+    complete = {**methods.create(method).hyper, **hyper}
     config = {"method": method, "hyper": complete}
     return benchmark.FinishedRun("digits", name, 0, {"config": config}, Path())
 

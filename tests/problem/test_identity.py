@@ -114,7 +114,7 @@ def test_equality() -> None:
 
 
 def test_repr_shows_sizes_and_optima() -> None:
-    assert (
-        repr(FIGURE_1)
-        == "LateFusionProblem(dims=(1, 1), output_dim=1, unimodal_optima=[0.64, 0.36], joint_optimum=0)"
+    assert repr(FIGURE_1) == (
+        "LateFusionProblem(dims=(1, 1), output_dim=1, "
+        "unimodal_optima=[0.64, 0.36], joint_optimum=0)"
     )

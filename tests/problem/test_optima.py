@@ -21,7 +21,8 @@ def test_optima_equal_least_squares_on_the_samples(
     inputs, y = data_set(seed, dims, m, n)
     problem = ms.LateFusionProblem.from_samples(inputs, y)
     size = problem.y_second_moment
-    # the moments square the condition number of the samples; where that hides a direction it carries less than 1e-8 of y
+    # Moments square the condition number of the samples. A direction that gets lost by that
+    # carries less than 1e-8 of y.
     np.testing.assert_allclose(
         problem.unimodal_optima, [least_squares(x, y) for x in inputs], rtol=1e-8, atol=1e-8 * size
     )
@@ -60,9 +61,8 @@ def test_optima_solve_the_normal_equations(problem: ms.LateFusionProblem) -> Non
         rtol=0,
         atol=1e-11,
     )
-    assert (
-        problem.joint_optimum <= problem.unimodal_optima + 1e-12
-    ).all()  # more inputs never explain less, up to round-off of E|y|^2
+    # more inputs never explain less, up to round-off of E|y|^2
+    assert (problem.joint_optimum <= problem.unimodal_optima + 1e-12).all()
 
 
 def test_singular_moments() -> None:
@@ -101,7 +101,7 @@ def test_very_different_input_scales(scales: tuple[float, float]) -> None:
 
 
 def test_very_different_input_scales_and_a_repeated_input() -> None:
-    """Least squares in single units must not lose the small input because the large one is there twice."""
+    """The large input stands there twice; least squares must not lose the small one."""
     rng = np.random.default_rng(0)
     large, small = rng.standard_normal(50), rng.standard_normal(50)
     y = large + 2 * small

@@ -44,7 +44,8 @@ EYE = [[1.0, 0.0], [0.0, 1.0]]
         (
             (EYE, [1.0, 1.0], 1.9),
             ValueError,
-            r"`y_second_moment` is too small: no \(x, y\) has these moments. The inputs alone explain 2 ",
+            r"`y_second_moment` is too small: no \(x, y\) has these moments. "
+            r"The inputs alone explain 2 ",
         ),
         ((EYE, [0.0, 0.0], -1.0), ValueError, r"`y_second_moment` is too small"),
         ((EYE, [0.3, 0.1], -1.0), ValueError, r"`y_second_moment`"),

@@ -39,9 +39,8 @@ def test_centring_subtracts_the_means() -> None:
     centred = ms.LateFusionProblem.from_samples([x - x.mean(0) for x in inputs], y - y.mean(0))
     np.testing.assert_allclose(shifted.input_moment, centred.input_moment, rtol=1e-12)
     np.testing.assert_allclose(shifted.cross_moment, centred.cross_moment, rtol=1e-11)
-    assert (
-        ms.LateFusionProblem.from_samples([x + 5 for x in inputs], y).input_moment[0, 0] > 20
-    )  # not the default
+    plain = ms.LateFusionProblem.from_samples([x + 5 for x in inputs], y)
+    assert plain.input_moment[0, 0] > 20  # means stay in by default
 
 
 def test_one_dimensional_samples_are_columns() -> None:
@@ -63,9 +62,8 @@ def test_linear_model_has_the_moments_of_its_definition(
         weights, [np.split(r, splits, axis=1) for r in np.split(moment, splits)], noise
     )
     stacked = np.hstack(weights)
-    np.testing.assert_allclose(
-        problem.joint_map, stacked, rtol=1e-6, atol=1e-6
-    )  # conditioning of a random moment, up to 1e8
+    # a random moment is conditioned up to 1e8
+    np.testing.assert_allclose(problem.joint_map, stacked, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(
         problem.y_second_moment, np.trace(stacked @ moment @ stacked.T) + m * noise, rtol=1e-12
     )
@@ -95,7 +93,8 @@ def test_samples_have_the_moments_at_the_sampling_error(problem: ms.LateFusionPr
             problem.y_second_moment
         )
         errors.append(max(moment, cross))
-    # a product of unit Gaussians has a standard deviation of at most sqrt 2; 4.5 of them over fewer than 50 entries
+    # A product of unit Gaussians has a standard deviation of at most sqrt 2; 4.5 of them cover
+    # fewer than 50 entries.
     assert errors[0] < 6.4 / math.sqrt(sizes[0])
     assert errors[1] < 6.4 / math.sqrt(sizes[1])
 

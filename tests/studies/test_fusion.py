@@ -27,7 +27,7 @@ def one_thread() -> None:
 @pytest.fixture
 def small_studies(monkeypatch: pytest.MonkeyPatch) -> None:
     """The studies with a few steps of tiny networks: their shapes, not their findings."""
-    train, study = ms.dynamics.simulate_layered, early_fusion.early_study
+    train, study = ms.dynamics.simulate_layered, early_fusion.compute
     for module in (depth, relu):
         monkeypatch.setattr(
             module,
@@ -36,7 +36,7 @@ def small_studies(monkeypatch: pytest.MonkeyPatch) -> None:
         )
     monkeypatch.setattr(
         early_fusion,
-        "early_study",
+        "compute",
         lambda lams, rhos, **kwargs: study(
             [0.0, 2.0], [-0.3, 0.0, 0.3], **(kwargs | {"init_scale": 1e-3})
         ),
@@ -75,7 +75,7 @@ def test_the_command_writes_figures_and_strict_json(
 
 
 def test_the_early_study_measures_what_theory_predicts(tmp_path: Path) -> None:
-    data = early_fusion.early_study([0.0, 3.0], [-0.3, 0.3], init_scale=1e-6)
+    data = early_fusion.compute([0.0, 3.0], [-0.3, 0.3], init_scale=1e-6)
     np.testing.assert_allclose(data.share, data.predicted_share, atol=0.01)
     ratio = data.time_ratio
     assert (ratio.sel(fusion="late", lam=0.0) < 0.9).all()

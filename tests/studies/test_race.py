@@ -1,4 +1,4 @@
-"""Races: problems with prescribed ratios, settling times on known curves, races against single runs."""
+"""Races: their problems, settling times of known curves, and races against single runs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from mimo_sim import theory
 from mimo_sim.studies import race
 
 RATIO = st.floats(0.1, 10)
-
-
 RHO = st.floats(-0.95, 0.95)
 
 

@@ -15,8 +15,6 @@ import mimo_sim as ms
 from mimo_sim.studies import maps, scatter, score, zls
 
 FIGURES = Path(__file__).resolve().parent.parent.parent / "figures"
-
-
 STORED: dict[str, Callable[[xr.Dataset], dict[str, Any]]] = {
     "zls": zls.summarise,
     "scatter": scatter.summarise,
@@ -37,7 +35,10 @@ def test_stored_summaries_describe_the_stored_numbers(name: str) -> None:
 
 
 def test_stored_numbers_are_those_of_this_version() -> None:
-    """One point of two figures, simulated again; half-times are whole steps, which rounding on another processor may move by one."""
+    """One point of two figures, simulated again.
+
+    Half-times are whole steps. Rounding on another processor may move them by one.
+    """
     stored = ms.load(FIGURES / "phase_zls.nc").isel(sigma_ratio=[2], rho=[6], seed=[0])
     again = zls.compute(stored.sigma_ratio.values.tolist(), stored.rho.values.tolist(), seeds=1)
     np.testing.assert_allclose(again.time_ratio, stored.time_ratio, rtol=1e-3)

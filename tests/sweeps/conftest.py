@@ -1,4 +1,4 @@
-"""What the tests of sweeps share: a small finished sweep, and the chunks that this process computes."""
+"""What the tests of sweeps share: a small sweep, and the chunks that this process computes."""
 
 from __future__ import annotations
 

@@ -122,7 +122,8 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"problem": "spiral"}, r"`problem` must be one of .*scalar-pair.* Got problem='spiral'"),
     (
         {"axes": {"tau": [1.0]}},
-        r"Axis 'tau' is not a parameter of this problem.*Known here: sigma_ratio, rho, noise_variance, lam",
+        r"Axis 'tau' is not a parameter of this problem.*"
+        "Known here: sigma_ratio, rho, noise_variance, lam",
     ),
     ({"axes": {"lam": [1.0]}, "method": "vanilla"}, "Axis 'lam' is not a parameter"),
     ({"axes": {"seed": [1]}}, "Axis 'seed' is not a parameter"),
@@ -136,7 +137,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ),
     ({"axes": {"lam": [1.0, -1.0]}}, r"`lam` must be finite and >= 0\. Got lam=-1"),
     ({"axes": {"mu": [0.0]}}, "`mu` must be finite and > 0"),
-    ({"axes": {"heads": ["gradient", "bald"]}}, "`heads` of MIMO must be one of"),
+    ({"axes": {"heads": ["gradient", "bald"]}}, "`heads` must be one of"),
     ({"axes": {"init_scale": [0.1, 0.0]}}, "`init_scale` must be finite and > 0"),
     ({"axes": {"width": [10, 0]}}, "`width` must be >= 1"),
     ({"axes": {"step_size": [-0.1]}}, "`step_size` must be finite and > 0"),

@@ -30,14 +30,17 @@ def test_flow_conserves_the_balance(data: st.DataObject) -> None:
         ms.simulate(problem, method, initial=weights, steps=20, step_size=0.05, engine="flow")
     )
     assert balance.dims == ("step", "modality")
-    np.testing.assert_allclose(
-        balance, np.broadcast_to(balance[0], balance.shape), rtol=0, atol=1e-6
-    )  # LSODA at rtol 1e-10, some 1e3 steps
+    constant = np.broadcast_to(balance[0], balance.shape)
+    # LSODA at rtol 1e-10, some 1e3 steps
+    np.testing.assert_allclose(balance, constant, rtol=0, atol=1e-6)
 
 
 @given(st.data())
 def test_gradient_descent_drifts_by_the_square_of_the_step(data: st.DataObject) -> None:
-    """In one step the term linear in eta cancels and the quadratic one is all there is, so drift / eta^2 does not depend on eta."""
+    """In one step the term linear in eta cancels; the quadratic one is all there is.
+
+    So drift / eta^2 does not depend on eta.
+    """
     problem = data.draw(problems())
     method = data.draw(
         st.just(ms.Vanilla())
@@ -51,9 +54,8 @@ def test_gradient_descent_drifts_by_the_square_of_the_step(data: st.DataObject) 
         ).values
         drifts.append((balance[1] - balance[0]) / eta**2)
     size = 1 + np.abs(drifts[0]).max()
-    np.testing.assert_allclose(
-        drifts[0], drifts[1], rtol=0, atol=1e-8 * size
-    )  # round-off 1e-15 of the norms over eta^2 = 1e-6
+    # round-off 1e-15 of the norms over eta^2 = 1e-6
+    np.testing.assert_allclose(drifts[0], drifts[1], rtol=0, atol=1e-8 * size)
 
 
 def test_the_drift_adds_up_to_first_order() -> None:
@@ -86,7 +88,11 @@ def test_plain_heads_conserve_nothing(method: Solver) -> None:
 
 @given(st.data())
 def test_final_norms(data: st.DataObject) -> None:
-    """Where the run has converged. The drift of gradient descent moves the balance by O(eta), so two step sizes are extrapolated to zero."""
+    """The law against runs that have converged.
+
+    The drift of gradient descent moves the balance by O(eta), so two step sizes are extrapolated
+    to zero.
+    """
     problem = data.draw(problems())
     method = data.draw(
         st.just(ms.Vanilla())
@@ -107,9 +113,9 @@ def test_final_norms(data: st.DataObject) -> None:
         )
         assume(run.excess_mm[-1] < 1e-12 and run.grad_norm_sq[-1] < 1e-16)
         finals.append(run.encoder_norm.values[-1] ** 2)
-    np.testing.assert_allclose(
-        2 * finals[1] - finals[0], predicted**2, rtol=0, atol=2e-4 * predicted.max() ** 2
-    )  # O(eta^2), first order being some 1e-3
+    extrapolated = 2 * finals[1] - finals[0]
+    # O(eta^2) is left; the first order was some 1e-3
+    np.testing.assert_allclose(extrapolated, predicted**2, rtol=0, atol=2e-4 * predicted.max() ** 2)
 
 
 def test_final_norms_known_by_hand() -> None:
@@ -117,9 +123,10 @@ def test_final_norms_known_by_hand() -> None:
     np.testing.assert_allclose(
         theory.final_encoder_norms(FIGURE_1, ms.Vanilla()) ** 2, maps, rtol=1e-12
     )
+    # N = M for independent inputs
     np.testing.assert_allclose(
         theory.final_encoder_norms(FIGURE_1, ms.MIMO()) ** 2, math.sqrt(2) * maps, rtol=1e-12
-    )  # N = M: independent inputs
+    )
     np.testing.assert_allclose(
         theory.final_encoder_norms(FIGURE_1, ms.MIMO(lam=0.0)), np.sqrt(maps), rtol=1e-12
     )

@@ -29,7 +29,10 @@ pytestmark = pytest.mark.usefixtures("dynamic_sizes")
 def test_growth_law(
     problem: ms.LateFusionProblem, lam: float, mu: float, heads: HeadUpdate, f_star: FStarRule
 ) -> None:
-    """Slopes of log |W_k| over the second half of a growth by 1e9, from 1e-12, of every encoder that had time to align."""
+    """Slopes of log |W_k| over the second half of a growth by 1e9, from 1e-12.
+
+    They are compared for every encoder that had time to align.
+    """
     rates = theory.growth_rates(problem, lam, mu, heads=heads, f_star=f_star)
     eta = 0.01 / rates.max()
     steps = int(math.log(1e9) / math.log1p(0.01))
@@ -45,13 +48,17 @@ def test_growth_law(
     aligned = expected * (steps // 2) > math.log(1e3)
     assert aligned.any()
     slopes = np.log(norms[-1] / norms[steps // 2]) / (steps - steps // 2)
-    # other parts of the start are (1/1e3)^2 = 1e-6 of |W|^2; at the end |W| is 1e-3, which moves sigma by 1e-6 / mu
+    # The other parts of the start are (1/1e3)^2 = 1e-6 of |W|^2. At the end |W| is 1e-3, which
+    # moves sigma by 1e-6 / mu.
     np.testing.assert_allclose(slopes[aligned], expected[aligned], rtol=1e-5)
 
 
 @pytest.mark.parametrize("heads", ["gradient", "plain"])
 def test_growth_law_for_vector_targets(heads: HeadUpdate) -> None:
-    """The second singular direction only slows what is measured, by less than its share exp(-2 (r1 - r2) t), here below 1/(2 e) of r1 t = 10."""
+    """The second singular direction only slows what is measured.
+
+    It does so by less than its share exp(-2 (r1 - r2) t), here below 1/(2 e) of r1 t = 10.
+    """
     for seed in range(5):
         problem = random_problem(dims=(3, 2), seed=seed, output_dim=2)
         rates = theory.growth_rates(problem, 3.0, 0.5, heads=heads)
@@ -91,9 +98,8 @@ def test_order_threshold_decides_who_is_learned_first(
 ) -> None:
     report = theory.superficial_preference(problem)
     explained = np.sort(report.explained)
-    mu = (
-        explained[-1] - explained[-2]
-    ) / 20  # a tenth of the lead in gap: sigma starts at 1 - 5e-5 or less for B
+    # a tenth of the lead in gap: sigma of B starts within 5e-5 of 1
+    mu = (explained[-1] - explained[-2]) / 20
     lam = multiple * theory.order_threshold(problem, mu, heads=heads)
     np.testing.assert_allclose(
         lam, multiple * theory.order_threshold(problem, heads=heads), rtol=1e-2
@@ -104,7 +110,8 @@ def test_order_threshold_decides_who_is_learned_first(
     steps = int(1.2 * math.log(1e30) / math.log1p(eta * rates.max()))
     run = ms.simulate(problem, method, step_size=eta, steps=steps, width=math.inf, init_scale=1e-30)
     emerged = run.encoder_norm.values**2 > 1e-2  # maps are of order one
-    # growth rates differ by 8% or more here, so amplitudes by exp(0.08 * 69) when the first emerges: more than all terms of order one
+    # Growth rates differ by 8% or more here. So amplitudes differ by exp(0.08 * 69) when the first
+    # one emerges: more than all terms of order one.
     assert emerged.any()
     first = int(np.where(emerged.any(axis=0), emerged.argmax(axis=0), steps + 1).argmin())
     assert first == (report.first_learned if multiple < 1 else report.most_explaining)
@@ -156,13 +163,12 @@ def test_order_threshold_without_preference() -> None:
 
 @given(st.integers(0, 1000), st.sampled_from((0.5, 2.0, 6.0)))
 def test_emergence_under_mimo(seed: int, lam: float) -> None:
-    """Times at which |W_k|^2 passes 1/100, for mu far below the gaps: their growth with ln(1/u0)."""
+    """How the times at which |W_k|^2 passes 1/100 grow with ln(1/u0), for mu far below the gaps."""
     problem = random_problem((2, 3), seed, require="superficial")
     rates = theory.growth_rates(problem, lam, 1e-9)
     gaps = problem.y_second_moment / 2 - problem.unimodal_optima
-    mu = (
-        min(abs(float(gaps[0] - gaps[1])), float(gaps.min())) / 20
-    )  # sigma is one-hot at the origin, and again once the leader's gap has closed
+    # sigma is one-hot at the origin, and again once the leader's gap has closed
+    mu = min(abs(float(gaps[0] - gaps[1])), float(gaps.min())) / 20
     assume(abs(rates[0] / rates[1] - 1) > 0.05)  # near lam* both are first
     limit = theory.mimo_learning_times(problem, lam)
     stable = 1 / theory.smoothness(problem, ms.MIMO(lam=lam, mu=1e9))
@@ -185,7 +191,8 @@ def test_emergence_under_mimo(seed: int, lam: float) -> None:
         emerged = run.encoder_norm.values**2 > 1e-2
         assert emerged.any(axis=0).all()
         times.append(run.time.values[emerged.argmax(axis=0)])
-    # the difference removes all that does not grow with ln(1/u0); Euler's method at growth 0.02 a step is 1% slow
+    # The difference removes all that does not grow with ln(1/u0). Euler's method at a growth of
+    # 0.02 a step is 1% slow.
     np.testing.assert_allclose(times[1] - times[0], limit * log, rtol=0.02)
 
 

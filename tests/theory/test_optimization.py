@@ -24,17 +24,15 @@ pytestmark = pytest.mark.usefixtures("dynamic_sizes")
 
 @given(st.data())
 def test_default_step_decreases_the_objective(data: st.DataObject) -> None:
-    """Any start and any method whose objective is a fixed function (the running minimum moves it)."""
+    """Any start, and any solver with a fixed objective (the running minimum moves its own)."""
     problem = data.draw(problems())
     method = data.draw(
         methods(num_modalities=problem.num_modalities).filter(
             lambda method: method.f_star != "running_minimum"
         )
     )
-    width, scale = (
-        data.draw(st.sampled_from((math.inf, 3, 30))),
-        data.draw(st.sampled_from((1e-3, 0.1, 1.0, 3.0))),
-    )
+    width = data.draw(st.sampled_from((math.inf, 3, 30)))
+    scale = data.draw(st.sampled_from((1e-3, 0.1, 1.0, 3.0)))
     run = ms.simulate(problem, method, steps=500, width=width, init_scale=scale)
     slack = 1e-14 * (problem.y_second_moment + float(np.abs(run.objective).max()))  # round-off of F
     assert np.diff(run.objective).max() <= slack
@@ -48,33 +46,30 @@ def test_default_step_is_half_of_one_over_the_smoothness() -> None:
             0.5 / smooth, rel=1e-14
         )
     run = ms.simulate(FIGURE_1, method, steps=1, width=math.inf, init_scale=1.0)
-    assert run.attrs["step_size"] < theory.default_step_size(
-        FIGURE_1, method
-    )  # a large start is curved more
-    assert (
-        theory.smoothness(FIGURE_1, ms.MIMO(lam=4.0, mu=0.1))
-        > theory.smoothness(FIGURE_1, method)
-        > theory.smoothness(FIGURE_1, ms.Vanilla())
+    # a large start is curved more
+    assert run.attrs["step_size"] < theory.default_step_size(FIGURE_1, method)
+    vanilla, usual, larger_lam, smaller_mu = (
+        theory.smoothness(FIGURE_1, solver)
+        for solver in (ms.Vanilla(), method, ms.MIMO(lam=4.0, mu=0.1), ms.MIMO(lam=2.0, mu=0.01))
     )
-    assert theory.smoothness(FIGURE_1, ms.MIMO(lam=2.0, mu=0.01)) > theory.smoothness(
-        FIGURE_1, method
-    )
+    assert larger_lam > usual > vanilla
+    assert smaller_mu > usual
 
 
 def curvatures(
     problem: ms.LateFusionProblem, method: Solver, width: int, steps: int, looks: int
 ) -> list[float]:
-    """Largest Hessian eigenvalue of F over all weights along gradient descent from a tiny start, written out in torch."""
-    shapes = [
-        shape
-        for d in problem.dims
-        for shape in ((problem.output_dim, width), (problem.output_dim, width), (width, d))
-    ]
+    """Largest Hessian eigenvalues of F over all weights, along gradient descent from a tiny start.
+
+    The network is written out in torch.
+    """
+    shapes = []
+    for d in problem.dims:
+        shapes += [(problem.output_dim, width), (problem.output_dim, width), (width, d)]
     ends = np.cumsum([a * b for a, b in shapes])
-    moment, cross = (
-        torch.tensor(np.array(problem.input_moment)),
-        torch.tensor(np.array(problem.cross_moment)),
-    )
+    moment = torch.tensor(np.array(problem.input_moment))
+    cross = torch.tensor(np.array(problem.cross_moment))
+    optima = torch.tensor(np.array(problem.unimodal_optima))
 
     def loss(maps: torch.Tensor, features: slice) -> torch.Tensor:
         return (
@@ -91,22 +86,13 @@ def curvatures(
         triples = list(zip(blocks[::3], blocks[1::3], blocks[2::3], strict=True))
         loss_mm = loss(torch.cat([v @ w for v, _, w in triples], dim=1), slice(None))
         uni = torch.stack([loss(u @ w, problem.features(k)) for k, (_, u, w) in enumerate(triples)])
-        result: torch.Tensor = (
-            mimo_objective(
-                loss_mm,
-                uni - torch.tensor(np.array(problem.unimodal_optima)),
-                method.lam,
-                method.mu,
-            )
-            if method.lam
-            else loss_mm
-        )
-        return result
+        if method.lam == 0:
+            return loss_mm
+        whole: torch.Tensor = mimo_objective(loss_mm, uni - optima, method.lam, method.mu)
+        return whole
 
-    theta = torch.tensor(
-        1e-2 * np.random.default_rng(0).standard_normal(ends[-1]) / math.sqrt(width),
-        requires_grad=True,
-    )
+    start = 1e-2 * np.random.default_rng(0).standard_normal(ends[-1]) / math.sqrt(width)
+    theta = torch.tensor(start, requires_grad=True)
     eta, found = theory.default_step_size(problem, method), []
     for t in range(steps + 1):
         if t % (steps // looks) == 0:
@@ -150,9 +136,8 @@ def test_no_chattering_below_half_the_threshold(
 ) -> None:
     mu = smoothing * problem.y_second_moment
     threshold = theory.chattering_threshold(problem, lam, mu)
-    stable = 1 / theory.smoothness(
-        problem, ms.MIMO(lam=lam, mu=1e9)
-    )  # the rest of F sets its own limit
+    # the rest of F sets a limit of its own
+    stable = 1 / theory.smoothness(problem, ms.MIMO(lam=lam, mu=1e9))
     run = ms.simulate(
         problem,
         ms.MIMO(lam=lam, mu=mu),
@@ -165,14 +150,11 @@ def test_no_chattering_below_half_the_threshold(
 
 
 def flips(sigma: np.ndarray, size: float = 0.1) -> int:
-    """Consecutive changes of sigma that are larger than `size` and reverse each other."""
+    """How often two consecutive changes of sigma reverse each other and exceed `size`."""
     change = np.diff(sigma, axis=0)
-    return int(
-        (
-            (change[1:] * change[:-1] < 0)
-            & (np.minimum(np.abs(change[1:]), np.abs(change[:-1])) > size)
-        ).sum()
-    )
+    reversed_ = change[1:] * change[:-1] < 0
+    large = np.minimum(np.abs(change[1:]), np.abs(change[:-1])) > size
+    return int((reversed_ & large).sum())
 
 
 @pytest.mark.filterwarnings("ignore::mimo_sim.ChatteringWarning")

@@ -24,9 +24,8 @@ def test_preference_is_its_two_conditions(problem: ms.LateFusionProblem) -> None
         for k, c in enumerate(problem.sigma_yx)
     ]
     np.testing.assert_allclose(report.correlation, singular, rtol=1e-12)
-    np.testing.assert_allclose(
-        report.explained, explained, rtol=1e-10
-    )  # blocks are conditioned up to 49
+    # blocks are conditioned up to 49
+    np.testing.assert_allclose(report.explained, explained, rtol=1e-10)
     assert report.correlation[report.first_learned] == report.correlation.max()
     assert report.explained[report.most_explaining] == report.explained.max()
     assert not report.holds or report.first_learned != report.most_explaining

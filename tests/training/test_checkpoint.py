@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from mimo_sim import methods
-from mimo_sim.methods._base import Batch, Forward, Run
+from mimo_sim.methods._run import Run
+from mimo_sim.methods._step import Batch, Forward
 from mimo_sim.training import train
 from tests.networks import SETTINGS, same, state, tiny, without_seconds
 

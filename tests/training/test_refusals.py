@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from mimo_sim.methods._base import Batch, Forward, Run
+from mimo_sim.errors import NonFiniteError
+from mimo_sim.methods._run import Run
+from mimo_sim.methods._step import Batch, Forward
 from mimo_sim.methods.vanilla import Vanilla
-from mimo_sim.training import NonFiniteError, Settings, train
+from mimo_sim.training import Settings, train
 from tests.networks import SETTINGS, new_run, tiny
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from mimo_sim import methods
-from mimo_sim.methods._base import Batch, Forward, Plan, Run
+from mimo_sim.methods._run import Run
+from mimo_sim.methods._step import Batch, Forward, Plan
 from mimo_sim.methods.vanilla import Vanilla
 from mimo_sim.training import train
 from tests.networks import SETTINGS, new_run, same, state, tiny, without_seconds

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from mimo_sim._extras import explained
 from mimo_sim.networks.encoders._base import Encoder
 
 WIDTH = 512  # of the last block
@@ -16,12 +17,8 @@ class _FrameMean(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        try:
+        with explained():
             from transformers import ResNetConfig, ResNetModel
-        except ImportError:
-            raise ImportError(
-                "the encoder 'resnet18' needs transformers: pip install 'mimo_sim[backbones]'"
-            ) from None
         config = ResNetConfig(
             num_channels=channels,
             embedding_size=64,

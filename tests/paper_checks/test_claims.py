@@ -1,4 +1,4 @@
-"""The claims as tests: every verdict is the recorded one, every counter-example shows itself, the ledger tells it all."""
+"""Every verdict is the recorded one, every counter-example shows itself, the ledger tells all."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 import paper_checks
 from mimo_sim.cli import main
 from paper_checks import Row, Verdict, ledger
+from paper_checks.ledger_page import to_html
 from paper_checks.runner import run_claim
 
 CLAIMS = paper_checks.discover()
@@ -96,11 +97,11 @@ class Outline(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_ledger_tells_every_claim_in_three_formats(rows: dict[str, Row]) -> None:
+def test_the_ledger_tells_every_claim_in_three_formats(
+    rows: dict[str, Row], tmp_path: Path
+) -> None:
     every = [row_of(name, rows) for name in CLAIMS]
-    json_path, markdown, page = ledger.write(
-        every, Path(__file__).parent.parent / "build" / "ledger", "pytest paper_checks"
-    )
+    json_path, markdown, page = ledger.write(every, tmp_path, "mimo-sim check")
     stored = json.loads(json_path.read_text())
     assert [claim["id"] for claim in stored["claims"]] == list(CLAIMS)
     assert sum(stored["counts"].values()) == len(CLAIMS)
@@ -116,7 +117,7 @@ def test_the_ledger_tells_every_claim_in_three_formats(rows: dict[str, Row]) -> 
 
 def test_text_in_the_page_is_escaped(rows: dict[str, Row]) -> None:
     row = row_of("smoothed-maximum-bounds", rows)
-    page = ledger.to_html(
+    page = to_html(
         [replace(row, claim=replace(row.claim, says="<script>alert(1)</script> & $x"))],
         "mimo-sim check",
     )

@@ -1,0 +1,71 @@
+"""Packages that only some rooms need: a missing one is one sentence with the command to install it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lazy_loader
+
+from mimo_sim import _moved
+
+EXTRAS = {
+    "torch": "train",
+    "lightning_fabric": "train",
+    "sklearn": "train",
+    "pooch": "train",
+    "transformers": "backbones",
+    "joblib": "sweeps",
+    "distributed": "sweeps",
+    "numba_cuda": "cuda",
+    "hypothesis": "testing",
+}  # package -> extra of pyproject.toml
+
+
+def sentence(package: str) -> str:
+    """What to say of a package of :data:`EXTRAS` that is not installed."""
+    return (
+        f"this needs {package}, which is not installed: pip install 'mimo_sim[{EXTRAS[package]}]'"
+    )
+
+
+class MissingExtraError(ModuleNotFoundError):
+    """A package that an extra of mimo_sim brings is not installed."""
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Within this block a missing package of an extra is named together with its extra.
+
+    Raises
+    ------
+    MissingExtraError
+        A ``ModuleNotFoundError``, in place of the bare one.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS or isinstance(error, MissingExtraError):
+            raise
+        raise MissingExtraError(sentence(package), name=package) from None
+
+
+def attach(
+    package: str, file: str
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """``__getattr__``, ``__dir__`` and ``__all__`` of a room whose names load when they are used.
+
+    The names stand in the stub ``__init__.pyi`` beside `file`.
+    """
+    load, names, everything = lazy_loader.attach_stub(package, file)
+    missing = _moved.hook(package)
+
+    def load_explained(name: str) -> Any:
+        if name not in everything:
+            missing(name)
+        with explained():
+            return load(name)
+
+    return load_explained, names, everything

@@ -1,0 +1,61 @@
+"""The command line that records store, and options that several commands share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from mimo_sim.commands._options import expand, whole_width
+from mimo_sim.commands._output import command_line
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "expected"),
+    [
+        (("check",), {"claim": ["a", "b"], "thorough": True}, "--claim a --claim b --thorough"),
+        (("check",), {"claim": None, "out": None, "thorough": False}, ""),
+        (("figure1",), {"init_scale": 1e-9, "width": 100.0}, "--init-scale 1e-09 --width 100"),
+        (("study", "zls"), {"out": Path("my figures"), "seeds": 0}, "--out 'my figures' --seeds 0"),
+    ],
+)
+def test_the_command_for_the_record(
+    words: tuple[str, ...], options: dict[str, Any], expected: str
+) -> None:
+    assert command_line(*words, **options) == " ".join(["mimo-sim", *words, expected]).strip()
+
+
+@pytest.mark.parametrize(
+    ("width", "whole"), [(100, 100), (100.0, 100), (2.5, 2.5), (float("inf"), float("inf"))]
+)
+def test_a_whole_width_is_an_integer(width: float, whole: float) -> None:
+    found = whole_width(width)
+    assert (found, type(found)) == (whole, type(whole))
+
+
+@dataclass(frozen=True)
+class Cake:
+    layers: Annotated[int, typer.Option(help="Number of layers.")] = 2
+    cream: Annotated[bool, typer.Option("--cream", help="With cream.")] = False
+
+
+def test_a_command_shows_the_fields_of_its_dataclasses_as_options() -> None:
+    given: list[Any] = []
+    app = typer.Typer()
+
+    @app.command()
+    @expand
+    def bake(*, name: Annotated[str, typer.Option()], cake: Cake, ovens: int = 1) -> None:
+        """Bake a cake."""
+        given.append((name, cake, ovens))
+
+    for words in (["--name", "a"], ["--name", "b", "--layers", "3", "--cream", "--ovens", "2"]):
+        assert CliRunner().invoke(app, words).exit_code == 0
+    assert given == [("a", Cake(), 1), ("b", Cake(3, cream=True), 2)]
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "120", "NO_COLOR": "1"}).stdout
+    assert "Bake a cake." in shown
+    assert shown.index("--name") < shown.index("Number of layers.") < shown.index("--ovens")

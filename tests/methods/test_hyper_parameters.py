@@ -1,0 +1,116 @@
+"""Hyper-parameters that are unknown or outside their range are refused by name."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import pytest
+
+from mimo_sim import methods
+from tests.methods.helpers import fitted, images_and_vectors
+
+
+@pytest.mark.parametrize(
+    ("name", "hyper", "error", "message"),
+    [
+        ("mimo", {"lam": -1.0}, ValueError, "`lam` must be finite and >= 0"),
+        ("mimo", {"mu": 0.0}, ValueError, "`mu` must be finite and > 0"),
+        ("mimo", {"mu": "small"}, TypeError, "`mu` must be a number"),
+        ("mimo", {"decay": 1.0}, ValueError, r"`decay` must be in \[0, 1\)"),
+        ("mimo", {"heads": "unit"}, ValueError, "`heads` must be one of"),
+        ("mimo", {"gap": "log"}, ValueError, "`gap` must be one of"),
+        ("mimo", {"normalise": 2}, ValueError, "`normalise` must be one of"),
+        ("mimo", {"adaptive_mu": -0.5}, ValueError, "`adaptive_mu` must be finite and >= 0"),
+        (
+            "mimo",
+            {"f_star": "exact"},
+            ValueError,
+            "`f_star` must be one of .*running_minimum.* Got f_star='exact'",
+        ),
+        ("mimo", {"f_star": [0.1, math.nan]}, ValueError, "`f_star` must be finite"),
+        ("mimo", {"f_star": ["a"]}, TypeError, "`f_star` must be one of"),
+        ("mimo", {"f_star": True}, TypeError, "`f_star` must be one of"),
+        ("mimo", {"f_star": []}, ValueError, "`f_star` must be finite"),
+        (
+            "linear_scalarization",
+            {"weight": [1.0, -1.0]},
+            ValueError,
+            "`weight` must be finite and >= 0",
+        ),
+        ("ogm", {"alpha": -0.1}, ValueError, "`alpha` must be finite and >= 0"),
+        ("ogm", {"window": (5, 2)}, ValueError, "`window` must have first <= last"),
+        ("ogm", {"window": (-1, 2)}, ValueError, r"`window\[0\]` must be >= 0"),
+        ("ogm", {"window": 5}, TypeError, "`window` must be None or"),
+        ("ogm", {"window": (0.5, 2)}, TypeError, r"`window\[0\]` must be an integer"),
+        ("ogm_ge", {"noise": -1.0}, ValueError, "`noise` must be finite and >= 0"),
+        ("agm", {"cap": 0.0}, ValueError, "`cap` must be finite and > 0"),
+        ("agm", {"clip": math.inf}, ValueError, "`clip` must be finite and > 0"),
+        ("g_blending", {"super_epoch": 0}, ValueError, "`super_epoch` must be >= 1"),
+        (
+            "g_blending",
+            {"weights": [1.0, -1.0, 0.0]},
+            ValueError,
+            "`weights` must be finite and >= 0",
+        ),
+        ("mmcosine", {"scale": 0.0}, ValueError, "`scale` must be finite and > 0"),
+        ("mmpareto", {"gamma": 0.0}, ValueError, "`gamma` must be finite and > 0"),
+        (
+            "mgda",
+            {"scope": "local"},
+            ValueError,
+            "`scope` must be one of .*'encoder', 'global'.* Got scope='local'",
+        ),
+        ("mgda", {"normalisation": "l1"}, ValueError, "`normalisation` must be one of .*'loss\\+'"),
+        ("pcgrad", {"scope": "all"}, ValueError, "`scope` must be one of"),
+        ("cagrad", {"c": 1.0}, ValueError, r"`c` must be in \[0, 1\). Got c=1.0"),
+        ("cagrad", {"rescale": "half"}, ValueError, "`rescale` must be one of"),
+        ("opm", {"q_base": 1.5}, ValueError, r"`q_base` must be in \[0, 1\]"),
+        ("opm", {"p_exe": -0.1}, ValueError, "`p_exe` must be finite and >= 0"),
+        ("opm", {"warm_up": -1}, ValueError, "`warm_up` must be >= 0"),
+        ("mla", {"projection": "on"}, ValueError, "`projection` must be one of"),
+        ("mla", {"fusion": "max"}, ValueError, "`fusion` must be one of"),
+        ("smv", {"level": "batch"}, ValueError, "`level` must be one of"),
+        ("smv", {"shape": "cube"}, ValueError, "`shape` must be one of"),
+        ("smv", {"subset": 1.1}, ValueError, r"`subset` must be in \(0, 1\]"),
+        ("relearning", {"lam": -1.0}, ValueError, "`lam` must be finite and >= 0"),
+        ("relearning", {"every": 0}, ValueError, "`every` must be >= 1"),
+        ("umt", {"lam": -1.0}, ValueError, "`lam` must be finite and >= 0"),
+        ("umt", {"epochs": 0}, ValueError, "`epochs` must be >= 1"),
+        ("pmr", {"momentum": 1.5}, ValueError, r"`momentum` must be in \[0, 1\]"),
+        ("pmr", {"rule": "hard"}, ValueError, "`rule` must be one of"),
+        ("cml", {"lam": math.nan}, ValueError, "`lam` must be finite"),
+        ("inforeg", {"threshold": math.nan}, ValueError, "`threshold` must be a number"),
+        ("mbsd", {"lam": -1.0}, ValueError, "`lam` must be finite"),
+        ("reconboost", {"w1": 1.0, "w2": 2.0}, ValueError, "`w2` must be <= `w1`"),
+        ("reconboost", {"rho": 0.0}, ValueError, "`rho` must be finite and > 0"),
+        ("reconboost", {"own_epochs": 0}, ValueError, "`own_epochs` must be >= 1"),
+    ],
+)
+def test_hyper_parameters_outside_their_range_are_refused(
+    name: str, hyper: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        methods.create(name, **hyper)
+
+
+@pytest.mark.parametrize("name", methods.available())
+def test_unknown_hyper_parameters_are_refused(name: str) -> None:
+    for wrong in ("hyper", "more", "alhpa"):
+        for make in (methods.get(name), partial(methods.create, name)):
+            with pytest.raises(TypeError, match=wrong):
+                make(**{wrong: 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "hyper"),
+    [
+        ("linear_scalarization", {"weight": (1.0, 1.0)}),
+        ("g_blending", {"weights": (1.0, 1.0)}),
+        ("mimo", {"f_star": (1.0, 2.0)}),
+    ],
+)
+def test_numbers_per_modality_must_fit_the_data(name: str, hyper: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"one number per modality|one per modality|K \+ 1"):
+        fitted(name, images_and_vectors(3), **hyper)

@@ -1,0 +1,98 @@
+"""SMV, and the Shapley values that it uses."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis.extra.numpy import arrays
+
+from mimo_sim.datasets._data import Split
+from mimo_sim.methods._shapley import coalitions, shapley
+from mimo_sim.methods.smv import SMV, copies
+from tests.methods.helpers import (
+    entries,
+    noisy_means,
+    set_up,
+)
+
+
+@given(arrays(float, (3, 8), elements=entries))
+def test_shapley_values_share_out_everything(values: np.ndarray) -> None:
+    phi = shapley(torch.from_numpy(values)).numpy()
+    np.testing.assert_allclose(phi.sum(1), values[:, -1] - values[:, 0], atol=1e-9)
+    columns = {kept: i for i, kept in enumerate(coalitions(3))}
+    swapped = values[
+        :, [columns[tuple(sorted({0: 1, 1: 0, 2: 2}[k] for k in kept))] for kept in columns]
+    ]
+    np.testing.assert_allclose(
+        shapley(torch.from_numpy(swapped)).numpy(), phi[:, [1, 0, 2]], atol=1e-9
+    )
+
+
+def test_shapley_values_of_two_and_three() -> None:
+    v = torch.tensor([[0.0, 1, 0, 2], [0, 1, 1, 2], [0, 1, 0, 0], [0, 0, 0, 0], [0, 1, 1, 0]])
+    assert shapley(v).tolist() == [[1.5, 0.5], [1, 1], [0.5, -0.5], [0, 0], [0, 0]]
+    everyone_needed = torch.tensor([0.0, 0, 0, 0, 0, 0, 0, 3])
+    assert shapley(everyone_needed).tolist() == pytest.approx([1, 1, 1])
+    with pytest.raises(ValueError, match=r"2\*\*K columns, K >= 1. Got 3"):
+        shapley(torch.zeros(3))
+
+
+def test_copies() -> None:
+    assert copies(torch.tensor([-0.5, 0, 0.5, 1, 1.5])).tolist() == [3, 2, 1, 0, 0]
+    thirds = shapley(torch.tensor([0.0, 0, 0, 0, 0, 0, 0, 3], dtype=torch.float64))
+    assert copies(thirds).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("level", ["sample", "modality"])
+def test_smv_repeats_what_a_modality_fails_on(level: Any) -> None:
+    run = set_up(SMV(level=level, warm_up=0, subset=1.0), noisy_means(3, (1, 8, 8), noise=2.0))
+    run.model.encoders[0].eval()  # a mode of its own, which must come back
+    state = copy.deepcopy(run.model.state_dict())
+    plan = run.method.samples(run)
+    assert [m.training for m in run.model.encoders] == [False, True, True]
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(state.values(), run.model.state_dict().values(), strict=True)
+    )
+    assert plan is not None
+    assert plan.keep is not None
+    n = len(run.train)
+    assert plan.index[:n].tolist() == list(range(n))
+    assert plan.keep[:n].all()
+    assert (plan.keep[n:].sum(1) == 1).all()
+    run.model.eval()
+    with torch.no_grad():
+        features = run.model.features(run.inputs(run.train, torch.arange(n)).inputs)
+        value = []
+        for kept in coalitions(3):
+            z = run.model.fuse([h * (k in kept) for k, h in enumerate(features)])
+            value.append((z.argmax(1) == run.train.target) * float(len(kept)))
+    phi = shapley(torch.stack(value, 1).double())
+    repeats = plan.keep[n:].sum(0)
+    if level == "sample":
+        expected = copies(phi)
+        for k in range(3):
+            assert torch.equal(
+                torch.bincount(plan.index[n:][plan.keep[n:, k]], minlength=n), expected[:, k]
+            )
+    else:
+        gap = phi.mean(0).max() - phi.mean(0).min()
+        expected = torch.zeros(3, dtype=torch.long)
+        expected[phi.mean(0).argmin()] = int(2 / 3 * gap * n)
+        assert torch.equal(repeats, expected)
+        assert repeats.sum() > 0
+
+
+def test_smv_with_everything_right_is_a_plain_epoch() -> None:
+    run = set_up(SMV(warm_up=0), noisy_means())
+    run.train = Split(run.train.inputs, torch.zeros_like(run.train.target))
+    with torch.no_grad():
+        run.model.fusion.weight.zero_()
+        run.model.fusion.bias.copy_(torch.tensor([1.0, 0, 0]))  # class 0 whatever the features
+    assert run.method.samples(run) is None
