@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import re
 import subprocess
@@ -26,15 +25,16 @@ from numba import njit
 import mimo_sim as ms
 from benchmarks.bench import CONSOLE, METHOD, STEP_SIZE, machine, show, spread, text
 from mimo_sim._files import replacing
-from mimo_sim.dynamics.ensemble import cpu as batch
-from mimo_sim.dynamics.ensemble.driver import simulate_ensemble
+from mimo_sim.dynamics import simulate_ensemble
+from mimo_sim.dynamics.ensemble import cpu
+from mimo_sim.dynamics.ensemble.runs import Runs
+from mimo_sim.dynamics.ensemble.step import Shape, step_source
 
 PROBLEM = ms.generators.superficial_preference()
-SHAPE = batch.Shape(K=2, m=1, d=1, r=3, decay=False)
+SHAPE = Shape(K=2, m=1, d=1, r=3, decay=False)
 CHAIN, WIDTH = 16, 96  # multiply-adds in a row on each of so many independent numbers
 
-
-WIDE: Any = batch.wide
+WIDE: Any = cpu.wide
 
 
 @njit(error_model="numpy", fastmath={"contract"})
@@ -59,13 +59,13 @@ def peak_flops() -> float:
 
 def flops_per_step() -> dict[str, int]:
     """Operations of one step of one run: those written out, and those inside its one exponential."""
-    step = "\n".join(line.split(" = ", 1)[-1] for part in batch.step_source(SHAPE) for line in part)
+    step = "\n".join(line.split(" = ", 1)[-1] for part in step_source(SHAPE) for line in part)
     return {
         "additions": len(re.findall(r" [-+]=? ", step)),
         "multiplications": len(re.findall(r" \*=? ", step)),
         "divisions": step.count(" / "),
         "comparisons": len(re.findall(r" [<>] |min\(|max\(", step)),
-        "exponential": 35,  # 16 additions and 19 multiplications in batch.exp
+        "exponential": 35,  # 16 additions and 19 multiplications in step.exp
     }
 
 
@@ -116,25 +116,9 @@ def gram_seconds(steps: int) -> float:
 
 def kernel_seconds(runs: int, steps: int) -> float:
     """Of the compiled loop alone, on one core."""
-    state = np.zeros((SHAPE.state["bad"].stop, runs))
-    state[SHAPE.state["Z"]] = 1e-3 * np.random.default_rng(0).standard_normal((18, runs))
-    constants = np.zeros((SHAPE.constants["ceiling"].stop, runs))
-    values = {
-        "S": PROBLEM.input_moment.ravel(),
-        "joint": PROBLEM.joint_map[0],
-        "uni": np.hstack(PROBLEM.unimodal_maps)[0],
-        "lam": METHOD.lam,
-    }
-    values |= {
-        "rate": 1 / METHOD.mu,
-        "gradient": 1.0,
-        "hold": math.inf,
-        "eta": STEP_SIZE,
-        "ceiling": 1e9,
-    }
-    for name, value in values.items():
-        constants[SHAPE.constants[name]] = np.atleast_1d(value)[:, None]
-    loop = batch.advance(SHAPE)
+    cases = Runs(PROBLEM, METHOD, STEP_SIZE, 1e-3, range(runs), 0.0, 100)
+    state, constants = cases.tables(list(range(runs)), SHAPE)
+    loop = cpu.advance(SHAPE)
     loop(state.copy(), constants, 1)
     start = time.process_time()
     loop(state, constants, steps)
@@ -187,8 +171,8 @@ def rates(rounds: int) -> dict[str, Any]:
         sum(flops.values()) / ns / peak
         for ns, peak in zip(columns["kernel_ns"], columns["peak_gflops"], strict=True)
     ]
-    block = 8 * batch.LANES * (SHAPE.state["bad"].stop + SHAPE.constants["ceiling"].stop)
-    bound = f"a block of {batch.LANES} runs ({block // 1024} KiB) stays in the first-level cache, so not memory; the latency of a step's chain of dependent"
+    block = 8 * cpu.LANES * (SHAPE.state.height + SHAPE.constants.height)
+    bound = f"a block of {cpu.LANES} runs ({block // 1024} KiB) stays in the first-level cache, so not memory; the latency of a step's chain of dependent"
     bound += " operations (its exponential and division most) and the loads and stores between the parts of a step"
     return {
         "flops_per_step": flops,

@@ -16,7 +16,7 @@ from mimo_sim import theory
 from mimo_sim._checks import check_count, check_positive
 from mimo_sim._extras import explained
 from mimo_sim.dynamics.records import MANY_FLIPS, Options, Records
-from mimo_sim.dynamics.start import Weights, checked_weights, random_weights
+from mimo_sim.dynamics.start import Weights, checked_weights, norm_squared, random_weights
 from mimo_sim.dynamics.trajectory import build
 from mimo_sim.errors import ChatteringWarning, DivergenceError
 from mimo_sim.problem import LateFusionProblem
@@ -92,12 +92,6 @@ def finished(
             stacklevel=3,
         )
     return trajectory
-
-
-def _norm_squared(weights: list[Weights] | None, init_scale: float) -> float:
-    if weights is None:
-        return 3 * init_scale**2
-    return float(max(sum(np.linalg.norm(block, 2) ** 2 for block in triple) for triple in weights))
 
 
 def simulate(
@@ -192,7 +186,7 @@ def simulate(
         weights = random_weights(problem, width, init_scale, seed)
     if step_size is None:
         step_size = theory.default_step_size(
-            problem, method, init_norm_squared=_norm_squared(weights, init_scale)
+            problem, method, init_norm_squared=norm_squared(weights, init_scale)
         )
     check_positive("step_size", step_size)
 

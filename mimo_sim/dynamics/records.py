@@ -54,9 +54,8 @@ class Records:
         )
 
 
-FLIP_SIZE = (
-    0.1  # sigma must swing this far, back and forth in consecutive steps, to count as a flip
-)
+# A flip of sigma: it swings this far, and back again in the next step.
+FLIP_SIZE = 0.1
 MANY_FLIPS = 3  # a run whose step suits mu has none
 BLOW_UP = 1e8  # losses beyond this multiple of the zero network's count as divergence
 

@@ -41,6 +41,16 @@ def random_blocks(
     return weights
 
 
+def norm_squared(weights: Sequence[Weights] | None, init_scale: float) -> float:
+    """The largest over modalities of |V_k|^2 + |U_k|^2 + |W_k|^2, in spectral norms.
+
+    Without weights: the limit of infinite width.
+    """
+    if weights is None:
+        return 3 * init_scale**2
+    return float(max(sum(np.linalg.norm(block, 2) ** 2 for block in triple) for triple in weights))
+
+
 def checked_weights(
     problem: LateFusionProblem, initial: Sequence[Sequence[npt.ArrayLike]]
 ) -> list[Weights]:

@@ -29,8 +29,18 @@ import numpy as np
 from mimo_sim import theory
 from mimo_sim._checks import FloatArray, check_count, check_positive, finite_array
 from mimo_sim._progress import progress_bar
+from mimo_sim.dynamics._compile import jit
 from mimo_sim.dynamics.driver import checked_settings, finished
-from mimo_sim.dynamics.engines.gram import Packed, _jit, _observe, count_flips, evaluate, size
+from mimo_sim.dynamics.engines.gram import (
+    FASTMATH,
+    FROZEN,
+    Packed,
+    evaluate,
+    move,
+    note_flips,
+    observe,
+    size,
+)
 from mimo_sim.dynamics.records import Options, Records, limit
 from mimo_sim.dynamics.start import compact
 from mimo_sim.problem import LateFusionProblem
@@ -65,7 +75,7 @@ def default_step_size(
     return 0.5 / max(sum(each), np.finfo(float).tiny)
 
 
-@_jit
+@jit(fastmath=FASTMATH)
 def _advance(  # type: ignore[no-untyped-def]
     Z,
     sizes,
@@ -90,17 +100,14 @@ def _advance(  # type: ignore[no-untyped-def]
     dZ,
 ):
     """Gradient descent from step `start` to `stop`, as `gram._descend` with one V; returns the step at which it diverged, or -1."""
-    K, m, d, r = size(sizes[0]), size(sizes[1]), size(sizes[2]), size(sizes[3])
+    K, m, r = size(sizes[0]), size(sizes[1]), size(sizes[3])
     for t in range(start, stop):
         excess_mm, top = evaluate(
             Z, sizes, S, joint, uni, lam, mu, heads, running, base, excess, sigma, work, dZ
         )
         if not (excess_mm < ceiling and top < ceiling):
             return t
-        flips = count_flips(K, sigma, memory[0], memory[1])
-        if flips > 0 and counts[0] == 0:
-            counts[1] = t
-        counts[0] += flips
+        note_flips(K, sigma, memory, counts, t)
         for a in range(m):
             for j in range(r):
                 shared = 0.0
@@ -108,11 +115,7 @@ def _advance(  # type: ignore[no-untyped-def]
                     shared += dZ[k, a, j]
                 for k in range(K):
                     dZ[k, a, j] = shared
-        for k in range(K):
-            for i in range(2 * m + d):
-                keep = 1.0 if heads == 0 and m <= i < 2 * m else 1.0 - eta * decay
-                for j in range(r):
-                    Z[k, i, j] = keep * Z[k, i, j] + eta * dZ[k, i, j]
+        move(Z, dZ, sizes, eta, 1.0 - eta * decay, 1.0 if heads == FROZEN else 1.0 - eta * decay)
     return -1
 
 
@@ -273,7 +276,7 @@ def _run(problem: LateFusionProblem, packed: Packed, options: Options) -> Record
                 sigma,
             )
             separate = float(np.sum(dZ[:, :m] ** 2))
-            records.grad_norm_sq[row] = _observe(
+            records.grad_norm_sq[row] = observe(
                 Z, dZ, packed.sizes, packed.lam, packed.heads, sigma, records.norms[row]
             )
             records.grad_norm_sq[row] += (

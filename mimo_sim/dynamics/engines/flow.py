@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 
 from mimo_sim._checks import FloatArray
 from mimo_sim._progress import progress_bar
-from mimo_sim.dynamics.engines.gram import Packed, _observe, evaluate
+from mimo_sim.dynamics.engines.gram import Packed, evaluate, observe
 from mimo_sim.dynamics.records import Options, Records, limit
 from mimo_sim.dynamics.start import Weights, compact_factors
 from mimo_sim.problem import LateFusionProblem
@@ -77,7 +77,7 @@ def run(
                 packed.base,
                 sigma,
             )
-            records.grad_norm_sq[row] = _observe(
+            records.grad_norm_sq[row] = observe(
                 Z, dZ, packed.sizes, packed.lam, heads, sigma, records.norms[row]
             )
             if records.joint_map is not None and records.uni_map is not None:

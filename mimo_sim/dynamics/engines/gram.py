@@ -18,10 +18,12 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 
 from mimo_sim._checks import FloatArray
+from mimo_sim._progress import progress_bar
+from mimo_sim.dynamics._compile import inlined, jit
 from mimo_sim.dynamics.records import FLIP_SIZE, Records, limit
 from mimo_sim.dynamics.start import Weights, compact_factors
 from mimo_sim.problem import LateFusionProblem
@@ -30,12 +32,13 @@ from mimo_sim.solvers import Solver, initial_f_star
 if TYPE_CHECKING:
     from mimo_sim.dynamics.records import Options
 
-HEADS = {"frozen": 0, "gradient": 1, "plain": 2}
+FROZEN, GRADIENT, PLAIN = 0, 1, 2
+HEADS = {"frozen": FROZEN, "gradient": GRADIENT, "plain": PLAIN}  # how uni-modal heads are updated
 STATIC_SIZE = 400  # compile for exact sizes while K * (2 + d) * r is at most this (m = 1): loops unroll, 3 to 7 times faster
 CHUNK = 20_000_000  # multiply-adds between two looks at the progress bar and the keyboard
 
-# Reassociation lets reductions vectorise. Infinities and NaN keep their meaning: divergence is seen by them.
-_jit: Any = njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")
+# Sums may be reordered, so that they vectorise. Infinity and NaN keep their meaning: they show divergence.
+FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 
 
 def size(n: Any) -> int:
@@ -51,7 +54,7 @@ def _size_overload(n):  # type: ignore[no-untyped-def]
     return lambda n: n
 
 
-@_jit
+@jit(fastmath=FASTMATH)
 def evaluate(Z, sizes, S, joint, uni, lam, mu, heads, running, base, excess, sigma, work, dZ):  # type: ignore[no-untyped-def]
     """Losses, sigma and the descent direction at Z; returns (f_mm - min f_mm, largest gap).
 
@@ -98,7 +101,7 @@ def evaluate(Z, sizes, S, joint, uni, lam, mu, heads, running, base, excess, sig
     for k in range(K):
         sigma[k] /= total
         own = lam * sigma[k]
-        head = own if heads == 1 else (1.0 if heads == 2 else 0.0)
+        head = own if heads == GRADIENT else (1.0 if heads == PLAIN else 0.0)
         for a in range(2 * m):
             for j in range(r):
                 dZ[k, a, j] = 0.0
@@ -116,8 +119,8 @@ def evaluate(Z, sizes, S, joint, uni, lam, mu, heads, running, base, excess, sig
     return excess_mm, top
 
 
-@_jit
-def _observe(Z, dZ, sizes, lam, heads, sigma, norms):  # type: ignore[no-untyped-def]
+@jit(fastmath=FASTMATH)
+def observe(Z, dZ, sizes, lam, heads, sigma, norms):  # type: ignore[no-untyped-def]
     """Fill norms (K, 3) of V, U, W and return |grad F|^2."""
     K, m, d, r = size(sizes[0]), size(sizes[1]), size(sizes[2]), size(sizes[3])
     total = 0.0
@@ -131,13 +134,13 @@ def _observe(Z, dZ, sizes, lam, heads, sigma, norms):  # type: ignore[no-untyped
                 z += Z[k, i, j] ** 2
                 g += dZ[k, i, j] ** 2
             norms[k, block] += z
-            total += g * (lam * sigma[k]) ** 2 if heads == 2 and block == 1 else g
+            total += g * (lam * sigma[k]) ** 2 if heads == PLAIN and block == 1 else g
         for block in range(3):
             norms[k, block] = math.sqrt(norms[k, block])
     return total
 
 
-@njit(inline="always")  # a call would cost a fifth of a small step
+@inlined
 def count_flips(K, sigma, previous, change):  # type: ignore[no-untyped-def]
     """How many sigma_k reverse the change before by another, both larger than FLIP_SIZE; the memory (K,) of sigma and its last change is updated."""
     flips = 0
@@ -149,7 +152,27 @@ def count_flips(K, sigma, previous, change):  # type: ignore[no-untyped-def]
     return flips
 
 
-@_jit
+@inlined
+def note_flips(K, sigma, memory, counts, t):  # type: ignore[no-untyped-def]
+    """Add the flips of step t to `counts`, [flips, first flip]; memory (2, K) as in `_descend`."""
+    flips = count_flips(K, sigma, memory[0], memory[1])
+    if flips > 0 and counts[0] == 0:
+        counts[1] = t
+    counts[0] += flips
+
+
+@inlined
+def move(Z, dZ, sizes, eta, keep, keep_head):  # type: ignore[no-untyped-def]
+    """Z <- keep * Z + eta * dZ, with `keep_head` instead of `keep` for the uni-modal heads."""
+    K, m, d, r = size(sizes[0]), size(sizes[1]), size(sizes[2]), size(sizes[3])
+    for k in range(K):
+        for i in range(2 * m + d):
+            kept = keep_head if m <= i < 2 * m else keep
+            for j in range(r):
+                Z[k, i, j] = kept * Z[k, i, j] + eta * dZ[k, i, j]
+
+
+@jit(fastmath=FASTMATH)
 def _descend(  # type: ignore[no-untyped-def]
     Z,
     sizes,
@@ -196,21 +219,14 @@ def _descend(  # type: ignore[no-untyped-def]
                 excess_out[row, k] = excess[k]
                 base_out[row, k] = base[k]
                 sigma_out[row, k] = sigma[k]
-            grad_out[row] = _observe(Z, dZ, sizes, lam, heads, sigma, norms_out[row])
+            grad_out[row] = observe(Z, dZ, sizes, lam, heads, sigma, norms_out[row])
             if maps.shape[1] > 0:
                 for a in range(m):
                     for i in range(K * d):
                         maps[0, row, a, i] = joint[a, i] - work[0, a, i]
                         maps[1, row, a, i] = uni[a, i] - work[1, a, i]
-        flips = count_flips(K, sigma, memory[0], memory[1])
-        if flips > 0 and counts[0] == 0:
-            counts[1] = t
-        counts[0] += flips
-        for k in range(K):
-            for i in range(2 * m + d):
-                keep = 1.0 if heads == 0 and m <= i < 2 * m else 1.0 - eta * decay
-                for j in range(r):
-                    Z[k, i, j] = keep * Z[k, i, j] + eta * dZ[k, i, j]
+        note_flips(K, sigma, memory, counts, t)
+        move(Z, dZ, sizes, eta, 1.0 - eta * decay, 1.0 if heads == FROZEN else 1.0 - eta * decay)
     return -1
 
 
@@ -264,8 +280,6 @@ def run(
     options: Options,
 ) -> Records:
     """Exact gradient descent; cost per step independent of width and sample size."""
-    from mimo_sim._progress import progress_bar
-
     packed = Packed(problem, method, compact_factors(problem, weights, init_scale))
     records = Records.empty(problem, options)
     last = int(options.steps[-1])

@@ -1,4 +1,4 @@
-"""The batched engine on an NVIDIA GPU: the lines of :func:`mimo_sim.dynamics.ensemble.cpu.step_source` compiled with one thread per run, in float64.
+"""The batched engine on an NVIDIA GPU: the lines of :func:`mimo_sim.dynamics.ensemble.step.step_source` compiled with one thread per run, in float64.
 
 Needs numba-cuda (the extra ``mimo_sim[cuda]``). With the environment variable ``NUMBA_ENABLE_CUDASIM=1`` the same kernel runs, slowly, in numba's simulator.
 """
@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from mimo_sim._checks import FloatArray
-from mimo_sim.dynamics.ensemble.cpu import GENERATED_SIZE, Advance, Shape, names, step_source
+from mimo_sim.dynamics.ensemble.step import GENERATED_SIZE, Advance, Shape, names, step_source
 
 THREADS = 128  # per block
 LAUNCH = 100_000_000  # run-steps a launch: well under a second, so that the screen's watchdog, the progress bar and Ctrl-C get their turn

@@ -15,7 +15,7 @@ import pytest
 
 import mimo_sim as ms
 from mimo_sim.dynamics.ensemble import cuda, simulate_ensemble
-from mimo_sim.dynamics.ensemble.cpu import Shape
+from mimo_sim.dynamics.ensemble.step import Shape
 
 CODE = """
 import json, sys
