@@ -72,10 +72,8 @@ def finished(
 
     `default` and `threshold` tell the user which step size is safe, and from which on sigma flips.
     """
-    trajectory, step_size = (
-        build(problem, method, settings, options.steps, records),
-        options.step_size,
-    )
+    step_size = options.step_size
+    trajectory = build(problem, method, settings, options.steps, records)
     if records.diverged_at is not None:
         raise DivergenceError(
             f"Training diverged at step {records.diverged_at}: the losses are beyond 1e8 times "

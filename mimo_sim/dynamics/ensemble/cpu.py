@@ -69,7 +69,7 @@ def advance(shape: Shape) -> Advance:
     return compiled
 
 
-# ------------------------------------------------------------------------ the generated step
+# ------------------------ the generated step
 
 
 @intrinsic
@@ -148,7 +148,7 @@ def _lanes_source(shape: Shape) -> str:
     )
 
 
-# ------------------------------------------------------------------------ one run after the other
+# ------------------------ one run after the other
 
 kernel: Any = jit(nogil=True, fastmath=FASTMATH)
 
@@ -217,7 +217,7 @@ def _advance_one_by_one(state, constants, own, fixed, sizes, steps):  # type: ig
         _copy(base, state[own.base, run])
 
 
-# ------------------------------------------------------------------------ what a state says
+# ------------------------ what a state says
 
 
 class ViewRows(NamedTuple):

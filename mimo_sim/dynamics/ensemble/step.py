@@ -163,7 +163,7 @@ def exp(x):  # type: ignore[no-untyped-def]
     return 0.0 if x < -708.3964185322641 else (1.0 + (y + y2 * q)) * power
 
 
-# ------------------------------------------------------------------------ the step, written out
+# ------------------------ the step, written out
 
 
 def step_source(shape: Shape) -> tuple[list[str], list[str], list[str]]:
