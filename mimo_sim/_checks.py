@@ -5,6 +5,7 @@ The sentence names the argument and says what is allowed and what was given.
 
 from __future__ import annotations
 
+import difflib
 import math
 import operator
 from collections.abc import Iterable
@@ -35,7 +36,29 @@ def check_choice(name: str, value: Any, allowed: Iterable[Any]) -> None:
     """Raise ``ValueError`` unless `value` is one of `allowed`."""
     allowed = tuple(allowed)
     if value not in allowed:
-        raise ValueError(f"`{name}` must be one of {allowed}. Got {name}={value!r}.")
+        raise ValueError(
+            f"`{name}` must be one of {allowed}. Got {name}={value!r}.{did_you_mean(value, allowed)}"
+        )
+
+
+def did_you_mean(value: Any, allowed: Iterable[Any]) -> str:
+    """A question that names what `value` may have been meant to be, for the end of a message.
+
+    It begins with a space, and names at most two of the `allowed` strings. It is empty where none
+    of them is close, and where `value` is no string. Capital letters do not count.
+
+    Examples
+    --------
+    >>> did_you_mean("mimoo", ["mimo", "vanilla"])
+    " Did you mean 'mimo'?"
+    """
+    if not isinstance(value, str):
+        return ""
+    names = {name.lower(): name for name in allowed if isinstance(name, str)}
+    close = difflib.get_close_matches(value.lower(), names, n=2)
+    if not close:
+        return ""
+    return f" Did you mean {' or '.join(repr(names[name]) for name in close)}?"
 
 
 def check_count(name: str, value: Any, least: int = 1) -> int:

@@ -30,7 +30,12 @@ from rich.progress import track
 ROOT = Path(__file__).resolve().parent.parent
 # Modules -> the tests that must notice a change in them.
 ROOMS: dict[str, tuple[str, ...]] = {
-    "mimo_sim/_checks.py": ("tests/test_checks.py", "tests/theory", "tests/problem"),
+    "mimo_sim/_checks.py": (
+        "tests/test_checks.py",
+        "tests/theory",
+        "tests/problem",
+        "tests/dynamics",
+    ),
     "mimo_sim/objective.py": ("tests/test_objective.py",),
     "mimo_sim/solvers.py": ("tests/test_objective.py",),
     "mimo_sim/problem.py": ("tests/problem",),

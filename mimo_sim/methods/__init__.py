@@ -18,6 +18,7 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from mimo_sim._checks import did_you_mean
 from mimo_sim._extras import explained
 from mimo_sim._registry import scan
 
@@ -76,7 +77,9 @@ def get(name: str) -> type[Method]:
     try:
         return _registry()[name]
     except KeyError:
-        raise ValueError(f"`method` must be one of {available()}. Got {name!r}.") from None
+        raise ValueError(
+            f"`method` must be one of {available()}. Got {name!r}.{did_you_mean(name, available())}"
+        ) from None
 
 
 def create(name: str, **hyper: Any) -> Method:

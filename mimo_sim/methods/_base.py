@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from mimo_sim._checks import did_you_mean
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Batch, Forward, Plan
 
@@ -96,9 +97,10 @@ class Method(nn.Module):
         allowed = cls.hyper_names()
         unknown = [key for key in hyper if key not in allowed]
         if unknown:
+            meant = "".join(did_you_mean(key, allowed) for key in unknown)
             raise TypeError(
                 f"method {cls.name!r} takes {allowed or 'no hyper-parameters'}. "
-                f"Got {', '.join(unknown)}."
+                f"Got {', '.join(unknown)}.{meant}"
             )
 
     @classmethod

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 import torch
 from torch import Tensor
 
-from mimo_sim._checks import check_count
+from mimo_sim._checks import check_count, did_you_mean
 from mimo_sim.methods import _references
 from mimo_sim.methods._buffers import SizedByLosses
 from mimo_sim.methods._curves import curve_limit
@@ -294,5 +294,5 @@ def make_rule(f_star: str | Numbers | FStar) -> FStar:
     if not isinstance(f_star, str):
         return Constant(f_star)
     if f_star not in RULES:
-        raise ValueError(f"{_allowed()} Got f_star={f_star!r}.")
+        raise ValueError(f"{_allowed()} Got f_star={f_star!r}.{did_you_mean(f_star, RULES)}")
     return RULES[f_star]()

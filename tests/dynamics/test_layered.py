@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 
 import mimo_sim as ms
-from mimo_sim.dynamics.engines import early, layered
+from mimo_sim.dynamics.engines import _members, early
 from mimo_sim.dynamics.engines.layered import learning_steps, simulate_layered
 from mimo_sim.dynamics.layered import Architecture, Network, gaussian_weights, symmetric
 from mimo_sim.dynamics.start import random_weights
@@ -62,7 +62,7 @@ def test_a_member_of_the_batch_equals_its_own_autograd_run(architecture: Archite
         seeds=2,
         samples=20,
     )
-    sampled, data = layered._data(problem, 20, 0)
+    sampled, data = _members.training_data(problem, 20, 0)
     scale = math.sqrt(20)
     inputs = [
         torch.tensor(scale * x[:, :d]) for x, d in zip(data["inputs"], problem.dims, strict=True)
@@ -119,7 +119,7 @@ def test_a_symmetric_two_layer_relu_network_is_a_linear_one_at_half_the_speed(
     own: int, method: Solver
 ) -> None:
     problem = ms.generators.superficial_preference(dims=(2, 3), scale=2.0)
-    sampled, _ = layered._data(problem, 30, 0)
+    sampled, _ = _members.training_data(problem, 30, 0)
     network = gaussian_weights(problem, Architecture(2, own), 4, 0.1, 0)
     relu = simulate_layered(
         problem,
