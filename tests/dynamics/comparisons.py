@@ -11,14 +11,18 @@ from mimo_sim.testing import Weights
 from tests.reference import every_rule
 
 FIGURE_1 = ms.generators.superficial_preference()
-ROUND_OFF = 1e-10  # relative to a variable's largest value: 100 contracting steps on numbers of order one keep some 1e-14; engines differ by 1e-2 where they differ
+# Relative to the largest value of a variable. 100 contracting steps on numbers of order one keep
+# some 1e-14; where engines differ, they differ by 1e-2.
+ROUND_OFF = 1e-10
 METHODS = every_rule(f_star=(0.1, 0.2))
 
 
 def distances(run: xr.Dataset, other: xr.Dataset) -> dict[str, float]:
-    """Largest difference of each variable, relative to its largest value; NaN (no sigma in joint training) only where both have it.
+    """Largest difference of each variable, relative to its largest value.
 
-    Problems and weights drawn here are of order one. A variable that stays below 1e-6 (a run that starts at its optimum) is compared with that.
+    NaN is allowed only where both have it (joint training has no sigma). Problems and weights drawn
+    here are of order one; a variable that stays below 1e-6 (a run that starts at its optimum) is
+    compared with 1e-6.
     """
     assert set(run.data_vars) == set(other.data_vars)
     result = {}
@@ -45,7 +49,11 @@ def assert_identical(run: xr.Dataset, other: xr.Dataset) -> None:
 
 
 def safe_step(problem: ms.LateFusionProblem, method: Solver, weights: list[Weights]) -> float:
-    """Twice the default: below 1/L, so the iteration contracts and does not chatter, and 60 steps learn most of what there is."""
+    """Twice the default step size.
+
+    It is below 1/L, so the iteration contracts and does not chatter, and 60 steps learn most of
+    what there is.
+    """
     largest = max(
         sum(float(np.linalg.norm(block, 2)) ** 2 for block in triple) for triple in weights
     )

@@ -24,9 +24,8 @@ LAST = (
     "head_norm",
     "uni_head_norm",
 )
-ROUND_OFF = (
-    1e-10  # relative to the largest value of a variable, as between the engines of `simulate`
-)
+# Relative to the largest value of a variable, as between the engines of `simulate`.
+ROUND_OFF = 1e-10
 
 
 def half_times(run: xr.Dataset) -> np.ndarray:

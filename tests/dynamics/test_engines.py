@@ -22,16 +22,15 @@ from tests.reference import Network, Parameters
 pytestmark = pytest.mark.usefixtures("dynamic_sizes")
 
 
-# ------------------------------------------------------------------------ against autograd
+# ------------------------ against autograd
 
 
 @given(st.data())
 def test_gram_equals_autograd(data: st.DataObject) -> None:
     problem = data.draw(problems(num_modalities=st.integers(1, 4)))
     method = data.draw(methods(num_modalities=problem.num_modalities))
-    weights = data.draw(
-        initial_weights(problem, width=st.sampled_from((2, 1, 5, 12)), scale=0.375)
-    )  # 12 is wider than any 2m + d drawn here
+    # 12 is wider than any 2m + d drawn here.
+    weights = data.draw(initial_weights(problem, width=st.sampled_from((2, 1, 5, 12)), scale=0.375))
     settings: dict[str, Any] = {
         "initial": weights,
         "step_size": safe_step(problem, method, weights),
@@ -49,7 +48,10 @@ def test_gram_equals_autograd(data: st.DataObject) -> None:
 @pytest.mark.parametrize("weight_decay", [0.0, 0.01])
 @pytest.mark.parametrize("method", [*METHODS, ms.MIMO(lam=0.0)], ids=repr)
 def test_the_comparison_with_autograd_sees_learning(method: Solver, weight_decay: float) -> None:
-    """The same comparison where the start is small and training goes all the way, so that it is not about a network at rest."""
+    """The same comparison where the start is small and training goes all the way.
+
+    So it is not about a network at rest.
+    """
     settings: dict[str, Any] = {
         "steps": 300,
         "step_size": 0.03,
@@ -63,18 +65,19 @@ def test_the_comparison_with_autograd_sees_learning(method: Solver, weight_decay
     assert_same(run, ms.simulate(FIGURE_1, method, engine="autograd", **settings))
 
 
-# ------------------------------------------------------------------------ against the raw network on samples
+# ------------------------ against the raw network on samples
 
 
 @pytest.mark.parametrize("engine", ["gram", "autograd"])
 @given(data=st.data())
 def test_engines_follow_the_raw_network_on_samples(engine: str, data: st.DataObject) -> None:
-    """Losses, sigma, F, |grad F|^2, norms and maps, step by step, against complex-step derivatives of averages over a data set."""
+    """Losses, sigma, F, |grad F|^2, norms and maps, step by step.
+
+    They are compared with complex-step derivatives of averages over a data set.
+    """
     dims = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=3))
-    m, n = (
-        data.draw(st.integers(1, 2)),
-        data.draw(st.integers(2, 9)),
-    )  # fewer samples than inputs: singular moments
+    m = data.draw(st.integers(1, 2))
+    n = data.draw(st.integers(2, 9))  # fewer samples than inputs make singular moments
     rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
     inputs, y = [rng.standard_normal((n, d)) for d in dims], rng.standard_normal((n, m))
     problem = ms.LateFusionProblem.from_samples(inputs, y)
@@ -98,11 +101,10 @@ def test_engines_follow_the_raw_network_on_samples(engine: str, data: st.DataObj
         "zero": 0.0 * network.optima,
         "running_minimum": np.inf + network.optima,
     }
-    network.f_star = (
-        estimate[method.f_star]
-        if isinstance(method.f_star, str)
-        else np.broadcast_to(np.asarray(method.f_star), len(dims))
-    )
+    if isinstance(method.f_star, str):
+        network.f_star = estimate[method.f_star]
+    else:
+        network.f_star = np.broadcast_to(np.asarray(method.f_star), len(dims))
     parameters: Parameters = [list(triple) for triple in weights]
     for t in range(4):
         loss, uni = network.losses(parameters)
@@ -131,9 +133,8 @@ def test_engines_follow_the_raw_network_on_samples(engine: str, data: st.DataObj
             expected[name] = np.array([np.linalg.norm(triple[i]) for triple in parameters])
         if isinstance(method, ms.MIMO):
             expected["sigma"] = soft / soft.sum()
-        size = (
-            float(np.sum(y**2) / n) + 1
-        )  # losses are differences of averages of this size: their round-off is absolute
+        # Losses are differences of averages of this size: their round-off is absolute.
+        size = float(np.sum(y**2) / n) + 1
         for name, value in expected.items():
             np.testing.assert_allclose(
                 row[name].values,
@@ -145,7 +146,7 @@ def test_engines_follow_the_raw_network_on_samples(engine: str, data: st.DataObj
         parameters = network.step(parameters, eta, decay)
 
 
-# ------------------------------------------------------------------------ the compiled loop against its sources
+# ------------------------ the compiled loop against its sources
 
 
 @given(st.data())
@@ -155,16 +156,12 @@ def test_compiled_arithmetic_equals_objective_and_its_own_python(data: st.DataOb
     factors = compact_factors(problem, data.draw(initial_weights(problem)), 1.0)
     results = []
     for function in (gram.evaluate, gram.evaluate.py_func):
-        packed, K = (
-            gram.Packed(problem, method, [z.copy() for z in factors]),
-            problem.num_modalities,
-        )
-        excess, sigma, dZ = np.empty(K), np.empty(K), np.empty_like(packed.Z)
-        work = np.empty((4, problem.output_dim, packed.S.shape[0]))
+        packed = gram.Packed(problem, method, [z.copy() for z in factors])
+        excess, sigma, work, dZ = packed.scratch()
         excess_mm, top = function(packed.Z, *packed.model, excess, sigma, work, dZ)
         results.append((excess_mm, top, excess, sigma, dZ, packed.base))
         gaps = excess - packed.base
-        # round-off of sums of a few dozen terms of order one, divided by mu >= 1/8 inside the softmax
+        # Round-off of sums of some dozen terms of order one, divided by mu >= 1/8 in the softmax.
         np.testing.assert_allclose(sigma, sigma_weights(gaps, method.mu), rtol=1e-12, atol=1e-15)
         assert top == gaps.max()
     for compiled, plain in zip(*results, strict=True):
@@ -195,9 +192,8 @@ def test_static_sizes_change_nothing(method: Solver, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(gram, "STATIC_SIZE", 400)
     packed = gram.Packed(FIGURE_1, method, compact_factors(FIGURE_1, None, 0.1))
     assert packed.sizes == ((0, 0), (0,), (0,), (0, 0, 0))  # K, m, d, r as lengths of tuples
-    assert_same(
-        dynamic, ms.simulate(FIGURE_1, method, **settings), rtol=1e-12
-    )  # another order of summation, 400 steps
+    # Another order of summation, 400 steps.
+    assert_same(dynamic, ms.simulate(FIGURE_1, method, **settings), rtol=1e-12)
 
 
 def test_long_runs_do_not_depend_on_how_they_are_cut_into_chunks(

@@ -29,21 +29,23 @@ from tests.dynamics.ensembles import (
 pytestmark = pytest.mark.usefixtures("dynamic_sizes")  # of the single-run engine
 
 
-# ------------------------------------------------------------------------ against the single-run engine
+# ------------------------ against the single-run engine
 
 
 def assert_agrees(member: xr.Dataset, run: xr.Dataset) -> None:
-    """One member of an ensemble, without its `run` dim, against the trajectory of the same run recorded at every step."""
+    """A member of an ensemble, without its `run` dim, says what the trajectory of the run says.
+
+    The trajectory is recorded at every step.
+    """
     K, last = run.sizes["modality"], run.isel(step=-1)
     for name in LAST:
-        mine, theirs = (
-            np.asarray(member[name])[..., :K] if member[name].ndim else np.asarray(member[name]),
-            last[name].values,
-        )
+        mine, theirs = member[name].values, last[name].values
+        if mine.ndim:
+            mine = mine[:K]
         assert (np.isnan(mine) == np.isnan(theirs)).all(), name
-        assert np.nanmax(np.abs(mine - theirs), initial=0.0) <= ROUND_OFF * max(
-            np.nanmax(np.abs(run[name].values), initial=0.0), 1e-6
-        ), name
+        largest = np.nanmax(np.abs(run[name].values), initial=0.0)
+        apart = np.nanmax(np.abs(mine - theirs), initial=0.0)
+        assert apart <= ROUND_OFF * max(largest, 1e-6), name
     np.testing.assert_array_equal(member.half_time.values[:K], half_times(run))
     assert np.isnan(member.half_time.values[K:]).all()
 
@@ -102,7 +104,7 @@ def test_any_sizes_agree_with_simulate(data: st.DataObject) -> None:
 
 
 def test_half_times_are_exact_where_phases_are_long() -> None:
-    """Tiny initialisation, two phases, every order, and norms that fall again after their peak (rho > 0)."""
+    """Tiny initial weights, two phases, every order, norms that fall after their peak (rho > 0)."""
     members = [
         (ms.generators.scalar_pair(r, rho), method)
         for r in (1.0, 2.0, 3.0)
@@ -150,14 +152,13 @@ def test_flips_are_counted_as_in_simulate() -> None:
     said = int(str(caught[0].message).split("(")[1].split(" ")[0])
     assert said > 20
     found = int(simulate_ensemble(FIGURE_1, method, **settings).flips[0])
-    assert (
-        abs(found - said) <= 0.05 * said
-    )  # chattering amplifies round-off, so the two part after some tens of steps
+    # Chattering amplifies round-off, so the two part after some tens of steps.
+    assert abs(found - said) <= 0.05 * said
     short = simulate_ensemble(FIGURE_1, [ms.MIMO(lam=2.0, mu=0.25), method], **settings).flips
     assert short.values.tolist() == [0, found]
 
 
-# ------------------------------------------------------------------------ bits
+# ------------------------ bits
 
 
 def mixed(n: int) -> tuple[list[ms.LateFusionProblem], list[Solver]]:

@@ -37,10 +37,8 @@ def test_a_diverged_run_says_when_and_disturbs_nobody() -> None:
     )
     assert (runs.diverged_at[::2] == -1).all()
     loops: list[Any] = [cpu.advance(step.Shape(2, 1, 1, 3, False)), cpu._view]
-    assert [len(loop.signatures) for loop in loops] == [
-        1,
-        1,
-    ]  # a table in another memory order would be compiled for again, for seconds
+    # A table in another memory order would be compiled for again, for seconds.
+    assert [len(loop.signatures) for loop in loops] == [1, 1]
 
 
 @pytest.mark.parametrize("dims", [(2, 2), (1, 1, 1, 1)])
@@ -116,9 +114,8 @@ def test_the_plateau_shows_what_the_first_modality_is_wrongly_credited_with(rho:
     first, second = runs.half_time.values[0]
     assert runs.plateau_step[0] == (first + second) // 2
     credited = runs.plateau_map.values[0, :, 0] - problem.joint_map[:, :1]
-    np.testing.assert_allclose(
-        credited, ms.theory.misattribution(problem), atol=1e-5
-    )  # the other one is at e^-10 of its weight, squared
+    # The other one is at e^-10 of its weight, squared.
+    np.testing.assert_allclose(credited, ms.theory.misattribution(problem), atol=1e-5)
     run = ms.simulate(
         problem,
         ms.Vanilla(),
@@ -141,9 +138,8 @@ def test_a_modality_with_nothing_to_learn_has_no_half_time_and_underflows_quietl
     assert np.isfinite(runs.half_time[0, 0])
     assert np.isnan(runs.half_time[0, 1])
     assert np.isnan(runs.plateau_step[0])
-    assert (
-        runs.encoder_norm[0, 1] == 0.0
-    )  # single runs carry 0.75**2500 of 1e-3 down to subnormal numbers
+    # Single runs carry 0.75**2500 of 1e-3 down to subnormal numbers.
+    assert runs.encoder_norm[0, 1] == 0.0
     settings: dict[str, Any] = {"step_size": 0.05, "steps": 6000, "init_scale": 1e-100}
     tiny = simulate_ensemble(FIGURE_1, ms.Vanilla(), **settings)
     np.testing.assert_array_equal(

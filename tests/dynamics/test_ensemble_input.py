@@ -19,7 +19,7 @@ from tests.dynamics.ensembles import FIGURE_1, METHODS, assert_same_bytes
 pytestmark = pytest.mark.usefixtures("dynamic_sizes")  # of the single-run engine
 
 
-# ------------------------------------------------------------------------ resources and input
+# ------------------------ resources and input
 
 
 @pytest.mark.usefixtures("one_by_one")
@@ -124,7 +124,7 @@ def test_bad_input_is_named(change: dict[str, Any], error: type[Exception], mess
         simulate_ensemble(**arguments)
 
 
-# ------------------------------------------------------------------------ the exponential
+# ------------------------ the exponential
 
 
 def test_exponential() -> None:

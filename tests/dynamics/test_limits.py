@@ -19,7 +19,7 @@ from tests.dynamics.comparisons import FIGURE_1, METHODS, assert_same, safe_step
 pytestmark = pytest.mark.usefixtures("dynamic_sizes")
 
 
-# ------------------------------------------------------------------------ limits
+# ------------------------ limits
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,8 @@ def test_gradient_descent_tends_to_the_flow_at_first_order(method: Solver) -> No
             ]
         )
     slopes = np.polyfit(np.log(time / counts), np.log(errors), 1)[0]
-    assert (
-        np.abs(slopes - 1).max() < 0.15
-    )  # Euler's method; the next order adds some eta |A| < 0.1 to the fitted slope
+    # Euler's method; the next order adds some eta |A| < 0.1 to the fitted slope.
+    assert np.abs(slopes - 1).max() < 0.15
 
 
 def test_flow_equals_the_closed_form_of_a_single_modality() -> None:
@@ -62,9 +61,8 @@ def test_flow_equals_the_closed_form_of_a_single_modality() -> None:
     )
     expected = 1 / (1 + (1 / start**2 - 1) * np.exp(-2 * run.time.values))
     for name in ("encoder_norm", "head_norm"):  # balanced weights stay so
-        np.testing.assert_allclose(
-            run[name][:, 0] ** 2, expected, rtol=1e-7
-        )  # LSODA at rtol 1e-10 a step, some hundred steps, each error amplified by the growth
+        # LSODA at rtol 1e-10 a step, some hundred steps, each error amplified by the growth.
+        np.testing.assert_allclose(run[name][:, 0] ** 2, expected, rtol=1e-7)
 
 
 @pytest.mark.parametrize("method", [ms.Vanilla(), ms.MIMO(lam=1.0, mu=0.5)], ids=repr)
@@ -78,7 +76,10 @@ def test_a_modality_that_is_off_stays_off(method: Solver) -> None:
 
 
 def test_growing_width_tends_to_infinite_width() -> None:
-    """Z Z^T of Gaussian weights fluctuates by 1/sqrt(h) around the limit, so mean errors fall along a slope of -1/2."""
+    """Z Z^T of Gaussian weights fluctuates by 1/sqrt(h) around the limit.
+
+    So mean errors fall along a slope of -1/2.
+    """
     widths = np.array([50, 200, 800, 3200])
     settings: dict[str, Any] = {"steps": 150, "step_size": 0.02, "init_scale": 0.1}
     method = ms.MIMO(lam=1.0, mu=0.5)
@@ -93,9 +94,8 @@ def test_growing_width_tends_to_infinite_width() -> None:
         for each in runs
     ]
     slope = np.polyfit(np.log(widths), np.log(errors), 1)[0]
-    assert (
-        abs(slope + 0.5) < 0.15
-    )  # 24 deviations per width: each mean is known to 15%, over a factor of 64 in width
+    # 24 deviations per width: each mean is known to 15%, over a factor of 64 in width.
+    assert abs(slope + 0.5) < 0.15
 
 
 @given(st.data())
@@ -137,7 +137,11 @@ def test_equal_modalities_stay_equal_and_share_the_weight() -> None:
 @pytest.mark.parametrize("exponent", [-17, -3, 4, 17])
 @pytest.mark.parametrize("method", [ms.Vanilla(), ms.MIMO(lam=2.0, mu=0.25)], ids=repr)
 def test_units_of_y(method: Solver, exponent: int) -> None:
-    """y in units c times smaller: c times the cross moments, sqrt(c) the weights, 1/c the step, c^2 the losses and mu; c up to 1.7e10 and down to 6e-11."""
+    """The same run with y in units that are c times smaller, for c from 6e-11 to 1.7e10.
+
+    It has c times the cross moments, sqrt(c) times the weights, 1/c times the step size, and c^2
+    times the losses and mu.
+    """
     c = 4.0**exponent
     scaled = ms.LateFusionProblem(
         FIGURE_1.sigma, [c * block for block in FIGURE_1.sigma_yx], c**2 * FIGURE_1.y_second_moment
@@ -158,7 +162,7 @@ def test_units_of_y(method: Solver, exponent: int) -> None:
     np.testing.assert_allclose(other.encoder_norm / math.sqrt(c), run.encoder_norm, rtol=1e-12)
 
 
-# ------------------------------------------------------------------------ symmetries
+# ------------------------ symmetries
 
 
 @given(st.data())

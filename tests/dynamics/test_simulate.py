@@ -1,4 +1,4 @@
-"""`simulate`: runs can be repeated, record what was asked for, fail loudly, and refuse bad input."""
+"""`simulate`: runs can be repeated, record what was asked for, and fail loudly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.dynamics.comparisons import FIGURE_1, METHODS, assert_identical, dist
 pytestmark = pytest.mark.usefixtures("dynamic_sizes")
 
 
-# ------------------------------------------------------------------------ reproducibility and recording
+# ------------------------ reproducibility and recording
 
 
 @pytest.mark.parametrize("engine", ["gram", "autograd", "flow"])
@@ -36,9 +36,8 @@ def test_same_seed_same_bytes(engine: str) -> None:
         for seed in (0, 0, 1)
     ]
     assert_identical(runs[0], runs[1])
-    assert (
-        distances(runs[0], runs[2])["encoder_norm"] > 1e-3
-    )  # another seed is another start, not a rounding error
+    # Another seed is another start, not a rounding error.
+    assert distances(runs[0], runs[2])["encoder_norm"] > 1e-3
 
 
 @pytest.mark.parametrize("engine", ["gram", "autograd", "flow"])
@@ -139,7 +138,7 @@ def test_simulate_leaves_its_arguments_alone() -> None:
     )
 
 
-# ------------------------------------------------------------------------ failing loudly
+# ------------------------ failing loudly
 
 
 @pytest.mark.parametrize("engine", ["gram", "autograd"])
@@ -163,9 +162,8 @@ def test_divergence_carries_the_trajectory(engine: str, method: Solver, step_siz
         {"sigma"} if isinstance(method, ms.Vanilla) else set()
     ):
         assert np.isfinite(error.trajectory[name]).all(), name
-    assert (
-        ms.rerun(error.trajectory, steps=1, step_size=1e-3).sizes["step"] == 2
-    )  # its attributes are complete too
+    # Its attributes are complete too.
+    assert ms.rerun(error.trajectory, steps=1, step_size=1e-3).sizes["step"] == 2
 
 
 def test_both_engines_diverge_at_the_same_step() -> None:
@@ -193,13 +191,12 @@ def test_chattering_is_reported_above_and_not_below_the_threshold(engine: str) -
     settings: dict[str, Any] = {"init_scale": 0.1, "engine": engine, "width": 10}
     with pytest.warns(ms.ChatteringWarning, match=r"sigma flips .*lower `step_size` or raise `mu`"):
         ms.simulate(FIGURE_1, method, step_size=4 * limit, steps=400, **settings)
-    run = ms.simulate(
-        FIGURE_1, method, step_size=0.5 * limit, steps=1600, **settings
-    )  # a warning would be an error
+    # A warning would be an error.
+    run = ms.simulate(FIGURE_1, method, step_size=0.5 * limit, steps=1600, **settings)
     assert run.gap[-1].max() < 0.5 * run.gap[0].min()  # the gaps have met and fallen together
 
 
-# ------------------------------------------------------------------------ refusals
+# ------------------------ refusals
 
 BLOCKS = ([[0.1]], [[0.1]], [[0.1]])
 

@@ -4,8 +4,8 @@ For small problems the generated step (:mod:`.step`) is compiled so that :data:`
 side by side in vector instructions. Larger problems are advanced one run after the other, by the
 single-run engine's :func:`mimo_sim.dynamics.engines.gram.evaluate`.
 
-A run's arithmetic never depends on its neighbours. So its bits depend neither on the number of runs,
-nor on its place among them, nor on the threads.
+A run's arithmetic never depends on its neighbours. So its bits depend neither on the number of
+runs, nor on its place among them, nor on the threads.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def advance(shape: Shape) -> Advance:
     return compiled
 
 
-# ------------------------------------------------------------------------ the generated step
+# ------------------------ the generated step
 
 
 @intrinsic
@@ -148,7 +148,7 @@ def _lanes_source(shape: Shape) -> str:
     )
 
 
-# ------------------------------------------------------------------------ one run after the other
+# ------------------------ one run after the other
 
 kernel: Any = jit(nogil=True, fastmath=FASTMATH)
 
@@ -217,7 +217,7 @@ def _advance_one_by_one(state, constants, own, fixed, sizes, steps):  # type: ig
         _copy(base, state[own.base, run])
 
 
-# ------------------------------------------------------------------------ what a state says
+# ------------------------ what a state says
 
 
 class ViewRows(NamedTuple):

@@ -45,9 +45,10 @@ def simulate_ensemble(
     threads: int | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
-    r"""Train many two-layer late-fusion networks by gradient descent: :func:`mimo_sim.simulate` for N runs at once.
+    r"""Train many two-layer late-fusion networks: :func:`mimo_sim.simulate` for N runs at once.
 
-    `problems`, `methods`, `step_size`, `init_scale`, `seed` and `weight_decay` are each one for all runs, or one per run.
+    `problems`, `methods`, `step_size`, `init_scale`, `seed` and `weight_decay` are each one for all
+    runs, or one per run.
 
     Parameters
     ----------
@@ -56,45 +57,56 @@ def simulate_ensemble(
     methods : Vanilla or MIMO, or N of them
         What is minimised.
     step_size : float or N floats, optional
-        eta > 0; by default every run's own :func:`mimo_sim.theory.default_step_size`.
+        eta > 0. By default every run has its own :func:`mimo_sim.theory.default_step_size`.
     steps : int
         Number of gradient steps, >= 1.
     width : int or inf
         Hidden width h of every encoder, as in `simulate`.
     init_scale, seed, weight_decay : number or N numbers
-        As in `simulate`. Same seed, same initial weights as there.
+        As in `simulate`. The same seed gives the same initial weights as there.
     tolerance : float, optional
-        Stop a run once its largest growth rate, over modalities :math:`(|R_k|_F^2 + (\lambda\sigma_k|Q_k|_F)^2)^{1/2}` with the residual correlations R_k of
-        f_mm and Q_k of f_k, has fallen to `tolerance` times what it is for a network that computes zero; looked at every ``ceil(steps / 64)`` steps. Excess
-        losses are then of relative order ``tolerance**2``, and norms, hence half-times, final to relative order `tolerance`. A saddle (one modality
-        learned, the other not yet) does not count, as the rate of the other is not small. Runs with weight decay do not get there. By default all
-        steps are taken.
+        Stop a run once it has converged (see Notes). By default all steps are taken.
     record_every : int, optional
-        Also return trajectories: step 0, every so many steps, and the last; rows after a run has stopped are NaN.
+        Also return trajectories: step 0, every so many steps, and the last. Rows after the end of a
+        run are NaN.
     engine : {"batch", "cuda"}
-        ``"batch"``: vectorised over runs, on all cores. ``"cuda"``: one GPU thread per run; needs the extra ``mimo_sim[cuda]`` and a device.
+        ``"batch"``: vectorised over runs, on all cores. ``"cuda"``: one GPU thread per run; needs
+        the extra ``mimo_sim[cuda]`` and a device.
     threads : int, optional
         Threads of engine "batch"; by default as many as numba uses.
     progress : bool
-        Show a progress bar, in run-steps, on stderr.
+        Show a progress bar on stderr. It counts the steps of all runs.
 
     Returns
     -------
     xarray.Dataset
-        Dims ``run`` and ``modality``; modalities that a problem does not have are NaN.
+        Dims ``run`` and ``modality``. Modalities that a problem does not have are NaN.
 
-        At the end of each run, named as in `simulate`: ``loss_mm``, ``excess_mm``, ``objective``, ``worst_gap`` (run), ``loss_uni``, ``excess_uni``, ``gap``,
-        ``sigma``, ``encoder_norm``, ``head_norm``, ``uni_head_norm`` (run, modality).
+        At the end of each run, named as in `simulate`:
 
-        Over each run: ``half_time`` (run, modality), what :func:`mimo_sim.half_times` says of it recorded at every step; ``drift`` (run), the largest
-        relative change of a :math:`|W_k|_F^2` over its last tenth, seen every ``ceil(steps / 64)`` steps (above 5% half-times refer to values that are not
-        final); ``plateau_step`` (run), the step midway between the two earliest half-times, and ``plateau_map`` (run, output, modality, component), the
-        maps V_k W_k there: what each modality was credited with while one was learned alone; ``flips`` (run) of sigma, as for ChatteringWarning.
+        * (run): ``loss_mm``, ``excess_mm``, ``objective``, ``worst_gap``;
+        * (run, modality): ``loss_uni``, ``excess_uni``, ``gap``, ``sigma``, ``encoder_norm``,
+          ``head_norm``, ``uni_head_norm``.
 
-        ``status`` (run; meanings in its attributes), ``final_step`` and ``diverged_at`` (run), -1 if it did not. A diverged run stops at the first step whose
-        losses exceed 1e8 times those of the zero network; its last values may be infinite or NaN, and it has no half-times.
+        Over each run:
 
-        With `record_every` also trajectories ``path_*`` (run, step[, modality]) of losses, sigma and norms.
+        * ``half_time`` (run, modality): what :func:`mimo_sim.half_times` says of the run, recorded
+          at every step.
+        * ``drift`` (run): largest relative change of a :math:`|W_k|_F^2` over the last tenth of the
+          run, seen every ``ceil(steps / 64)`` steps. Above 5% half-times refer to values that are
+          not final.
+        * ``plateau_step`` (run): the step midway between the two earliest half-times.
+        * ``plateau_map`` (run, output, modality, component): the maps V_k W_k at that step. They
+          show what each modality was credited with while one was learned alone.
+        * ``flips`` (run): how often sigma flipped, as for ChatteringWarning.
+        * ``status`` (run): how the run ended; the attributes of ``status`` name the values.
+        * ``final_step``, ``diverged_at`` (run): -1 if it did not diverge.
+
+        A diverged run stops at the first step whose losses exceed 1e8 times those of the zero
+        network. Its last values may be infinite or NaN, and it has no half-times.
+
+        With `record_every` also trajectories ``path_*`` (run, step[, modality]) of losses, sigma
+        and norms.
 
     Raises
     ------
@@ -105,12 +117,23 @@ def simulate_ensemble(
 
     Notes
     -----
-    A run's numbers do not depend on the other runs, its place among them, or `threads`, bit by bit. They agree with `simulate` to round-off.
+    Bit by bit, a run's numbers depend neither on the other runs, nor on its place among them, nor
+    on `threads`. They agree with those of `simulate` to round-off.
+
+    *Convergence.* Let R_k and Q_k be the correlations of the inputs with the residuals of f_mm and
+    f_k. The growth rate of modality k is :math:`(|R_k|_F^2 + (\lambda\sigma_k|Q_k|_F)^2)^{1/2}`. A
+    run has converged once its largest rate has fallen to `tolerance` times that of a network which
+    computes zero. This is looked at every ``ceil(steps / 64)`` steps. Excess losses are then of
+    relative order ``tolerance**2``; norms, and so half-times, are final to relative order
+    `tolerance`. A saddle, where one modality is learned and the other not yet, does not count: the
+    rate of the other is not small there. Runs with weight decay do not get that far.
 
     Examples
     --------
+    >>> from mimo_sim import Vanilla
     >>> from mimo_sim.generators import scalar_pair
-    >>> runs = simulate_ensemble([scalar_pair(2.0, rho) for rho in (0.0, 0.5)], Vanilla(), step_size=0.01, steps=4000, init_scale=1e-6)
+    >>> problems = [scalar_pair(2.0, rho) for rho in (0.0, 0.5)]
+    >>> runs = simulate_ensemble(problems, Vanilla(), step_size=0.01, steps=4000, init_scale=1e-6)
     >>> ratio = runs.half_time.max("modality") / runs.half_time.min("modality")
     >>> bool(ratio[1] > ratio[0] > 3)
     True
@@ -196,6 +219,6 @@ def _groups(runs: Runs, engine: str, workers: int) -> list[tuple[Shape, Advance,
             fit = fit // LANES * LANES
         share = LANES * math.ceil(len(members) / workers / LANES)
         size = max(1, min(fit, share))
-        for first in range(0, len(members), size):
-            groups.append((shape, loop, members[first : first + size]))
+        starts = range(0, len(members), size)
+        groups += [(shape, loop, members[first : first + size]) for first in starts]
     return groups

@@ -201,7 +201,10 @@ class Group:
         return state, taken
 
     def half_times(self) -> FloatArray:
-        """(K, runs) first step at which |W_k|^2 reaches half of its final value; NaN: never learned."""
+        """(K, runs) first step at which |W_k|^2 reaches half of its final value.
+
+        NaN for an encoder that was never learned.
+        """
         first = np.zeros((self.rows.height, self.state.shape[1]))
         first[self._replayed] = self.starts[0]
         first = self._advanced(first, self.constants, 1)
@@ -222,9 +225,9 @@ class Group:
         return times
 
     def plateau(self, times: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """The step midway between the two earliest half-times, and the joint map (m K d, runs) there.
+        """The step midway between the two earliest half-times, and the joint map there.
 
-        NaN where fewer than two modalities are learned.
+        Of shapes (runs,) and (m K d, runs); NaN where fewer than two modalities are learned.
         """
         middle = np.full(times.shape[1], np.nan)
         if len(times) > 1:
@@ -241,7 +244,7 @@ class Group:
         return middle, maps
 
     def drift(self) -> FloatArray:
-        """(runs,) largest relative change of an encoder's squared norm over the last tenth of a run.
+        """(runs,) largest relative change of a squared encoder norm over the last tenth of a run.
 
         It is seen at the starts of legs and at the end.
         """
@@ -260,5 +263,5 @@ class Group:
 
 
 def _squared(peak: FloatArray) -> FloatArray:
-    """Squared norms with the rounding of :func:`mimo_sim.half_times`, which squares stored norms."""
+    """Squared norms, rounded as :func:`mimo_sim.half_times` rounds them: it squares the norms."""
     return np.sqrt(peak) ** 2

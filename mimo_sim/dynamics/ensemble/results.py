@@ -1,4 +1,4 @@
-"""The arrays over all runs of an ensemble, filled group by group, and the labelled dataset of them."""
+"""The arrays over all runs of an ensemble, filled group by group, and their labelled dataset."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Results:
         self.paths_uni: View = {name: np.full((*shape, self.K), np.nan) for name in kept_uni}
 
     def _measured(self, members: IntArray, seen: View) -> tuple[View, View]:
-        """:data:`MEASURES`, each (runs,), and :data:`MEASURES_UNI`, each (runs, K), of some runs."""
+        """:data:`MEASURES` (runs,) and :data:`MEASURES_UNI` (runs, K) of some runs, by name."""
         problems = [self.runs.problems[i] for i in members]
         joint = np.array([[isinstance(self.runs.methods[i], Vanilla)] for i in members])
         best = np.array([problem.joint_optimum for problem in problems])

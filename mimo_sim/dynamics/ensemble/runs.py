@@ -132,10 +132,10 @@ class Runs:
         )
 
     def _initial(self, members: list[int], shape: Shape) -> list[tuple[FloatArray, float]]:
-        """The initial factors (K, n, r) of these runs, and the largest squared norm of their weights.
+        """The initial factors (K, n, r) of each run, and the squared norm of its initial weights.
 
         They are the factors that `simulate` starts from, padded with zeros, for many runs at once.
-        The norm is computed only where a default step size needs it.
+        For the norm see :func:`.start.norm_squared`; only a default step size needs it.
         """
         keys: list[StartKey] = [
             (self.problems[i].dims, shape.m, self.init_scale[i], self.seed[i]) for i in members

@@ -1,7 +1,7 @@
 r"""One step of many runs at once, written out for fixed sizes.
 
 A run is one column of two tables: its *state*, which a step changes, and its *constants*. Both
-tables have shape (rows, runs). :class:`StateRows` and :class:`ConstantRows` say which row holds what.
+tables have shape (rows, runs). :class:`StateRows` and :class:`ConstantRows` say what a row holds.
 
 For small problems :func:`step_source` writes the step as lines of Python on single numbers. The CPU
 loop compiles these lines so that one vector instruction serves several runs, and the CUDA kernel
@@ -24,8 +24,8 @@ from mimo_sim.dynamics.records import FLIP_SIZE
 # (state, constants, steps): takes all runs so many steps on; changes the state in place.
 Advance: TypeAlias = Callable[[FloatArray, FloatArray, int], object]
 
-# The step is written out while K * (2m + d) * r and m * (K d)**2 are at most this. Beyond, compiling
-# would take tens of seconds.
+# The step is written out while K * (2m + d) * r and m * (K d)**2 are at most this. Larger steps
+# would take tens of seconds to compile.
 GENERATED_SIZE = 40
 
 FASTMATH = {"contract", "nsz"}
@@ -85,7 +85,7 @@ def stacked(**sizes: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a run: K modalities, m outputs, d features each, r columns of the factors Z_k."""
+    """The sizes of a run: K modalities, m outputs, d features each, factors of r columns."""
 
     K: int
     m: int
@@ -129,7 +129,7 @@ class Shape:
 
 
 def names(rows: StateRows | ConstantRows) -> list[str]:
-    """For every row the variable of :func:`step_source` that holds it, as ``Z4``, ``S0`` or ``lam``."""
+    """The variable of :func:`step_source` for every row, such as ``Z4``, ``S0`` or ``lam``."""
     found = []
     for name, place in rows._asdict().items():
         if isinstance(place, slice):
@@ -163,7 +163,7 @@ def exp(x):  # type: ignore[no-untyped-def]
     return 0.0 if x < -708.3964185322641 else (1.0 + (y + y2 * q)) * power
 
 
-# ------------------------------------------------------------------------ the step, written out
+# ------------------------ the step, written out
 
 
 def step_source(shape: Shape) -> tuple[list[str], list[str], list[str]]:
