@@ -64,6 +64,8 @@ MOVED = {  # below `mimo_sim.`
     "dynamics.flow": "dynamics.engines.flow",
     "dynamics.early": "dynamics.engines.early",
     "dynamics.batch": "dynamics.ensemble.cpu",
+    "dynamics.batch.Shape": "dynamics.ensemble.step.Shape",
+    "dynamics.batch.step_source": "dynamics.ensemble.step.step_source",
     "dynamics.cuda": "dynamics.ensemble.cuda",
     "training.encoders": "networks.encoders",
     "training.benchmark": "benchmark",
