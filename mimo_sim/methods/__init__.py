@@ -78,8 +78,7 @@ def get(name: str) -> type[Method]:
         return _registry()[name]
     except KeyError:
         raise ValueError(
-            f"`method` must be one of {available()}. Got {name!r}."
-            f"{did_you_mean(name, available())}"
+            f"`method` must be one of {available()}. Got {name!r}.{did_you_mean(name, available())}"
         ) from None
 
 

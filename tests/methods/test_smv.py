@@ -91,7 +91,7 @@ def test_the_modality_level_measures_on_a_subset_drawn_with_replacement(
     for _ in range(5):
         run.method.samples(run)
     assert [len(index) for index in drawn] == [measured] * 5
-    assert all(0 <= int(index.min()) and int(index.max()) < 48 for index in drawn)
+    assert all(index.min() >= 0 and index.max() < 48 for index in drawn)
     if measured > 20:  # the chance that none of 5 x 24 draws repeats one is below 1e-13
         assert any(len(index.unique()) < measured for index in drawn)
 
