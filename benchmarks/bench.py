@@ -1,7 +1,8 @@
-"""Speed of mimo_sim as ratios and per-step costs measured in one run: `make bench` (about two minutes; needs a quiet machine to be exact).
+"""Speed of mimo_sim: `python -m benchmarks.bench` (about two minutes on a quiet machine).
 
-Per-step costs are differences between a long and a short run of `simulate`, so set-up and recording of the end points cancel. Commands
-compared are run in turn, round by round; the ratio is formed within a round, and the median over rounds is reported with its range.
+The cost of a step is the difference between a long and a short run of `simulate`, so set-up and the
+recording of the end points cancel. What is compared runs in turn, round by round. A ratio is formed
+within a round; its median over rounds is reported with its range.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def engines(rounds: int) -> list[dict[str, Any]]:
 
 
 def flatness(rounds: int) -> dict[str, list[dict[str, Any]]]:
-    """Cost per step of the exact engine against hidden width and against the number of samples behind the moments."""
+    """Cost per step of the exact engine, by hidden width and by number of samples."""
     problem = ms.generators.superficial_preference()
     sizes = [10**n for n in range(2, 7)]
     samples = {n: ms.LateFusionProblem.from_samples(*problem.sample(n)) for n in sizes}
@@ -163,7 +164,8 @@ def show(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> No
 
 
 def text(values: dict[str, float], digits: int = 3) -> str:
-    return f"{values['median']:,.{digits}f} ({values['min']:,.{digits}f} to {values['max']:,.{digits}f})"
+    median, low, high = (f"{values[name]:,.{digits}f}" for name in ("median", "min", "max"))
+    return f"{median} ({low} to {high})"
 
 
 def main() -> None:

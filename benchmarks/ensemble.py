@@ -1,15 +1,18 @@
-"""Speed of the batched engine: `python -m benchmarks.ensemble` (about two minutes), or `--cuda` on a machine with an NVIDIA GPU.
+"""Speed of many runs at once: `python -m benchmarks.ensemble` (about two minutes).
 
-Engines are taken in turn, in one process; ratios are formed within a round and given as medians with their range. What one core does is measured in CPU
-seconds, which other work on the machine disturbs less; the gain from a second thread is elapsed time and needs a quiet machine. The fraction of peak counts
-the floating-point operations of the generated step against what a loop of independent fused multiply-adds reaches on the same core.
+With `--cuda` it measures the GPU of a machine that has one.
+
+Engines take turns in one process. Ratios are formed within a round, and their medians are reported
+with their range. What one core does is measured in CPU seconds, which other work on the machine
+disturbs less. The gain from a second thread is elapsed time and needs a quiet machine. The fraction
+of peak compares the floating-point operations of the generated step with those that a loop of
+independent fused multiply-adds reaches on the same core.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import re
 import subprocess
@@ -26,15 +29,16 @@ from numba import njit
 import mimo_sim as ms
 from benchmarks.bench import CONSOLE, METHOD, STEP_SIZE, machine, show, spread, text
 from mimo_sim._files import replacing
-from mimo_sim.dynamics.ensemble import cpu as batch
-from mimo_sim.dynamics.ensemble.driver import simulate_ensemble
+from mimo_sim.dynamics import simulate_ensemble
+from mimo_sim.dynamics.ensemble import cpu
+from mimo_sim.dynamics.ensemble.runs import Runs
+from mimo_sim.dynamics.ensemble.step import Shape, step_source
 
 PROBLEM = ms.generators.superficial_preference()
-SHAPE = batch.Shape(K=2, m=1, d=1, r=3, decay=False)
+SHAPE = Shape(K=2, m=1, d=1, r=3, decay=False)
 CHAIN, WIDTH = 16, 96  # multiply-adds in a row on each of so many independent numbers
 
-
-WIDE: Any = batch.wide
+WIDE: Any = cpu.wide
 
 
 @njit(error_model="numpy", fastmath={"contract"})
@@ -49,7 +53,10 @@ def _multiply_add(x, factor, term, rounds):  # type: ignore[no-untyped-def]
 
 
 def peak_flops() -> float:
-    """Floating-point operations a second of one core, by independent fused multiply-adds on vectors in registers."""
+    """Floating-point operations a second of one core.
+
+    They are independent fused multiply-adds on vectors in registers.
+    """
     x, rounds = np.ones(WIDTH), 200_000
     _multiply_add(x, 0.5, 0.5, 10)
     start = time.process_time()
@@ -58,14 +65,14 @@ def peak_flops() -> float:
 
 
 def flops_per_step() -> dict[str, int]:
-    """Operations of one step of one run: those written out, and those inside its one exponential."""
-    step = "\n".join(line.split(" = ", 1)[-1] for part in batch.step_source(SHAPE) for line in part)
+    """Operations of one step of one run: those written out, and those of its exponential."""
+    step = "\n".join(line.split(" = ", 1)[-1] for part in step_source(SHAPE) for line in part)
     return {
         "additions": len(re.findall(r" [-+]=? ", step)),
         "multiplications": len(re.findall(r" \*=? ", step)),
         "divisions": step.count(" / "),
         "comparisons": len(re.findall(r" [<>] |min\(|max\(", step)),
-        "exponential": 35,  # 16 additions and 19 multiplications in batch.exp
+        "exponential": 35,  # 16 additions and 19 multiplications in step.exp
     }
 
 
@@ -76,9 +83,8 @@ def ensemble_arguments(runs: int) -> tuple[list[ms.LateFusionProblem], list[ms.M
         for ratio in (1.5, 2.0, 3.0)
         for rho in np.linspace(-0.8, 0.8, 9)
     ]
-    return [problems[i % len(problems)] for i in range(runs)], [
-        ms.MIMO(lam=lam, mu=0.1) for lam in np.linspace(0.0, 10.0, runs)
-    ]
+    methods = [ms.MIMO(lam=lam, mu=0.1) for lam in np.linspace(0.0, 10.0, runs)]
+    return [problems[i % len(problems)] for i in range(runs)], methods
 
 
 def ensemble_seconds(
@@ -116,25 +122,9 @@ def gram_seconds(steps: int) -> float:
 
 def kernel_seconds(runs: int, steps: int) -> float:
     """Of the compiled loop alone, on one core."""
-    state = np.zeros((SHAPE.state["bad"].stop, runs))
-    state[SHAPE.state["Z"]] = 1e-3 * np.random.default_rng(0).standard_normal((18, runs))
-    constants = np.zeros((SHAPE.constants["ceiling"].stop, runs))
-    values = {
-        "S": PROBLEM.input_moment.ravel(),
-        "joint": PROBLEM.joint_map[0],
-        "uni": np.hstack(PROBLEM.unimodal_maps)[0],
-        "lam": METHOD.lam,
-    }
-    values |= {
-        "rate": 1 / METHOD.mu,
-        "gradient": 1.0,
-        "hold": math.inf,
-        "eta": STEP_SIZE,
-        "ceiling": 1e9,
-    }
-    for name, value in values.items():
-        constants[SHAPE.constants[name]] = np.atleast_1d(value)[:, None]
-    loop = batch.advance(SHAPE)
+    cases = Runs(PROBLEM, METHOD, STEP_SIZE, 1e-3, range(runs), 0.0, 100)
+    state, constants = cases.tables(list(range(runs)), SHAPE)
+    loop = cpu.advance(SHAPE)
     loop(state.copy(), constants, 1)
     start = time.process_time()
     loop(state, constants, steps)
@@ -169,9 +159,8 @@ def rates(rounds: int) -> dict[str, Any]:
         columns["two_threads_elapsed_ns"].append(
             1e9 * ensemble_seconds(4096, 10_000, 2) / run_steps
         )
-        columns["one_thread_long_ns"].append(
-            1e8 * ensemble_seconds(4096, 100_000, 1) / run_steps
-        )  # ten times the steps: set-up, which is serial, weighs less
+        # Ten times the steps: set-up, which is serial, weighs less.
+        columns["one_thread_long_ns"].append(1e8 * ensemble_seconds(4096, 100_000, 1) / run_steps)
         columns["two_threads_long_ns"].append(1e8 * ensemble_seconds(4096, 100_000, 2) / run_steps)
     pairs = {
         "kernel_speedup": ("gram_ns", "kernel_ns"),
@@ -187,9 +176,12 @@ def rates(rounds: int) -> dict[str, Any]:
         sum(flops.values()) / ns / peak
         for ns, peak in zip(columns["kernel_ns"], columns["peak_gflops"], strict=True)
     ]
-    block = 8 * batch.LANES * (SHAPE.state["bad"].stop + SHAPE.constants["ceiling"].stop)
-    bound = f"a block of {batch.LANES} runs ({block // 1024} KiB) stays in the first-level cache, so not memory; the latency of a step's chain of dependent"
-    bound += " operations (its exponential and division most) and the loads and stores between the parts of a step"
+    block = 8 * cpu.LANES * (SHAPE.state.height + SHAPE.constants.height)
+    bound = (
+        f"a block of {cpu.LANES} runs ({block // 1024} KiB) stays in the first-level cache, so not "
+        "memory; the latency of a step's chain of dependent operations (its exponential and "
+        "division most) and the loads and stores between the parts of a step"
+    )
     return {
         "flops_per_step": flops,
         "bound_by": bound,
@@ -218,9 +210,9 @@ def memory(runs: int, steps: int) -> dict[str, Any]:
     finally:
         done.set()
         watcher.join()
-    inside = [mib for at, mib in samples if 0.25 * seconds <= at <= 0.95 * seconds] or [
-        mib for _, mib in samples
-    ]
+    inside = [mib for at, mib in samples if 0.25 * seconds <= at <= 0.95 * seconds]
+    if not inside:
+        inside = [mib for _, mib in samples]
     return {
         "runs": runs,
         "steps": steps,
@@ -234,7 +226,7 @@ def memory(runs: int, steps: int) -> dict[str, Any]:
 
 
 def cuda(runs: int, steps: int) -> dict[str, Any]:
-    """The same ensemble on the GPU: time and rate, and agreement with the CPU on every thousandth run."""
+    """The same ensemble on the GPU: time, rate, and how well a thousand runs agree with the CPU."""
     ensemble_seconds(64, 64, None, engine="cuda")  # compile; a clear error where there is no device
     problems, methods = ensemble_arguments(runs)
     settings: dict[str, Any] = {"step_size": 1e-3, "steps": steps}
@@ -250,13 +242,10 @@ def cuda(runs: int, steps: int) -> dict[str, Any]:
     )
     part = device.isel(run=chosen)
     query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    apart = {
-        name: float(
-            np.nanmax(np.abs(part[name].values - host[name].values))
-            / np.nanmax(np.abs(host[name].values))
-        )
-        for name in ("loss_mm", "objective", "loss_uni", "encoder_norm")
-    }
+    apart = {}
+    for name in ("loss_mm", "objective", "loss_uni", "encoder_norm"):
+        difference = np.nanmax(np.abs(part[name].values - host[name].values))
+        apart[name] = float(difference / np.nanmax(np.abs(host[name].values)))
     return {
         "device": subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip(),
         "runs": runs,
@@ -289,13 +278,17 @@ def main() -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        help="where the figures are written; benchmarks/ensemble.json, or ensemble_cuda.json with --cuda",
+        help="where the figures are written; benchmarks/ensemble.json, or ensemble_cuda.json "
+        "with --cuda",
     )
     arguments = parser.parse_args()
-    out = arguments.out or Path(
-        "benchmarks/ensemble_cuda.json" if arguments.cuda else "benchmarks/ensemble.json"
-    )
-    command = f"python -m benchmarks.ensemble{' --cuda' if arguments.cuda else ''} --rounds {arguments.rounds} --runs {arguments.runs} --steps {arguments.steps}"
+    name = "ensemble_cuda" if arguments.cuda else "ensemble"
+    out = arguments.out or Path(f"benchmarks/{name}.json")
+    command = "python -m benchmarks.ensemble"
+    if arguments.cuda:
+        command += " --cuda"
+    for option in ("rounds", "runs", "steps"):
+        command += f" --{option} {getattr(arguments, option)}"
     results: dict[str, Any] = {
         "command": command,
         "date": datetime.now(UTC).date().isoformat(),
@@ -326,9 +319,10 @@ def main() -> None:
         ]
         show("Ratios within a round", ("ratio", ""), rows)
         results["memory"] = large = memory(arguments.runs, arguments.steps)
-        growth = f"resident memory grew by {large['resident_growth_mib']:.0f} MiB after the first quarter"
         CONSOLE.print(
-            f"{large['runs']:,} runs x {large['steps']:,} steps in {large['seconds']:.1f} s, {large['run_steps_per_second']:,.0f} run-steps a second; {growth}"
+            f"{large['runs']:,} runs x {large['steps']:,} steps in {large['seconds']:.1f} s, "
+            f"{large['run_steps_per_second']:,.0f} run-steps a second; resident memory grew by "
+            f"{large['resident_growth_mib']:.0f} MiB after the first quarter"
         )
     with replacing(out) as temporary:
         temporary.write_text(json.dumps(results, indent=2) + "\n")

@@ -1,8 +1,11 @@
-"""The [ZLS] sweep next to the same sweep in a plain torch loop: `python -m benchmarks.zls` (under a minute; needs a quiet machine to be exact).
+"""The [ZLS] sweep here and in a plain torch loop: `python -m benchmarks.zls` (under a minute).
 
-Ours is the whole of `mimo_sim.studies.zls.compute`: 4 ratios x 9 correlations x 5 seeds, 40,000 steps each, predictions included. The torch loop trains the two-layer
-late-fusion network (width 100) by SGD on 8,192 samples, float32, as the public code of [ZLS] does; some of its steps are timed and scaled by steps
-times runs, without its set-up, with one thread or all, whichever is faster. Both are measured in turn, round by round; the ratio is formed within a round.
+Ours is the whole of `mimo_sim.studies.zls.compute`: 4 ratios x 9 correlations x 5 seeds of 40,000
+steps each, predictions included. The torch loop trains the two-layer late-fusion network (width
+100) by SGD on 8,192 samples in float32, as the public code of [ZLS] does. Some of its steps are
+timed, without its set-up, and scaled by steps times runs. It has one thread or all, whichever is
+faster. Both are measured in turn, round by round, and the ratio is formed within a round. The
+machine must be quiet.
 """
 
 from __future__ import annotations
@@ -73,14 +76,13 @@ def main() -> None:
     cores = torch.get_num_threads()
     ours, per_step, ratios = [], [], []
     for _ in range(arguments.rounds):
-        per_step.append(
-            min(torch_steps(arguments.torch_steps, threads) for threads in {1, cores})
-            / arguments.torch_steps
-        )
+        fastest = min(torch_steps(arguments.torch_steps, threads) for threads in {1, cores})
+        per_step.append(fastest / arguments.torch_steps)
         ours.append(seconds(lambda: zls.compute(steps=STEPS)))
         ratios.append(per_step[-1] * STEPS * runs / ours[-1])
+    options = f"--rounds {arguments.rounds} --torch-steps {arguments.torch_steps}"
     results: dict[str, Any] = {
-        "command": f"python -m benchmarks.zls --rounds {arguments.rounds} --torch-steps {arguments.torch_steps}",
+        "command": f"python -m benchmarks.zls {options}",
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine() | {"load_average": os.getloadavg()},
         "runs": runs,
@@ -94,8 +96,10 @@ def main() -> None:
     with replacing(arguments.out) as temporary:
         temporary.write_text(json.dumps(results, indent=2) + "\n")
     Console().print(
-        f"{runs} runs x {STEPS:,} steps: ours {results['ours_seconds']['median']:.2f} s, plain torch loop {results['torch_hours_scaled']:.1f} h "
-        f"({results['torch_ms_per_step']['median']:.2f} ms a step): {results['ratio']['median']:,.0f} times faster\nwrote {arguments.out}"
+        f"{runs} runs x {STEPS:,} steps: ours {results['ours_seconds']['median']:.2f} s, plain "
+        f"torch loop {results['torch_hours_scaled']:.1f} h "
+        f"({results['torch_ms_per_step']['median']:.2f} ms a step): "
+        f"{results['ratio']['median']:,.0f} times faster\nwrote {arguments.out}"
     )
 
 

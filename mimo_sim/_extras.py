@@ -1,4 +1,4 @@
-"""Packages that only some rooms need: a missing one is one sentence with the command to install it."""
+"""Packages that only some rooms need. A missing one is named with the command that installs it."""
 
 from __future__ import annotations
 

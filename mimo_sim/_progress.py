@@ -41,11 +41,11 @@ def progress_bar(
     description : str
         What is going on.
     done : int
-        Count at the start: what an earlier attempt has left.
+        Count at the start, left by an earlier attempt.
     unit : str
         What is counted.
     rate : (float, str), optional
-        Show the speed too. It is this number times the counts per second, in this unit.
+        Show the speed too: the counts per second times this number, in this unit.
 
     Yields
     ------

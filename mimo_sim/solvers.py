@@ -108,8 +108,8 @@ class MIMO:
     def __call__(self, *losses: object, **more: object) -> NoReturn:
         """Refuse to be used as a criterion: that is :class:`mimo_sim.MIMOLoss`."""
         raise TypeError(
-            "`mimo_sim.MIMO` is a solver of the toy, for `mimo_sim.simulate`. The criterion to call "
-            "with losses is `mimo_sim.MIMOLoss`."
+            "`mimo_sim.MIMO` is a solver of the toy, for `mimo_sim.simulate`. "
+            "The criterion to call with losses is `mimo_sim.MIMOLoss`."
         )
 
 

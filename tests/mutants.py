@@ -30,10 +30,17 @@ from rich.progress import track
 ROOT = Path(__file__).resolve().parent.parent
 # Modules -> the tests that must notice a change in them.
 ROOMS: dict[str, tuple[str, ...]] = {
-    "mimo_sim/_checks.py": ("tests/theory", "tests/problem", "tests/dynamics"),
+    "mimo_sim/_checks.py": (
+        "tests/test_checks.py",
+        "tests/theory",
+        "tests/problem",
+        "tests/dynamics",
+    ),
     "mimo_sim/objective.py": ("tests/test_objective.py",),
     "mimo_sim/solvers.py": ("tests/test_objective.py",),
     "mimo_sim/problem.py": ("tests/problem",),
+    "mimo_sim/_blocks.py": ("tests/problem",),
+    "mimo_sim/_moments.py": ("tests/problem",),
     "mimo_sim/theory/*.py": ("tests/theory",),
     "mimo_sim/dynamics/trajectory.py": ("tests/dynamics",),
     "mimo_sim/dynamics/engines/*.py": ("tests/dynamics",),

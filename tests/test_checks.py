@@ -1,75 +1,59 @@
-"""The words of refusals: a close match of an unknown name is named."""
+"""Checks of arguments name the argument, what is allowed and what was given."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from mimo_sim import _checks, methods
-
-
-@pytest.mark.parametrize(
-    ("value", "allowed", "question"),
-    [
-        ("mimoo", ("mimo", "vanilla"), " Did you mean 'mimo'?"),
-        ("MIMO", ("mimo", "vanilla"), " Did you mean 'mimo'?"),  # capital letters do not count
-        ("pgrad", ("cagrad", "pcgrad"), " Did you mean 'pcgrad' or 'cagrad'?"),  # the closer first
-        ("median", ("mimo", "vanilla"), ""),
-        ("mimo", (), ""),
-        (3, ("three", 3.0), ""),
-        (None, (None, "none"), ""),
-    ],
+from mimo_sim._checks import (
+    check_choice,
+    check_count,
+    check_positive,
+    check_within,
+    finite_array,
 )
-def test_a_close_match_is_named(value: Any, allowed: tuple[Any, ...], question: str) -> None:
-    assert _checks.did_you_mean(value, allowed) == question
 
 
-@given(st.text(), st.lists(st.text(max_size=8), max_size=8))
-def test_only_what_is_allowed_is_suggested(value: str, allowed: list[str]) -> None:
-    question = _checks.did_you_mean(value, allowed)
-    assert not question or any(repr(name) in question for name in allowed)
+@pytest.mark.parametrize("value", [1, 1.0, np.float32(1.0), np.int64(1)])
+def test_check_positive_accepts_numbers(value: Any) -> None:
+    check_positive("value", value)
+    with pytest.raises(ValueError, match=r"`value` must be finite and > 0"):
+        check_positive("value", value - 1)
+    check_positive("value", value - 1, allow_zero=True)
 
 
-def test_choices_name_what_was_meant() -> None:
-    with pytest.raises(
-        ValueError,
-        match=r"^`heads` must be one of \('gradient', 'plain'\)\. Got heads='plane'\. "
-        r"Did you mean 'plain'\?$",
-    ):
-        _checks.check_choice("heads", "plane", ("gradient", "plain"))
-    with pytest.raises(ValueError, match=r"Got gap=7\.$"):
-        _checks.check_choice("gap", 7, ("absolute", "relative"))
+@pytest.mark.parametrize("value", [0.0, 1.0, -0.1, math.nan, math.inf])
+def test_check_within_leaves_the_ends_out(value: float) -> None:
+    check_within("value", 0.5, 0, 1)
+    with pytest.raises(ValueError, match=r"`value` must lie in \(0, 1\). Got value="):
+        check_within("value", value, 0, 1)
 
 
-@pytest.mark.parametrize(
-    ("name", "hyper", "error", "message"),
-    [
-        ("mimoo", {}, ValueError, r"`method` must .* Got 'mimoo'\. Did you mean 'mimo'"),
-        ("OGM-GE", {}, ValueError, r"Got 'OGM-GE'\. Did you mean 'ogm_ge'"),
-        ("gradient boosting", {}, ValueError, r"Got 'gradient boosting'\.$"),
-        ("mimo", {"lamda": 1}, TypeError, r"takes \('lam', .* Got lamda\. Did you mean 'lam'\?$"),
-        (
-            "mimo",
-            {"lamda": 1, "normalize": True},
-            TypeError,
-            r"Got lamda, normalize\. Did you mean 'lam'\? Did you mean 'normalise'\?$",
-        ),
-        ("vanilla", {"lam": 1}, TypeError, r"takes no hyper-parameters\. Got lam\.$"),
-        (
-            "mimo",
-            {"f_star": "extrapolate"},
-            ValueError,
-            r"Got f_star='extrapolate'\. Did you mean 'extrapolation'\?$",
-        ),
-        ("cagrad", {"rescale": "pubished"}, ValueError, r"Got rescale='pubished'\."),
-        ("smv", {"level": "modalities"}, ValueError, r"Did you mean 'modality'\?$"),
-    ],
-)
-def test_methods_name_what_was_meant(
-    name: str, hyper: dict[str, Any], error: type[Exception], message: str
-) -> None:
-    with pytest.raises(error, match=message):
-        methods.create(name, **hyper)
+def test_check_choice_lists_what_is_allowed() -> None:
+    check_choice("letter", "a", ["a", "b"])
+    with pytest.raises(ValueError, match=r"`letter` must be one of \('a', 'b'\). Got letter='c'."):
+        check_choice("letter", "c", {"a": 1, "b": 2})
+
+
+@pytest.mark.parametrize("value", [3, np.int64(3)])
+def test_check_count_takes_integers(value: Any) -> None:
+    assert type(check_count("steps", value, 3)) is int
+    with pytest.raises(ValueError, match=r"`steps` must be >= 4. Got steps="):
+        check_count("steps", value, 4)
+
+
+@pytest.mark.parametrize("value", [1.0, "1", True, None])
+def test_check_count_takes_nothing_else(value: Any) -> None:
+    with pytest.raises(TypeError, match=r"`steps` must be an integer. Got steps="):
+        check_count("steps", value)
+
+
+def test_finite_array_counts_what_is_not_finite() -> None:
+    assert finite_array("x", [[1, 2]]).tolist() == [[1.0, 2.0]]
+    with pytest.raises(ValueError, match=r"`x` must be finite. Got 2 NaN or infinite of 3 values"):
+        finite_array("x", [1.0, math.nan, math.inf])
+    with pytest.raises(TypeError, match=r"`x` must be an array of numbers. Got list"):
+        finite_array("x", ["one"])

@@ -1,4 +1,4 @@
-"""What a user sees where an extra is not installed: the package is hidden, as in a core installation."""
+"""What a user sees without an extra. Its packages are hidden, as in a core installation."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import mimo_sim as ms
+from mimo_sim import _moved
 from tests import house
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -196,3 +197,57 @@ def test_the_stored_summary_is_what_the_figures_were_made_from() -> None:
         summary["vanilla"]["half_time"]
         == data.half_time.sel(solver="vanilla").median("seed").values.tolist()
     )
+
+
+def test_the_changelog_maps_every_name_that_moved() -> None:
+    rows = re.findall(
+        r"^\| `([\w.]+)` \| `([\w.]+)` \|$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE
+    )
+    assert dict(rows) == _moved.MOVED
+
+
+@pytest.mark.parametrize("old", _moved.MOVED)
+def test_an_old_name_is_gone_and_says_the_new_one(old: str) -> None:
+    code = f"import mimo_sim.{old}"
+    with pytest.raises(ImportError):
+        exec(code)
+    assert _moved.sentence(f"mimo_sim.{old}") == (
+        f"`mimo_sim.{old}` of 0.2 is now `mimo_sim.{_moved.MOVED[old]}`; "
+        "CHANGELOG.md has the whole map."
+    )
+
+
+@pytest.mark.parametrize("new", sorted(set(_moved.MOVED.values())))
+def test_the_new_name_is_there(new: str) -> None:
+    try:
+        importlib.import_module(f"mimo_sim.{new}")
+    except ModuleNotFoundError:
+        module, _, name = f"mimo_sim.{new}".rpartition(".")
+        assert hasattr(importlib.import_module(module), name)
+
+
+@pytest.mark.parametrize(
+    "use",
+    ["ms.phase", "ms.objective.MIMO", "ms.sweeps.FAMILIES", "ms.trajectory", "ms.fusion.train"],
+)
+def test_using_an_old_name_names_the_new_one(use: str) -> None:
+    with pytest.raises(AttributeError, match=r"of 0\.2 is now `mimo_sim"):
+        eval(use)
+
+
+CONTRACT = """
+LateFusionProblem LateFusionProblem.from_samples LateFusionProblem.from_linear_model
+generators.superficial_preference generators.scalar_pair generators.random_problem
+theory.superficial_preference theory.time_ratio theory.growth_rates theory.order_threshold
+theory.final_encoder_norms theory.mimo_learning_times
+simulate half_times simulate_ensemble sweep Vanilla MIMO MIMOLoss methods.MIMO
+methods.available datasets.available datasets.load training.train DivergenceError
+"""
+
+
+@pytest.mark.parametrize("name", CONTRACT.split())
+def test_the_public_contract(name: str) -> None:
+    value: object = ms
+    for part in name.split("."):
+        value = getattr(value, part)
+    assert callable(value)

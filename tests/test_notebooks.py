@@ -1,4 +1,8 @@
-"""Notebooks are stored bare, start from parameters, end with their claims, and run from top to bottom in a clean kernel without a warning."""
+"""What every notebook keeps to.
+
+It is stored without outputs, starts with its parameters and ends with its claims. It runs from top
+to bottom in a clean kernel, without a warning.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,9 @@ from traitlets import default
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-TIMEOUT = 300  # seconds a cell; generous, since the first run of the exact engine may compile it
+TIMEOUT = 300  # seconds for a cell: the first run of the exact engine may compile it
+# Half a minute to a minute each. The claims of 02 are also checked one by one.
+LONG = ("02_claims", "03_real_data", "04_phase_diagrams")
 
 
 class ThisInterpreter(AsyncKernelManager):
@@ -27,11 +33,6 @@ class ThisInterpreter(AsyncKernelManager):
         return KernelSpecManager(kernel_dirs=[])
 
 
-LONG = (
-    "02_claims",
-    "03_real_data",
-    "04_phase_diagrams",
-)  # half a minute to a minute each; the claims of 02 are also checked one by one
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -72,21 +73,18 @@ def test_starts_with_parameters_and_ends_with_assertions(path: Path) -> None:
     )
 
 
+def with_marks(path: Path) -> Any:
+    return pytest.param(path, id=path.stem, marks=pytest.mark.slow if path.stem in LONG else ())
+
+
 @pytest.mark.notebook
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(p, id=p.stem, marks=pytest.mark.slow if p.stem in LONG else ())
-        for p in NOTEBOOKS
-    ],
-)
+@pytest.mark.parametrize("path", [with_marks(path) for path in NOTEBOOKS])
 def test_runs_in_a_clean_kernel(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))  # nobody's start-up files
-    monkeypatch.setenv(
-        "MIMO_SIM_CACHE", str(tmp_path / "cache")
-    )  # nor data sets: without $MIMO_SIM_DATA, AV-MNIST's pictures are skipped
+    # Nor data sets in a cache: without $MIMO_SIM_DATA, AV-MNIST's pictures are skipped.
+    monkeypatch.setenv("MIMO_SIM_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("MPLBACKEND", raising=False)  # the kernel's own, inline
     notebook = read(path)
     where = {"metadata": {"path": str(FOLDER)}}

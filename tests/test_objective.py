@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import mimo_sim as ms
-from mimo_sim._checks import check_positive
 from mimo_sim.objective import mimo_objective, running_minimum, sigma_weights, smoothed_maximum
 from mimo_sim.solvers import initial_f_star
 from mimo_sim.testing import eighths
@@ -261,14 +260,6 @@ def test_mimo_refuses(arguments: dict[str, Any], error: type[Exception], match: 
 def test_vanilla_refuses(heads: Any) -> None:
     with pytest.raises(ValueError, match=r"`heads` must be one of .*frozen.*plain.*Got heads="):
         ms.Vanilla(heads=heads)
-
-
-@pytest.mark.parametrize("value", [1, 1.0, np.float32(1.0), np.int64(1)])
-def test_check_positive_accepts_numbers(value: Any) -> None:
-    check_positive("value", value)
-    with pytest.raises(ValueError, match=r"`value` must be finite and > 0"):
-        check_positive("value", value - 1)
-    check_positive("value", value - 1, allow_zero=True)
 
 
 def test_methods_are_frozen_values() -> None:

@@ -1,4 +1,7 @@
-"""Try an installed wheel as somebody who has nothing else: run by `make wheel`, outside the repository."""
+"""Try an installed wheel as somebody who has nothing else.
+
+`make wheel` runs this outside the repository.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training runs on real data, many at once: planned, done on several processes, compared, timed."""
+"""Many training runs on real data: planned, done on several processes, compared, timed."""
 
 from mimo_sim import _extras
 

@@ -1,4 +1,4 @@
-"""Finished runs compared: mean and 95 % interval over seeds, and paired differences to a baseline."""
+"""Finished runs compared: mean and 95 % interval over seeds, and differences to a baseline."""
 
 from __future__ import annotations
 
@@ -8,22 +8,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mimo_sim.benchmark.records import Finished
+from mimo_sim.benchmark.records import FinishedRun
 
 LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of one method on one data set: mean over n seeds and half-width of its interval; the same of the differences to the baseline, seed by seed.
+    """One metric of one method on one data set.
 
-    Half-widths are nan for a single seed, differences where no seed is shared.
+    Attributes
+    ----------
+    dataset, split, method, metric : str
+    n : int
+        Number of seeds.
+    mean, half_width : float
+        Mean over seeds, and half the width of its 95 % interval: nan for one seed.
+    pairs : int
+        Number of seeds that the method shares with the baseline; 0 for the baseline itself.
+    difference, difference_half_width : float
+        The same of the differences to the baseline, taken seed by seed; nan without pairs.
     """
 
     dataset: str
     split: str
     method: str
-    figure: str
+    metric: str
     n: int
     mean: float
     half_width: float
@@ -33,7 +43,9 @@ class Row:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half-width of the 95 % interval by Student's t; nan for the half-width of one value.
+    """Mean, and half the width of its 95 % interval by Student's t.
+
+    The half-width of one value is nan. Without values both are nan.
 
     Examples
     --------
@@ -44,63 +56,96 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     from scipy.stats import t
 
     n = len(values)
-    if not n:
+    if n == 0:
         return math.nan, math.nan
     mean = float(np.mean(values))
-    return mean, float(
-        t.ppf((1 + LEVEL) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n)
-    ) if n > 1 else math.nan
+    if n == 1:
+        return mean, math.nan
+    quantile = t.ppf((1 + LEVEL) / 2, n - 1)
+    return mean, float(quantile * np.std(values, ddof=1) / math.sqrt(n))
 
 
-def summary(runs: Sequence[Finished], baseline: str = "vanilla", split: str = "test") -> list[Row]:
-    """Rows for every data set, method and figure of one of the splits "validation", to choose by, and "test", to report.
+def summary(
+    runs: Sequence[FinishedRun], baseline: str = "vanilla", split: str = "test"
+) -> list[Row]:
+    """One row for every metric of every method on every data set.
+
+    Parameters
+    ----------
+    runs : sequence of FinishedRun
+    baseline : str
+        Method that the differences are taken to.
+    split : {"test", "validation"}
+        Choose by the validation split; report the test split.
 
     Raises
     ------
     ValueError
-        For another split, or if no run is of the baseline, unless that is the default.
+        For another split, or if no run is of the baseline. ``"vanilla"`` may be missing.
     """
-    names = {run.method for run in runs}
-    if baseline not in {"vanilla", *names}:
-        raise ValueError(f"`baseline` must be one of {tuple(sorted(names))}. Got {baseline!r}.")
+    methods = {run.method for run in runs}
+    if baseline not in methods and baseline != "vanilla":
+        raise ValueError(f"`baseline` must be one of {tuple(sorted(methods))}. Got {baseline!r}.")
     values: dict[tuple[str, str, str], dict[int, float]] = {}
     for run in runs:
-        for figure, value in run.figures(split).items():
-            values.setdefault((run.dataset, run.method, figure), {})[run.seed] = value
+        for metric, value in run.metrics(split).items():
+            values.setdefault((run.dataset, run.method, metric), {})[run.seed] = value
     rows = []
-    for (dataset, method, figure), by_seed in values.items():
-        reference = values.get((dataset, baseline, figure), {}) if method != baseline else {}
-        paired = [value - reference[seed] for seed, value in by_seed.items() if seed in reference]
+    for (dataset, method, metric), by_seed in values.items():
+        reference: dict[int, float] = {}
+        if method != baseline:
+            reference = values.get((dataset, baseline, metric), {})
+        differences = [
+            value - reference[seed] for seed, value in by_seed.items() if seed in reference
+        ]
+        mean, half_width = interval(list(by_seed.values()))
+        difference, difference_half_width = interval(differences)
         rows.append(
             Row(
-                dataset,
-                split,
-                method,
-                figure,
-                len(by_seed),
-                *interval(list(by_seed.values())),
-                len(paired),
-                *interval(paired),
+                dataset=dataset,
+                split=split,
+                method=method,
+                metric=metric,
+                n=len(by_seed),
+                mean=mean,
+                half_width=half_width,
+                pairs=len(differences),
+                difference=difference,
+                difference_half_width=difference_half_width,
             )
         )
     return rows
 
 
-def unlike(runs: Sequence[Finished]) -> list[str]:
-    """Data and training settings in which methods of one data set differ, one line each: differences between such methods are due to these too."""
+def rows_by_name(rows: Sequence[Row]) -> dict[tuple[str, str], Row]:
+    """(method, metric) -> row, for the rows of one data set."""
+    return {(row.method, row.metric): row for row in rows}
+
+
+def unequal_settings(runs: Sequence[FinishedRun]) -> list[str]:
+    """One line for every data or training setting that differs between methods.
+
+    A difference between methods that were not trained alike may come from the setting.
+    """
     lines = []
     for dataset in dict.fromkeys(run.dataset for run in runs):
-        by_value: dict[str, dict[str, list[str]]] = {}
-        for run in {run.method: run for run in runs if run.dataset == dataset}.values():
+        last_run = {run.method: run for run in runs if run.dataset == dataset}
+        methods_by_value: dict[str, dict[str, list[str]]] = {}
+        for method, run in last_run.items():
             for part in ("data", "settings"):
                 for key, value in run.shared[part].items():
-                    by_value.setdefault(key, {}).setdefault(str(value), []).append(run.method)
-        for key, values in by_value.items():
-            if len(values) > 1:
-                lines.append(
-                    f"{dataset}: not trained alike, {key} is "
-                    + "; ".join(
-                        f"{value} for {', '.join(names)}" for value, names in values.items()
-                    )
+                    by_value = methods_by_value.setdefault(key, {})
+                    by_value.setdefault(str(value), []).append(method)
+        for key, by_value in methods_by_value.items():
+            if len(by_value) > 1:
+                said = "; ".join(
+                    f"{value} for {', '.join(methods)}" for value, methods in by_value.items()
                 )
+                lines.append(f"{dataset}: not trained alike, {key} is {said}")
     return lines
+
+
+def split_suffix(rows: Sequence[Row]) -> str:
+    """How names of files end that are made from these rows: nothing for the test split."""
+    split = rows[0].split
+    return "" if split == "test" else f"-{split}"

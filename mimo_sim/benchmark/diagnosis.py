@@ -1,9 +1,14 @@
-"""What linear theory says about a data set before any training, and how that compares with what training did.
+"""What linear theory says about a data set before any training, and whether training did that.
 
-The second moments of the (features of the) inputs and of the centred one-hot classes make a :class:`mimo_sim.LateFusionProblem`, whose closed forms say
-which modality a linear late-fusion network learns first, whether that preference is superficial, and which penalty lam* of MIMO reverses it. Two limits
-must be kept in mind. First, a growth rate :math:`|C_k|` is in units of the inputs, so the answer depends on how they are scaled, while the exact optima do
-not: hence :data:`UNITS`, and a prediction for each. Second, encoders of real networks are not linear: they may find what a linear map cannot.
+The second moments of the inputs (or of their features) and of the centred one-hot classes make a
+:class:`mimo_sim.LateFusionProblem`. Its closed forms say which modality a linear late-fusion
+network learns first, whether that preference is superficial, and which penalty lam* of MIMO
+reverses it. The answer has two limits.
+
+- A growth rate :math:`|C_k|` is in units of the inputs, so the answer depends on how they are
+  scaled; the optima do not. Hence there is a prediction for each of
+  :data:`mimo_sim.benchmark.linear.UNITS`.
+- Encoders of real networks are not linear. They may find what a linear map cannot.
 """
 
 from __future__ import annotations
@@ -14,110 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from mimo_sim.benchmark.linear import UNITS, Features, Units, linear_view
-from mimo_sim.benchmark.prediction import linear_accuracies, predict
+from mimo_sim.benchmark.linear import UNITS, Features, Units, linear_accuracies, linear_view
+from mimo_sim.benchmark.prediction import predict
+from mimo_sim.benchmark.records import FinishedRun, read
 from mimo_sim.datasets._data import Dataset
+from mimo_sim.training.records import plain
 
-
-def learning_times(
-    table: Mapping[str, Sequence[float]],
-    names: Sequence[str],
-    column: str,
-    start: float | None = None,
-) -> dict[str, float] | None:
-    r"""Mean learning time of each modality in epochs, read from ``<column>_<modality>`` of an epoch table.
-
-    :math:`\tau = \sum_t (1 - p_t)` over the epochs' ends, with :math:`p_t` the share, clipped to [0, 1], of the way from `start` (None: the first entry) to
-    the largest value. What happens within the first epoch is not resolved. A modality that rises by less than a tenth of the one that rises most is not
-    learned and has tau = the number of epochs. None when a column is missing or none rises.
-    """
-    if any(f"{column}_{name}" not in table for name in names):
-        return None
-    curves = np.array([table[f"{column}_{name}"] for name in names], dtype=float)
-    if curves.shape[1] < 2 or not np.isfinite(curves).all():
-        return None
-    low = curves[:, 0] if start is None else np.full(len(names), start)
-    rise = curves.max(1) - low
-    if rise.max() <= 0:
-        return None
-    learned = rise >= rise.max() / 10
-    shares = np.clip((curves - low[:, None]) / np.where(learned, rise, np.inf)[:, None], 0, 1)
-    return dict(zip(names, np.sum(1 - shares, axis=1).tolist(), strict=True))
-
-
-def measure(records: str | Path, dataset: Dataset, method: str = "vanilla") -> list[dict[str, Any]]:
-    """What the finished runs of a method on this data set showed, one dict per run.
-
-    Parameters
-    ----------
-    records : path
-        A folder of ``mimo-sim bench run``.
-    dataset : Dataset
-        Runs on the same data set with the same settings are taken, whatever their sizes and seeds.
-    method : str
-        Registry name. Predictions are about joint training, ``vanilla``.
-
-    Returns
-    -------
-    list of dict
-        ``seed``; ``learning_times`` by reading: ``sliced_accuracy`` (:func:`learning_times` from chance), ``encoder_norm``; ``first_learned`` by reading;
-        final validation accuracy of the linear ``probe`` and of the ``sliced`` joint head by modality, and ``gap`` of each.
-
-    Raises
-    ------
-    ValueError
-        If there is no such run.
-    """
-    from mimo_sim.benchmark.records import read
-    from mimo_sim.training.records import plain
-
-    names = [m.name for m in dataset.modalities]
-    wanted = _identity(plain(dict(dataset.about)))
-    found = []
-    for run in read(records):
-        data = run.result["data"]
-        if (
-            data["name"] != dataset.name
-            or run.result["config"]["method"] != method
-            or _identity(data) != wanted
-        ):
-            continue
-        table = run.table()
-        times = {
-            "sliced_accuracy": learning_times(
-                table, names, "validation_sliced_accuracy", 1 / max(len(dataset.classes), 1)
-            ),
-            "encoder_norm": learning_times(table, names, "encoder_norm"),
-        }
-        final = run.result["metrics"]["validation"]
-        found.append(
-            {
-                "seed": run.seed,
-                "learning_times": times,
-                "first_learned": {
-                    key: min(value, key=value.__getitem__) if value else None
-                    for key, value in times.items()
-                },
-                "final": {key: final["unimodal"].get(key) for key in ("probe", "sliced")},
-                "gap": {key: final["gap"].get(key) for key in ("probe", "sliced")},
-            }
-        )
-    if not found:
-        raise ValueError(
-            f"`records` must hold finished {method!r} runs on {dataset.name!r} with {wanted}. Found none below {str(records)!r}."
-        )
-    return found
-
-
-def _identity(about: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: value
-        for key, value in about.items()
-        if key not in ("name", "modalities", "sizes", "seed")
-    }
-
-
-# ------------------------------------------------------------------------------------------ both
+READINGS = ("sliced_accuracy", "encoder_norm")  # two ways to see in a run who learned first
+IN_SHORT = ("first_learned", "superficial", "order_threshold", "correlation")
+NOT_IDENTITY = ("name", "modalities", "sizes", "seed")  # what runs on the same data may differ in
 
 
 def diagnose(
@@ -129,21 +39,30 @@ def diagnose(
     units: Units = "modality",
     records: str | Path | None = None,
 ) -> dict[str, Any]:
-    """The whole diagnostic as plain values.
+    """What linear theory predicts for a data set, and what training did if there are records.
 
     Parameters
     ----------
     dataset, features, components, samples
-        As in :func:`linear_view`.
+        As in :func:`mimo_sim.benchmark.linear.linear_view`.
     units : {"modality", "network", "feature"}
-        Of the inputs (:data:`UNITS`); ``other_units`` of the answer holds the short prediction for the rest.
+        How inputs are scaled for the main prediction.
     records : path, optional
-        Compare with the finished ``vanilla`` runs below it (:func:`measure`).
+        A folder of ``mimo-sim bench run``: compare with the ``vanilla`` runs in it.
+
+    Returns
+    -------
+    dict
+        Plain values. ``prediction`` is that of :func:`mimo_sim.benchmark.prediction.predict`,
+        ``other_units`` its short form in the other units, ``linear_accuracy`` what a linear
+        classifier reaches (None for regression). With records, ``training`` holds the ``runs``
+        of :func:`observed_runs` and the ``agreement``: in how many of them the predicted
+        modality was first.
     """
     view = linear_view(dataset, features=features, components=components, samples=samples)
-    chosen = predict(view.problem(units))
-    short = ("first_learned", "superficial", "order_threshold", "correlation")
+    prediction = predict(view.problem(units))
     others = {name: predict(view.problem(name)) for name in UNITS if name != units}
+    classify = dataset.task == "classification"
     report: dict[str, Any] = {
         "dataset": dataset.name,
         "about": dict(dataset.about),
@@ -154,30 +73,146 @@ def diagnose(
         },
         "samples": len(view.target),
         "units": units,
-        "prediction": chosen,
-        "linear_accuracy": linear_accuracies(view) if dataset.task == "classification" else None,
-        "other_units": {name: {key: found[key] for key in short} for name, found in others.items()},
+        "prediction": prediction,
+        "linear_accuracy": linear_accuracies(view) if classify else None,
+        "other_units": {
+            name: {key: found[key] for key in IN_SHORT} for name, found in others.items()
+        },
     }
     if records is not None:
-        runs = measure(records, dataset)
+        runs = observed_runs(records, dataset)
+        predictions = {units: prediction, **others}
         report["training"] = {
             "runs": runs,
-            "agreement": _agreement(runs, {units: chosen, **others}),
+            "agreement": {
+                name: _agreement(runs, found["first_learned"])
+                for name, found in predictions.items()
+            },
         }
     return report
 
 
-def _agreement(
-    runs: Sequence[dict[str, Any]], predictions: Mapping[Units, dict[str, Any]]
-) -> dict[str, dict[str, str]]:
-    """By units and reading: in how many runs the modality predicted to be first was first."""
-    return {
-        name: {
-            reading: f"{sum(one == found['first_learned'] for one in seen)} of {len(seen)}"
-            for reading in ("sliced_accuracy", "encoder_norm")
-            for seen in [
-                [run["first_learned"][reading] for run in runs if run["first_learned"][reading]]
-            ]
-        }
-        for name, found in predictions.items()
+def observed_runs(
+    records: str | Path, dataset: Dataset, method: str = "vanilla"
+) -> list[dict[str, Any]]:
+    """What the finished runs of a method on a data set showed, one dict per run.
+
+    Parameters
+    ----------
+    records : path
+        A folder of ``mimo-sim bench run``.
+    dataset : Dataset
+        Runs on the same data set with the same settings are taken, whatever their seeds and the
+        sizes of their splits.
+    method : str
+        Registry name. Predictions are about joint training, ``"vanilla"``.
+
+    Returns
+    -------
+    list of dict
+        ``seed``. ``learning_times``: one reading from the accuracy of the split joint head, which
+        starts at chance, and one from the norms of the encoders. ``first_learned`` by reading.
+        ``final`` validation accuracy of the linear ``probe`` and of the ``sliced`` joint head by
+        modality, and the ``gap`` of each.
+
+    Raises
+    ------
+    ValueError
+        If there is no such run.
+    """
+    wanted = _identity(plain(dict(dataset.about)))
+    found = []
+    for run in read(records):
+        data = run.result["data"]
+        same_data = data["name"] == dataset.name and _identity(data) == wanted
+        if same_data and run.result["config"]["method"] == method:
+            found.append(_observed(run, dataset))
+    if not found:
+        raise ValueError(
+            f"`records` must hold finished {method!r} runs on {dataset.name!r} with {wanted}. "
+            f"Found none below {str(records)!r}."
+        )
+    return found
+
+
+def learning_times(
+    table: Mapping[str, Sequence[float]],
+    names: Sequence[str],
+    column: str,
+    start: float | None = None,
+) -> dict[str, float] | None:
+    r"""Mean learning time of each modality, in epochs.
+
+    It is :math:`\tau = \sum_t (1 - p_t)` over the ends of epochs. Here :math:`p_t` is the share,
+    clipped to [0, 1], of the way from `start` to the largest value. What happens within the first
+    epoch cannot be seen. A modality that rises by less than a tenth of the largest rise is not
+    learned; its tau is the number of epochs.
+
+    Parameters
+    ----------
+    table : mapping
+        Columns of a run's ``epochs.csv``.
+    names : sequence of str
+        Modalities.
+    column : str
+        Columns ``<column>_<modality>`` are read.
+    start : float, optional
+        Value before training; by default the first entry of each column.
+
+    Returns
+    -------
+    dict or None
+        None if a column is missing, has fewer than two entries or is not finite, or none rises.
+    """
+    if any(f"{column}_{name}" not in table for name in names):
+        return None
+    curves = np.array([table[f"{column}_{name}"] for name in names], dtype=float)
+    if curves.shape[1] < 2 or not np.isfinite(curves).all():
+        return None
+    low = curves[:, 0] if start is None else np.full(len(names), start)
+    rise = curves.max(1) - low
+    if rise.max() <= 0:
+        return None
+    learned = rise >= rise.max() / 10
+    way = np.where(learned, rise, np.inf)
+    shares = np.clip((curves - low[:, None]) / way[:, None], 0, 1)
+    return dict(zip(names, np.sum(1 - shares, axis=1).tolist(), strict=True))
+
+
+def _observed(run: FinishedRun, dataset: Dataset) -> dict[str, Any]:
+    """What one run on this data set showed."""
+    names = [modality.name for modality in dataset.modalities]
+    chance = 1 / max(len(dataset.classes), 1)
+    table = run.table()
+    times = {
+        "sliced_accuracy": learning_times(table, names, "validation_sliced_accuracy", chance),
+        "encoder_norm": learning_times(table, names, "encoder_norm"),
     }
+    final = run.result["metrics"]["validation"]
+    return {
+        "seed": run.seed,
+        "learning_times": times,
+        "first_learned": {reading: _first(found) for reading, found in times.items()},
+        "final": {key: final["unimodal"].get(key) for key in ("probe", "sliced")},
+        "gap": {key: final["gap"].get(key) for key in ("probe", "sliced")},
+    }
+
+
+def _first(times: Mapping[str, float] | None) -> str | None:
+    """The modality with the smallest learning time."""
+    return min(times, key=times.__getitem__) if times else None
+
+
+def _identity(about: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a data set that runs on the same data share."""
+    return {key: value for key, value in about.items() if key not in NOT_IDENTITY}
+
+
+def _agreement(runs: Sequence[dict[str, Any]], predicted: str) -> dict[str, str]:
+    """By reading: in how many runs the predicted modality was first."""
+    found = {}
+    for reading in READINGS:
+        first = [run["first_learned"][reading] for run in runs]
+        seen = [name for name in first if name is not None]
+        found[reading] = f"{seen.count(predicted)} of {len(seen)}"
+    return found

@@ -1,4 +1,4 @@
-"""What is to be run: methods, hyper-parameters, data settings and seeds, planned as jobs."""
+"""What is to be run: every combination of a method, its hyper-parameters and a seed is a job."""
 
 from __future__ import annotations
 
@@ -15,7 +15,21 @@ from mimo_sim.training.records import Record, plain
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be done: a data set with its settings, a method with hyper-parameters, and the seed in ``settings``; ``root`` does not change the numbers."""
+    """One training run that is to be done.
+
+    Attributes
+    ----------
+    dataset, method : str
+        Names in the registries.
+    settings : Settings
+        Settings of the training; the seed is one of them.
+    data : mapping
+        Settings of the data set that are not left at their defaults.
+    hyper : mapping
+        Hyper-parameters of the method that are not left at their defaults.
+    root : str, optional
+        Folder of the raw files. It does not change the numbers of the run.
+    """
 
     dataset: str
     method: str
@@ -26,54 +40,44 @@ class Job:
 
     @property
     def place(self) -> Path:
-        """Folder below the results folder; data set and method are named with what was asked for beyond the defaults."""
-        setting = f"-{self.data['setting']}" if "setting" in self.data else ""
+        """Folder of the run below the results folder, such as ``digits/mimo-lam=10/seed0``."""
+        dataset = self.dataset
+        if "setting" in self.data:
+            dataset += f"-{self.data['setting']}"
         name = "-".join([self.method, *(f"{key}={value}" for key, value in self.hyper.items())])
-        return Path(
-            self.dataset + setting,
-            name.replace("/", "_").replace(" ", ""),
-            f"seed{self.settings.seed}",
-        )
+        name = name.replace("/", "_").replace(" ", "")
+        return Path(dataset, name, f"seed{self.settings.seed}")
 
     @property
     def config(self) -> dict[str, Any]:
-        """What goes into ``config.json``."""
-        hyper = methods.create(self.method, **self.hyper).hyper
+        """What goes into ``config.json``; hyper-parameters are complete there."""
         config: dict[str, Any] = plain(
             {
                 "dataset": self.dataset,
                 "data": dict(self.data),
                 "method": self.method,
-                "hyper": hyper,
+                "hyper": methods.create(self.method, **self.hyper).hyper,
                 "settings": asdict(self.settings),
             }
         )
         return config
 
 
-def preset(name: str, dataset: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Data settings and training settings of a preset for a data set.
+def refused_methods(dataset: str) -> dict[str, str]:
+    """The methods that are not defined for a data set, each with the reason.
 
-    Raises
-    ------
-    ValueError
-        If there is no such data set or preset.
+    Nothing is loaded. A data set whose number of modalities depends on its settings may refuse
+    more methods when a run starts.
     """
-    return datasets.get(dataset).preset(name)
-
-
-def unfit(dataset: str) -> dict[str, str]:
-    """Methods that are not defined for a data set, and why: as far as its record tells before it is loaded."""
     record = datasets.get(dataset)
-    task, count = (
-        "classification" if record.classes else "regression",
-        len(record.modalities) or None,
-    )
-    return {
-        name: f"{refusal} ({dataset})."
-        for name in methods.available()
-        if (refusal := methods.get(name).refusal(task, count))
-    }
+    task = "classification" if record.classes else "regression"
+    num_modalities = len(record.modalities) or None
+    refused = {}
+    for name in methods.available():
+        reason = methods.get(name).refusal(task, num_modalities)
+        if reason:
+            refused[name] = f"{reason} ({dataset})."
+    return refused
 
 
 def plan(
@@ -86,91 +90,123 @@ def plan(
     grid: Mapping[str, Sequence[Any]] | None = None,
     root: str | None = None,
 ) -> list[Job]:
-    """The jobs of a grid, ordered by seed.
+    """The jobs of an experiment on one data set, ordered by seed.
 
     Parameters
     ----------
     dataset : str
+        Name in the registry.
     names : sequence of str
-        Methods; ``"all"`` stands for every registered one that is not :func:`unfit`.
+        Methods. ``"all"`` stands for every method that is defined for the data set.
     seeds : sequence of int
-        Each draws the data (subset, pairing, noise) and the start weights.
+        A seed draws the data (subset, pairing, noise) and the start weights.
     settings : mapping
         Fields of :class:`mimo_sim.training.Settings` except the seed.
     data : mapping, optional
         Settings of the data set.
-    hyper, grid : mapping, optional
-        Hyper-parameters and lists of them to go through. A key such as ``"lam"`` is given to the one method that takes it; ``"mimo.lam"`` says which.
+    hyper : mapping, optional
+        Hyper-parameters with one value each.
+    grid : mapping, optional
+        Hyper-parameters with several values each; every combination is run.
+        A key of `hyper` or `grid` such as ``"lam"`` goes to the one method that has this
+        hyper-parameter. Where several methods have it, ``"mimo.lam"`` names the method.
+    root : str, optional
+        Folder of the raw files.
 
     Raises
     ------
     ValueError, TypeError
-        For an unknown method or one that is not defined for the data set, a hyper-parameter that none of the methods or more than one of them takes, or a
-        value outside its range.
+        For an unknown method, or one that is not defined for the data set.
+        For a hyper-parameter that no chosen method has, that several have, that is given twice,
+        or whose value is out of range.
     """
-    refused = unfit(dataset)
-    everyone = [name for name in methods.available() if name not in refused]
-    chosen = list(
-        dict.fromkeys(one for name in names for one in (everyone if name == "all" else [name]))
-    )
-    choices = {key: [value] for key, value in (hyper or {}).items()} | {
-        key: list(values) for key, values in (grid or {}).items()
-    }
-    if twice := {*(hyper or {})} & {*(grid or {})}:
-        raise ValueError(
-            f"hyper-parameter {min(twice)!r} is given twice: as one value and as a grid."
-        )
-    for key, listed in choices.items():
-        if any(value in listed[:i] for i, value in enumerate(listed)):
-            raise ValueError(
-                f"the grid of hyper-parameter {key!r} has a value twice. Got {listed!r}."
-            )
+    refused = refused_methods(dataset)
+    chosen = _chosen_methods(names, refused)
+    choices = _choices(hyper or {}, grid or {})
     takers: dict[str, list[str]] = {key: [] for key in choices}
     jobs = []
     for name in chosen:
         if name in refused:
             raise ValueError(refused[name])
-        allowed = methods.get(name).hyper_names()
-        fitting = [
-            key
-            for key in choices
-            if key.rpartition(".")[2] in allowed and key.rpartition(".")[0] in ("", name)
-        ]
-        mine = {key.rpartition(".")[2]: key for key in fitting}
-        if len(mine) < len(fitting):
-            raise ValueError(
-                f"a hyper-parameter of {name!r} is given twice, among {', '.join(map(repr, fitting))}."
-            )
-        for key in mine.values():
+        own = _own_choices(name, choices)
+        for key in own.values():
             takers[key].append(name)
-        for values in product(*(choices[key] for key in mine.values())):
-            given = dict(zip(mine, values, strict=True))
+        for values in product(*(choices[key] for key in own.values())):
+            given = dict(zip(own, values, strict=True))
             methods.create(name, **given)  # refuses bad values before anything runs
-            jobs += [
-                Job(dataset, name, Settings(**settings, seed=seed), data or {}, given, root)
-                for seed in seeds
-            ]
-    for key, found in takers.items():
-        if len(found) != 1:
-            who = (
-                f"{' and '.join(found)} take it: write {found[0]}.{key} or the like"
-                if found
-                else f"none of the methods {tuple(chosen)} takes it"
-            )
-            raise ValueError(f"hyper-parameter {key!r}: {who}.")
+            for seed in seeds:
+                seeded = Settings(**settings, seed=seed)
+                jobs.append(Job(dataset, name, seeded, data or {}, given, root))
+    _refuse_unclear(takers, chosen)
     return sorted(jobs, key=lambda job: job.settings.seed)
 
 
+def _chosen_methods(names: Sequence[str], refused: Mapping[str, str]) -> list[str]:
+    """Every method once, in the order given, with ``"all"`` replaced by what it stands for."""
+    chosen: list[str] = []
+    for name in names:
+        if name == "all":
+            chosen += [one for one in methods.available() if one not in refused]
+        else:
+            chosen.append(name)
+    return list(dict.fromkeys(chosen))
+
+
+def _choices(
+    hyper: Mapping[str, Any], grid: Mapping[str, Sequence[Any]]
+) -> dict[str, Sequence[Any]]:
+    """Key -> values to go through, for single values and grids alike."""
+    for key in sorted(hyper):
+        if key in grid:
+            raise ValueError(f"hyper-parameter {key!r} is given twice: as one value and as a grid.")
+    for key, values in grid.items():
+        if any(value in values[:i] for i, value in enumerate(values)):
+            raise ValueError(
+                f"the grid of hyper-parameter {key!r} has a value twice. Got {list(values)!r}."
+            )
+    return {key: [value] for key, value in hyper.items()} | dict(grid)
+
+
+def _own_choices(method: str, choices: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+    """Hyper-parameter of the method -> the key, ``lam`` or ``mimo.lam``, that gives its values."""
+    own: dict[str, str] = {}
+    keys = []
+    for key in choices:
+        owner, _, hyper = key.rpartition(".")
+        if owner in ("", method) and hyper in methods.get(method).hyper_names():
+            own[hyper] = key
+            keys.append(key)
+    if len(own) < len(keys):
+        raise ValueError(
+            f"a hyper-parameter of {method!r} is given twice, among {', '.join(map(repr, keys))}."
+        )
+    return own
+
+
+def _refuse_unclear(takers: Mapping[str, Sequence[str]], chosen: Sequence[str]) -> None:
+    """Refuse a key that no method takes, or more than one."""
+    for key, found in takers.items():
+        if not found:
+            raise ValueError(
+                f"hyper-parameter {key!r}: none of the methods {tuple(chosen)} takes it."
+            )
+        if len(found) > 1:
+            raise ValueError(
+                f"hyper-parameter {key!r}: {' and '.join(found)} take it: "
+                f"write {found[0]}.{key} or the like."
+            )
+
+
 def pending(jobs: Sequence[Job], out: Path) -> list[Job]:
-    """The jobs that have no result yet.
+    """The jobs that have no result in the folder `out` yet.
 
     Raises
     ------
     ValueError
-        If a job's folder holds a run of another configuration, or two jobs have one folder.
+        If two jobs have the same folder, or a job's folder holds a run of another configuration.
     """
     places = [job.place for job in jobs]
-    doubled = {str(place) for place in places if places.count(place) > 1}
-    if doubled:
-        raise ValueError(f"two runs would share a folder: {', '.join(sorted(doubled))}.")
+    shared = {str(place) for place in places if places.count(place) > 1}
+    if shared:
+        raise ValueError(f"two runs would share a folder: {', '.join(sorted(shared))}.")
     return [job for job in jobs if not Record(out / job.place, job.config).finished()]

@@ -8,38 +8,55 @@ from typing import Any
 import numpy as np
 
 from mimo_sim import theory
-from mimo_sim.benchmark.linear import LinearView
 from mimo_sim.problem import LateFusionProblem
+
+NOTHING_LEFT = 1e-12  # share of the first modality's rate below which a rate is zero
 
 
 def predict(problem: LateFusionProblem) -> dict[str, Any]:
-    r"""What linear theory says about a problem with any number of outputs, as plain values.
+    r"""What linear theory says about joint training and MIMO on a problem.
 
     Returns
     -------
     dict
-        ``correlation`` :math:`|C_k|` (largest singular value: growth rate of encoder k), ``first_learned``, ``explained`` (share of :math:`E|y|^2` that each
-        modality explains alone, linearly), ``joint_explained``, ``unimodal_optima``, ``most_explaining``, ``superficial``, ``order_threshold`` (lam*), and
-        ``time_ratio``: when the second modality emerges over when the first does, in the limit of tiny initialisation, by two readings (None where there
-        is nothing to emerge). ``without_interaction``: ratio of the rates. ``after_first``: the first is learned completely before the second emerges, which
-        is [ZLS]'s formula, exact for m = 1 (:func:`mimo_sim.theory.time_ratio`); for m > 1 it is taken with largest singular values, though modes of the
-        modalities then alternate and each modality goes on learning after its first mode, so neither reading is exact.
+        Plain values, by modality name where there is one value per modality.
+
+        - ``correlation``: :math:`|C_k|`, the largest singular value of :math:`C_k`. It is the
+          rate at which encoder k grows.
+        - ``first_learned``, ``most_explaining``: names of modalities.
+        - ``explained``: share of :math:`E|y|^2` that a modality explains alone, linearly.
+          ``joint_explained``: the share that all explain together.
+        - ``unimodal_optima``: :math:`f_k^*`.
+        - ``superficial``: whether the first modality is not the one that explains most.
+        - ``order_threshold``: the penalty lam* from which MIMO reverses the order.
+        - ``time_ratio``: the time at which the second modality emerges over the time at which
+          the first does, in the limit of a tiny start; None for one modality. Two readings,
+          each None where no second modality emerges.
+
+          - ``without_interaction``: the ratio of the rates, as if modalities did not interact.
+          - ``after_first``: as if the first modality were learned completely before the second
+            emerges. This is the formula of [ZLS], exact for one output
+            (:func:`mimo_sim.theory.time_ratio`). For several outputs largest singular values
+            take the place of correlations. It is then not exact: modes of both modalities take
+            turns, and a modality goes on learning after its first mode.
     """
     report = theory.superficial_preference(problem)
-    names, second = problem.names, problem.y_second_moment
-    by_name = {
-        "correlation": report.correlation,
-        "explained": report.explained / second,
-        "unimodal_optima": problem.unimodal_optima,
-    }
+    names, second_moment = problem.names, problem.y_second_moment
+
+    def by_name(values: np.ndarray) -> dict[str, float]:
+        return dict(zip(names, values.tolist(), strict=True))
+
+    several = problem.num_modalities > 1
     return {
         "first_learned": names[report.first_learned],
         "most_explaining": names[report.most_explaining],
         "superficial": report.holds,
         "order_threshold": theory.order_threshold(problem),
-        **{key: dict(zip(names, values.tolist(), strict=True)) for key, values in by_name.items()},
-        "joint_explained": 1 - 2 * problem.joint_optimum / second,
-        "time_ratio": _time_ratios(problem, report) if problem.num_modalities > 1 else None,
+        "correlation": by_name(report.correlation),
+        "explained": by_name(report.explained / second_moment),
+        "unimodal_optima": by_name(problem.unimodal_optima),
+        "joint_explained": 1 - 2 * problem.joint_optimum / second_moment,
+        "time_ratio": _time_ratios(problem, report) if several else None,
     }
 
 
@@ -48,43 +65,28 @@ def _time_ratios(
 ) -> dict[str, float | None]:
     first, rates = report.first_learned, report.correlation
     others = [k for k in range(problem.num_modalities) if k != first]
-    plain = min((float(rates[first] / rates[k]) for k in others if rates[k] > 0), default=None)
+    alone = [float(rates[first] / rates[k]) for k in others if rates[k] > 0]
     if problem.output_dim == 1:
-        exact = theory.time_ratio(problem)
-        return {
-            "without_interaction": plain,
-            "after_first": exact if math.isfinite(exact) else None,
-        }
+        after = [theory.time_ratio(problem)]
+    else:
+        after = [_ratio_after_first(problem, first, k) for k in others]
     return {
-        "without_interaction": plain,
-        "after_first": min(
-            (r for k in others if (r := _after(problem, first, k)) is not None), default=None
-        ),
+        "without_interaction": min(alone, default=None),
+        "after_first": min(filter(math.isfinite, after), default=None),
     }
 
 
-def _after(problem: LateFusionProblem, first: int, k: int) -> float | None:
-    r"""1 + (|C_first| - |C_k|) / |D_k| with D_k what is left of C_k once `first` is learned; |.| largest singular values."""
+def _ratio_after_first(problem: LateFusionProblem, first: int, k: int) -> float:
+    r""":math:`1 + (|C_{first}| - |C_k|) / |D_k|`; inf where nothing is left to learn.
+
+    :math:`D_k` is what is left of :math:`C_k` once modality `first` is learned, and
+    :math:`|\cdot|` the largest singular value.
+    """
     left = problem.sigma_yx[k] - problem.unimodal_maps[first] @ problem.sigma[first][k]
-    rates = [
+    rate_first, rate_k, rate_left = (
         float(np.linalg.norm(matrix, 2))
         for matrix in (problem.sigma_yx[first], problem.sigma_yx[k], left)
-    ]
-    return 1 + (rates[0] - rates[1]) / rates[2] if rates[2] > 1e-12 * rates[0] else None
-
-
-def linear_accuracies(view: LinearView) -> dict[str, float]:
-    """Validation accuracy of the least-squares classifier of each modality's features, and of all ("joint"): what a linear network can reach."""
-    found = {}
-    for name, chosen in [
-        *((name, [k]) for k, name in enumerate(view.names)),
-        ("joint", list(range(len(view.names)))),
-    ]:
-        x, x_validation = (
-            np.hstack([side[k] for k in chosen]) for side in (view.train, view.validation)
-        )
-        fitted = np.linalg.lstsq(x, view.target, rcond=None)[0]
-        found[name] = float(
-            np.mean((x_validation @ fitted).argmax(1) == view.validation_target.argmax(1))
-        )
-    return found
+    )
+    if rate_left <= NOTHING_LEFT * rate_first:
+        return math.inf
+    return 1 + (rate_first - rate_k) / rate_left

@@ -1,4 +1,4 @@
-"""Records of finished runs, read back."""
+"""Records of finished runs, read back from a results folder."""
 
 from __future__ import annotations
 
@@ -11,12 +11,23 @@ from typing import Any
 from mimo_sim.benchmark.jobs import Job
 from mimo_sim.training.records import RESULT, TABLE, differences, read_json
 
-SPLITS = ("validation", "test")  # choose on the one, report on the other
+SPLITS = ("validation", "test")  # to choose by, and to report
+PARTS = ("config", "metrics", "definitions", "data", "seconds")  # every result has these
 
 
 @dataclass(frozen=True)
-class Finished:
-    """One finished run: ``label`` of data and method are its folder names."""
+class FinishedRun:
+    """One finished run.
+
+    Attributes
+    ----------
+    dataset, method : str
+        As the run's folder names them: ``"avmnist-A"``, ``"mimo-lam=10"``.
+    seed : int
+    result : dict
+        Content of ``result.json``.
+    folder : Path
+    """
 
     dataset: str
     method: str
@@ -26,36 +37,30 @@ class Finished:
 
     @property
     def shared(self) -> dict[str, Any]:
-        """The part of the configuration that all seeds of a method have in common."""
+        """The configuration without what differs between seeds."""
         config: dict[str, Any] = self.result["config"]
         return config | {
-            "settings": {key: value for key, value in config["settings"].items() if key != "seed"},
-            "data": {
-                key: value
-                for key, value in config["data"].items()
-                if key not in ("seed", "checksum")
-            },
+            "settings": _without(config["settings"], "seed"),
+            "data": _without(config["data"], "seed", "checksum"),
         }
 
-    @property
-    def values(self) -> dict[str, float]:
-        """Test figures by name: ``accuracy``, ``probe/<modality>``, ``gap/probe``, ``contribution/zero_features/<modality>``, ``seconds``, ..."""
-        return self.figures("test")
+    def metrics(self, split: str = "test") -> dict[str, float]:
+        """Metrics of one split by name, and ``seconds``, the time of the run.
 
-    def figures(self, split: str) -> dict[str, float]:
-        """The same of one of the :data:`SPLITS`.
+        Names are ``accuracy``, ``probe/<modality>``, ``gap/probe``,
+        ``contribution/zero_features/<modality>`` and so on.
 
         Raises
         ------
         ValueError
-            For another split.
+            If `split` is not one of :data:`SPLITS`.
         """
         if split not in SPLITS:
             raise ValueError(f"`split` must be one of {SPLITS}. Got {split!r}.")
         return {**_flat(self.result["metrics"][split]), "seconds": self.result["seconds"]}
 
     def table(self) -> dict[str, list[float]]:
-        """Columns of ``epochs.csv``; nan where a row has no entry."""
+        """Columns of ``epochs.csv``, one value per epoch; nan where a cell is empty."""
         path = self.folder / TABLE
         if not path.is_file():
             raise _damaged(path, "missing")
@@ -66,63 +71,85 @@ class Finished:
         return {name: [float(row[name] or "nan") for row in rows] for name in rows[0]}
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    found: dict[str, float] = {}
-    for key, value in tree.items():
-        path = key if key == "unimodal" else f"{prefix}{key}"
-        found |= (
-            _flat(value, "" if key == "unimodal" else f"{path}/")
-            if isinstance(value, Mapping)
-            else {path: float(value)}
-        )
-    return found
+def read(out: str | Path, jobs: Sequence[Job] | None = None) -> list[FinishedRun]:
+    """All finished runs below a folder, sorted by data set, method and seed.
 
-
-def read(out: str | Path, jobs: Sequence[Job] | None = None) -> list[Finished]:
-    """All finished runs below a folder, or those of some jobs, sorted.
+    Parameters
+    ----------
+    out : path
+        Results folder.
+    jobs : sequence of Job, optional
+        Read the runs of these jobs only.
 
     Raises
     ------
     ValueError
-        If there is none, or one is damaged; if two are of one data set, method and seed; if runs of one method differ in more than their seed.
+        If there is no finished run, or a result is damaged.
+        If two runs are of the same data set, method and seed.
+        If runs of one method differ in more than their seed.
     """
     top = Path(out).resolve()
-    found = (
-        sorted(top.glob(f"**/seed*/{RESULT}"))
-        if jobs is None
-        else [top / job.place / RESULT for job in jobs]
-    )
-    paths = [path for path in found if path.parent.name[4:].isdecimal() and path.is_file()]
+    if jobs is None:
+        found = sorted(top.glob(f"**/seed*/{RESULT}"))
+    else:
+        found = [top / job.place / RESULT for job in jobs]
+    paths = [path for path in found if _seed(path).isdecimal() and path.is_file()]
     if not paths:
         raise ValueError(f"no finished run (.../seed*/{RESULT}) below {str(out)!r}.")
-    runs: dict[tuple[str, str, int], Finished] = {}
+    runs: dict[tuple[str, str, int], FinishedRun] = {}
     for path in paths:
-        run = Finished(
-            path.parts[-4], path.parts[-3], int(path.parent.name[4:]), _result(path), path.parent
-        )
-        other = runs.setdefault((run.dataset, run.method, run.seed), run)
-        if other is not run:
+        run = _read_one(path)
+        same = runs.setdefault((run.dataset, run.method, run.seed), run)
+        if same is not run:
             raise ValueError(
-                f"{other.folder} and {run.folder} are the same data set, method and seed. Compare one of them at a time."
+                f"{same.folder} and {run.folder} are the same data set, method and seed. "
+                "Compare one of them at a time."
             )
-    first: dict[tuple[str, str], Finished] = {}
+    first_seed: dict[tuple[str, str], FinishedRun] = {}
     for run in runs.values():
-        other = first.setdefault((run.dataset, run.method), run)
-        if differing := differences(other.shared, run.shared):
+        other = first_seed.setdefault((run.dataset, run.method), run)
+        differing = differences(other.shared, run.shared)
+        if differing:
             raise ValueError(
-                f"{other.folder} and {run.folder} are not of one experiment: {'; '.join(differing)}. Compare one of them at a time."
+                f"{other.folder} and {run.folder} are not of one experiment: "
+                f"{'; '.join(differing)}. Compare one of them at a time."
             )
     return sorted(runs.values(), key=lambda run: (run.dataset, run.method, run.seed))
 
 
-def _result(path: Path) -> dict[str, Any]:
+def _seed(path: Path) -> str:
+    """What follows ``seed`` in the name of the folder of a result."""
+    return path.parent.name.removeprefix("seed")
+
+
+def _read_one(path: Path) -> FinishedRun:
     result = read_json(path)
-    if missing := [
-        key for key in ("config", "metrics", "definitions", "data", "seconds") if key not in result
-    ]:
+    missing = [part for part in PARTS if part not in result]
+    if missing:
         raise _damaged(path, f"lacks {', '.join(missing)}")
-    return result
+    dataset, method = path.parts[-4:-2]
+    return FinishedRun(dataset, method, int(_seed(path)), result, path.parent)
 
 
 def _damaged(path: Path, how: str) -> ValueError:
     return ValueError(f"{path} is damaged ({how}). Delete the folder {path.parent} and run again.")
+
+
+def _without(entries: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in entries.items() if key not in names}
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """The leaves of a tree, with the keys on the way to them joined by ``/``.
+
+    The level ``unimodal`` is left out: ``unimodal/probe/image`` is ``probe/image``.
+    """
+    found: dict[str, float] = {}
+    for key, value in tree.items():
+        if not isinstance(value, Mapping):
+            found[f"{prefix}{key}"] = float(value)
+        elif key == "unimodal":
+            found |= _flat(value)
+        else:
+            found |= _flat(value, f"{prefix}{key}/")
+    return found

@@ -6,141 +6,151 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
-from mimo_sim.benchmark.comparison import Row, unlike
-from mimo_sim.benchmark.records import Finished
+from mimo_sim.benchmark.comparison import Row, rows_by_name, unequal_settings
+from mimo_sim.benchmark.records import FinishedRun
 
-PERCENT = (
-    "accuracy",
-    "macro_f1",
-    "heads",
-    "sliced",
-    "probe",
-    "gap",
-    "contribution",
-)  # shares in classification; of regression they are losses
+SHARES = ("accuracy", "macro_f1", "heads", "sliced", "probe", "gap", "contribution")
 COLUMNS = {
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
     "mse": "MSE",
     "correlation": "correlation",
 }
+CSV_NAMES = {"metric": "figure"}  # columns that are not called as the fields of a row
 
 
-def mark(rows: Sequence[Row]) -> str:
-    """What the names of files made from rows end in: nothing for the test split."""
-    return "" if rows[0].split == "test" else f"-{rows[0].split}"
+class Table(NamedTuple):
+    """A table of text."""
+
+    title: str
+    header: tuple[str, ...]
+    cells: list[tuple[str, ...]]
 
 
-def _cell(
-    mean: float, half_width: float, percent: bool, sign: bool = False, glue: str = " ± "
-) -> str:
+@dataclass(frozen=True)
+class _NumberStyle:
+    """How numbers of one data set are written."""
+
+    shares: tuple[str, ...]  # metrics that are shown in percent, by the part before the first "/"
+    glue: str  # between a mean and its half-width
+
+    def cell(self, row: Row | None) -> str:
+        if row is None:
+            return ""
+        return _cell(row.mean, row.half_width, self._in_percent(row), glue=self.glue)
+
+    def difference(self, row: Row) -> str:
+        half_width = row.difference_half_width
+        in_percent = self._in_percent(row)
+        return _cell(row.difference, half_width, in_percent, sign="+", glue=self.glue)
+
+    def _in_percent(self, row: Row) -> bool:
+        return row.metric.partition("/")[0] in self.shares
+
+
+def _cell(mean: float, half_width: float, percent: bool, sign: str = "", glue: str = " ± ") -> str:
+    """Mean and half-width: shares with one digit, losses with enough digits to differ."""
     if math.isnan(mean):
         return ""
-    scale, digits = 100.0 if percent else 1.0, 1 if percent else 3
-    size = abs(mean) if math.isnan(half_width) else half_width
-    if not percent and 0 < size < 0.01:
-        digits = min(
-            12, 1 - math.floor(math.log10(size))
-        )  # losses have no natural size: two digits of what is uncertain
-    text = f"{scale * mean:{'+' if sign else ''}.{digits}f}"
-    return text if math.isnan(half_width) else f"{text}{glue}{scale * half_width:.{digits}f}"
+    scale, digits = (100.0, 1) if percent else (1.0, 3)
+    uncertain = abs(mean) if math.isnan(half_width) else half_width
+    if not percent and 0 < uncertain < 0.01:  # losses have no natural size: two digits of this
+        digits = min(12, 1 - math.floor(math.log10(uncertain)))
+    text = f"{scale * mean:{sign}.{digits}f}"
+    if math.isnan(half_width):
+        return text
+    return f"{text}{glue}{scale * half_width:.{digits}f}"
 
 
 def comparison_tables(
     rows: Sequence[Row], baseline: str = "vanilla", *, brief: bool = False
-) -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
-    """Title, header and cells of one table per data set; methods by falling accuracy (regression: rising loss) after the baseline.
+) -> Iterator[Table]:
+    """One table per data set.
 
-    A brief table has of the uni-modal figures the probes only, and takes less room.
+    The baseline comes first. The other methods follow, the best one first: by accuracy, or by
+    loss for regression.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        As :func:`mimo_sim.benchmark.summary` makes them.
+    baseline : str
+        The method that the differences in `rows` are taken to.
+    brief : bool
+        For a terminal: of the uni-modal metrics only the probes, no macro F1, no seconds.
     """
-    kinds = ("probe/",) if brief else ("probe/", "heads/", "sliced/")
     for dataset in dict.fromkeys(row.dataset for row in rows):
-        found = {(row.method, row.figure): row for row in rows if row.dataset == dataset}
-        figures = list(dict.fromkeys(figure for _, figure in found))
-        main = "accuracy" if "accuracy" in figures else "mse"
-        shares = PERCENT if main == "accuracy" else ()
-        sign = -1 if main == "accuracy" else 1
-        methods = sorted(
-            {method for method, _ in found},
-            key=lambda m: (m != baseline, sign * found[m, main].mean, m),
-        )
-        shown = [
-            f
-            for f in (*COLUMNS, *(f for f in figures if f.startswith(kinds)), "gap/probe")
-            if f in figures and not (brief and f == "macro_f1")
-        ]
-        shown = list(dict.fromkeys(shown))
-        names = [COLUMNS.get(figure, figure.replace("/", " ")) for figure in shown]
-        header = (
-            "method",
-            "n" if brief else "seeds",
-            names[0],
-            f"{names[0]} - {baseline}",
-            *names[1:],
-            *(() if brief else ("seconds",)),
-        )
-        glue = "±" if brief else " ± "
-        cells = []
-        for method in methods:
-            one = found[method, main]
-            rest = [
-                _cell(r.mean, r.half_width, figure.partition("/")[0] in shares, glue=glue)
-                if (r := found.get((method, figure)))
-                else ""
-                for figure in shown
-            ]
-            difference = _cell(
-                one.difference, one.difference_half_width, main in shares, sign=True, glue=glue
-            )
-            seconds = () if brief else (f"{found[method, 'seconds'].mean:.1f}",)
-            cells.append((method, str(one.n), rest[0], difference, *rest[1:], *seconds))
-        unit = "in %, " if main == "accuracy" else ""
-        yield (
-            f"{dataset}: {rows[0].split} split, {unit}mean ± 95 % interval over seeds",
-            header,
-            cells,
-        )
+        yield _table([row for row in rows if row.dataset == dataset], baseline, brief)
 
 
-def notes(runs: Sequence[Finished]) -> list[str]:
-    """What the columns of a brief table mean, one line each."""
-    definitions = runs[0].result["definitions"] if runs else {}
-    used = {"probe", "gap"} & {figure.partition("/")[0] for run in runs for figure in run.values}
-    chosen = {run.result["metrics"]["selection"] for run in runs}
-    lines = [f"{name}: {text}" for name, text in definitions.items() if name in used]
-    return (
-        [
-            *lines,
-            f"epoch: {' and '.join(sorted(chosen))} (the test split is measured once, at the end)",
-            *unlike(runs),
-        ]
-        if runs
-        else []
-    )
+def _table(rows: Sequence[Row], baseline: str, brief: bool) -> Table:
+    """The table of one data set."""
+    found = rows_by_name(rows)
+    metrics = list(dict.fromkeys(row.metric for row in rows))
+    main = "accuracy" if "accuracy" in metrics else "mse"
+    style = _NumberStyle(SHARES if main == "accuracy" else (), "±" if brief else " ± ")
+
+    def rank(method: str) -> tuple[bool, float, str]:
+        mean = found[method, main].mean
+        return method != baseline, -mean if main == "accuracy" else mean, method
+
+    methods = sorted({row.method for row in rows}, key=rank)
+    shown = _columns(metrics, brief)
+    main_name, *other_names = [COLUMNS.get(one, one.replace("/", " ")) for one in shown]
+    header = ["method", "n" if brief else "seeds", main_name, f"{main_name} - {baseline}"]
+    header += other_names
+    cells = []
+    for method in methods:
+        main_cell, *other_cells = [style.cell(found.get((method, metric))) for metric in shown]
+        row = found[method, main]
+        line = [method, str(row.n), main_cell, style.difference(row), *other_cells]
+        if not brief:
+            line.append(f"{found[method, 'seconds'].mean:.1f}")
+        cells.append(tuple(line))
+    if not brief:
+        header.append("seconds")
+    unit = "in %, " if main == "accuracy" else ""
+    title = f"{rows[0].dataset}: {rows[0].split} split, {unit}mean ± 95 % interval over seeds"
+    return Table(title, tuple(header), cells)
+
+
+def _columns(metrics: Sequence[str], brief: bool) -> list[str]:
+    """The metrics that a table shows, in order."""
+    kinds = ("probe/",) if brief else ("probe/", "heads/", "sliced/")
+    wanted = [*COLUMNS, *(metric for metric in metrics if metric.startswith(kinds)), "gap/probe"]
+    if brief:
+        wanted.remove("macro_f1")
+    return [metric for metric in wanted if metric in metrics]
+
+
+def notes(runs: Sequence[FinishedRun]) -> list[str]:
+    """What the columns of a brief table mean, one line each; none without runs."""
+    if not runs:
+        return []
+    used = {metric.partition("/")[0] for run in runs for metric in run.metrics()}
+    lines = []
+    for name, text in runs[0].result["definitions"].items():
+        if name in ("probe", "gap") and name in used:
+            lines.append(f"{name}: {text}")
+    selections = sorted({run.result["metrics"]["selection"] for run in runs})
+    lines.append(f"epoch: {' and '.join(selections)} (the test split is measured once, at the end)")
+    return lines + unequal_settings(runs)
 
 
 def markdown(rows: Sequence[Row], baseline: str = "vanilla", remarks: Sequence[str] = ()) -> str:
-    """All tables as Markdown, with the definitions of the uni-modal figures and the remarks below."""
+    """All tables as Markdown, then the definitions of the uni-modal metrics and the remarks."""
     from mimo_sim.training.metrics import DEFINITIONS
 
     lines: list[str] = []
     for title, header, cells in comparison_tables(rows, baseline):
-        lines += [
-            f"## {title}",
-            "",
-            f"| {' | '.join(header)} |",
-            f"|{'---|' * len(header)}",
-            *(f"| {' | '.join(line)} |" for line in cells),
-            "",
-        ]
-    used = {row.figure.partition("/")[0] for row in rows}
-    lines += [
-        f"- {name}: {text}"
-        for name, text in DEFINITIONS.items()
-        if name in used and name not in ("accuracy", "contribution")
-    ]
+        lines += [f"## {title}", "", f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
+        lines += [f"| {' | '.join(line)} |" for line in cells]
+        lines.append("")
+    used = {row.metric.partition("/")[0] for row in rows} - {"accuracy", "contribution"}
+    lines += [f"- {name}: {text}" for name, text in DEFINITIONS.items() if name in used]
     lines += [f"- {remark}" for remark in remarks]
     return "\n".join(lines) + "\n"
 
@@ -148,13 +158,11 @@ def markdown(rows: Sequence[Row], baseline: str = "vanilla", remarks: Sequence[s
 def comma_separated(rows: Sequence[Row]) -> str:
     """All rows as CSV; nan is an empty cell."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [f.name for f in fields(Row)], lineterminator="\n")
-    writer.writeheader()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([CSV_NAMES.get(name, name) for name in Row.__dataclass_fields__])
     for row in rows:
+        cells = asdict(row).values()
         writer.writerow(
-            {
-                key: "" if isinstance(value, float) and math.isnan(value) else value
-                for key, value in asdict(row).items()
-            }
+            ["" if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells]
         )
     return text.getvalue()

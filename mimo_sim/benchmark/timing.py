@@ -1,4 +1,8 @@
-"""What a balancing method costs: time of one step, method beside method, as ratios to joint training measured in the same run."""
+"""What a balancing method costs: the time of its steps, as a ratio to joint training.
+
+All methods take their steps in turn within one run, so that whatever else the machine does
+disturbs them alike.
+"""
 
 from __future__ import annotations
 
@@ -20,23 +24,43 @@ from mimo_sim.training import Settings, TrainingRun
 Network: TypeAlias = Literal["lenet", "resnet18"]
 Clock: TypeAlias = Literal["wall", "processor"]
 SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
-    "lenet": {"image": (1, 28, 28), "audio": (1, 112, 112)},  # AV-MNIST
-    "resnet18": {
-        "audio": (1, 257, 188),
-        "frames": (3, 3, 224, 224),
-    },  # CREMA-D: log-spectrogram of 3 s; three face frames (C, T, H, W)
+    # AV-MNIST
+    "lenet": {"image": (1, 28, 28), "audio": (1, 112, 112)},
+    # CREMA-D: log-spectrogram of 3 s, and three face frames (C, T, H, W)
+    "resnet18": {"audio": (1, 257, 188), "frames": (3, 3, 224, 224)},
 }
 CLASSES = {"lenet": 10, "resnet18": 6}
-PARTS = ("step", "forward", "gradient", "optimizer")
+BASELINE = "vanilla"
+STEP = "step"
+PARTS_OF_A_STEP = ("forward", "gradient", "optimizer")  # in the order in which they happen
+PARTS = (STEP, *PARTS_OF_A_STEP)
+HEADER = ("method", "step (ms)", "to vanilla", "sub-routine (ms)", "to vanilla")
+CAPTION = (
+    "Medians over rounds, ratios with quartiles; in every round all methods take a step in turn, "
+    "and ratios are formed within it. "
+    "Vanilla has no uni-modal heads. Sub-routine: from the end of the forward pass to the "
+    "optimizer (objective, heads, backward passes, weights, modulation); "
+    "- where a method has a step of its own. Work per epoch (valuations, clustering, training of "
+    "branches) is not in it. "
+    "Methods are as in their first epoch: inforeg does not act yet, reconboost trains one "
+    "modality alone."
+)
 
 
 @dataclass
 class Timing:
-    """Seconds of a method's steps, by part, one entry per round.
+    """How long the steps of a method took.
 
-    ``step`` is the whole step from batch to updated weights. It is made of ``forward`` (encoders and fusion, with what the method does to
-    features), ``gradient`` (the sub-routine: objective, heads, backward passes, weights, modulation) and ``optimizer``. The parts are empty for methods
-    with a step of their own.
+    Attributes
+    ----------
+    method : str
+    hyper : dict
+        All its hyper-parameters.
+    seconds : dict of list of float
+        By part, one entry per round. ``step`` is the whole step, from the batch to the updated
+        weights. It is made of ``forward`` (encoders and fusion, with what the method does to
+        features), ``gradient`` (the sub-routine: objective, heads, backward passes, weights,
+        modulation) and ``optimizer``. These three are empty for a method with a step of its own.
     """
 
     method: str
@@ -44,42 +68,44 @@ class Timing:
     seconds: dict[str, list[float]] = field(default_factory=lambda: {part: [] for part in PARTS})
 
     def quartiles(
-        self, part: str = "step", baseline: Timing | None = None
+        self, part: str = STEP, baseline: Timing | None = None
     ) -> tuple[float, float, float] | None:
-        """Lower quartile, median and upper quartile of a part's seconds, or of its ratio to the baseline's in the same round."""
+        """Lower quartile, median and upper quartile of the seconds of a part.
+
+        With a `baseline` they are those of the ratio to the baseline's seconds in the same round.
+        None where the part was not timed.
+        """
         values = self.seconds[part]
-        if baseline is not None:
-            values = [
-                mine / other
-                for mine, other in zip(values, baseline.seconds[part], strict=bool(values))
-            ]
         if not values:
             return None
-        low, middle, high = (
-            statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
-        )
+        if baseline is not None:
+            others = baseline.seconds[part]
+            values = [mine / other for mine, other in zip(values, others, strict=True)]
+        if len(values) == 1:
+            return values[0], values[0], values[0]
+        low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
         return low, middle, high
 
 
 def random_data(network: Network, batch_size: int, seed: int = 0) -> Dataset:
-    """One batch of standard normal inputs with random classes, in the shapes that the network is timed on."""
+    """One batch of standard normal inputs with random classes, in the shapes of `network`."""
     generator = torch.Generator().manual_seed(seed)
+    shapes, classes = SHAPES[network], CLASSES[network]
     inputs = tuple(
-        torch.randn(batch_size, *shape, generator=generator) for shape in SHAPES[network].values()
+        torch.randn(batch_size, *shape, generator=generator) for shape in shapes.values()
     )
-    split = Split(inputs, torch.randint(CLASSES[network], (batch_size,), generator=generator))
-    modalities = tuple(Modality(name, shape) for name, shape in SHAPES[network].items())
+    split = Split(inputs, torch.randint(classes, (batch_size,), generator=generator))
     return Dataset(
         f"random-{network}",
-        modalities,
+        tuple(Modality(name, shape) for name, shape in shapes.items()),
         split,
         split,
         split,
-        classes=tuple(map(str, range(CLASSES[network]))),
+        classes=tuple(map(str, range(classes))),
     )
 
 
-def measure(
+def time_methods(
     candidates: Sequence[Method],
     network: Network = "lenet",
     *,
@@ -91,21 +117,28 @@ def measure(
     precision: Literal["32-true", "bf16-mixed"] = "32-true",
     on_round: Callable[[], None] = lambda: None,
 ) -> tuple[list[Timing], torch.device]:
-    """Time steps of all methods in random turn, round by round, every method on its own copy of one network and the same random batch.
+    """Time the steps of several methods.
+
+    In every round each method takes one step, in random order. Each has its own copy of the same
+    network and the same random batch.
 
     Parameters
     ----------
     candidates : sequence of Method
-        Joint training is put in front.
+        Joint training is put in front if it is not among them.
     network : {"lenet", "resnet18"}
-        Encoders, and the input shapes: AV-MNIST, or CREMA-D.
+        Encoders and shapes of the inputs: those of AV-MNIST, or of CREMA-D.
     rounds, warm_up : int
         Rounds that count, >= 1, and rounds before them, >= 0.
     batch_size : int
+        Samples per step.
     clock : {"wall", "processor"}
-        Elapsed time; or processor time of this process, for CPUs that others use too. On CUDA it is always elapsed time between events.
+        Elapsed time, or processor time of this process, for CPUs that others use too. On CUDA it
+        is always the elapsed time between events.
     accelerator, precision : str
-        As in :class:`~mimo_sim.training.Settings`.
+        As in :class:`mimo_sim.training.Settings`.
+    on_round : function
+        Called after each round.
 
     Returns
     -------
@@ -114,7 +147,7 @@ def measure(
     Raises
     ------
     ValueError
-        For an unknown network or clock, or no rounds.
+        For an unknown network or clock, or a number of rounds out of range.
     """
     for name, value, allowed in (
         ("network", network, get_args(Network)),
@@ -125,10 +158,7 @@ def measure(
     for name, number, least in (("rounds", rounds, 1), ("warm_up", warm_up, 0)):
         if number < least:
             raise ValueError(f"`{name}` must be >= {least}. Got {number}.")
-    candidates = [
-        methods.create("vanilla"),
-        *(method for method in candidates if method.name != "vanilla"),
-    ]
+    others = [method for method in candidates if method.name != BASELINE]
     settings = Settings(
         epochs=1,
         batch_size=batch_size,
@@ -138,18 +168,20 @@ def measure(
         precision=precision,
     )
     data = random_data(network, batch_size)
-    timed = [_Stopwatch(method, data, settings, clock) for method in candidates]
-    turns, order = list(timed), random.Random(0)
+    stopwatches = [
+        _Stopwatch(method, data, settings, clock) for method in (methods.create(BASELINE), *others)
+    ]
+    turns, order = list(stopwatches), random.Random(0)
     for number in range(warm_up + rounds):
         order.shuffle(turns)  # so that no method always follows the same other
-        for one in turns:
-            one.step(counts=number >= warm_up)
+        for stopwatch in turns:
+            stopwatch.step(counts=number >= warm_up)
         on_round()
-    return [one.timing for one in timed], timed[0].run.device
+    return [stopwatch.timing for stopwatch in stopwatches], stopwatches[0].run.device
 
 
 class _Stopwatch:
-    """A run that is set up, its batch, and marks set between the parts of a step."""
+    """A method with its run and its batch, ready to take steps that are timed."""
 
     def __init__(self, method: Method, data: Dataset, settings: Settings, clock: Clock) -> None:
         self.run = run = TrainingRun(method, data, settings)
@@ -161,85 +193,93 @@ class _Stopwatch:
         run.method.begin_epoch(run)
         self.batch = next(iter(run.batches(run.method.samples(run))))
         self.timing = Timing(method.name, method.hyper)
-        self.marks: list[Any] = []
-        self.whole = type(run.method).step is not Method.step
-        if not self.whole:
-            forward = run.method.forward_pass
+        self.marks: list[Any] = []  # when the step began, its parts ended, and it ended
+        self.has_parts = type(run.method).step is Method.step
+        if self.has_parts:
+            self._mark_parts()
 
-            def marked(*given: Any) -> Any:
-                out = forward(*given)
-                self.mark()
-                return out
+    def _mark_parts(self) -> None:
+        """From now on set a mark after the forward pass and one before the optimizer."""
+        forward = self.run.method.forward_pass
 
-            run.method.forward_pass = marked  # type: ignore[method-assign,assignment]
-            run.optimizer.register_step_pre_hook(lambda *_: self.mark())
+        def marked(*given: Any) -> Any:
+            out = forward(*given)
+            self._mark()
+            return out
 
-    def mark(self) -> None:
-        if self.run.device.type == "cuda":
+        self.run.method.forward_pass = marked  # type: ignore[method-assign,assignment]
+        self.run.optimizer.register_step_pre_hook(lambda *_: self._mark())
+
+    def step(self, counts: bool) -> None:
+        """Take one step, and note how long it and its parts took if it `counts`."""
+        self.marks.clear()
+        self._mark()
+        self.run.method.step(self.run, self.batch)
+        self._mark()
+        if self._on_cuda:
+            torch.cuda.synchronize(self.run.device)
+        if not counts:
+            return
+        seconds = self.timing.seconds
+        seconds[STEP].append(self._between(self.marks[0], self.marks[-1]))
+        if self.has_parts:
+            for part, (start, end) in zip(PARTS_OF_A_STEP, pairwise(self.marks), strict=True):
+                seconds[part].append(self._between(start, end))
+
+    @property
+    def _on_cuda(self) -> bool:
+        return self.run.device.type == "cuda"
+
+    def _mark(self) -> None:
+        if self._on_cuda:
             event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
             event.record()
             self.marks.append(event)
         else:
             self.marks.append(self.clock())
 
-    def step(self, counts: bool) -> None:
-        self.marks.clear()
-        self.mark()
-        self.run.method.step(self.run, self.batch)
-        self.mark()
-        if self.run.device.type == "cuda":
-            torch.cuda.synchronize(self.run.device)
-        if not counts:
-            return
-        self.timing.seconds["step"].append(self._between(self.marks[0], self.marks[-1]))
-        if not self.whole:
-            for part, (start, end) in zip(PARTS[1:], pairwise(self.marks), strict=True):
-                self.timing.seconds[part].append(self._between(start, end))
-
-    @staticmethod
-    def _between(start: Any, end: Any) -> float:
-        return (
-            float(start.elapsed_time(end)) / 1e3
-            if isinstance(start, torch.cuda.Event)
-            else end - start
-        )
+    def _between(self, start: Any, end: Any) -> float:
+        """Seconds between two marks."""
+        if self._on_cuda:
+            return float(start.elapsed_time(end)) / 1e3
+        return float(end - start)
 
 
-def rows(timings: Sequence[Timing]) -> list[tuple[str, ...]]:
-    """Per method, ready to print: name, step in ms, its ratio to joint training with quartiles, and the same of the sub-routine."""
-    baseline = next(one for one in timings if one.method == "vanilla")
-
-    def pair(one: Timing, part: str) -> tuple[str, str]:
-        seconds, ratio = one.quartiles(part), one.quartiles(part, baseline)
-        if seconds is None or ratio is None:
-            return "-", "-"
-        low, middle, high = (f"{value:.3f}" for value in ratio)
-        return f"{1e3 * seconds[1]:.2f}", f"{middle} ({low}-{high})"
-
-    return [(_title(one), *pair(one, "step"), *pair(one, "gradient")) for one in timings]
+def baseline_of(timings: Sequence[Timing]) -> Timing:
+    """The timing of joint training."""
+    return next(timing for timing in timings if timing.method == BASELINE)
 
 
-def _title(one: Timing) -> str:
-    """The method's name, with what is not at its default."""
-    defaults = methods.create(one.method).hyper
-    return " ".join(
-        [
-            one.method,
-            *(f"{key}={value}" for key, value in one.hyper.items() if value != defaults.get(key)),
-        ]
-    )
+def timing_rows(timings: Sequence[Timing]) -> list[tuple[str, ...]]:
+    """The cells of a table with :data:`HEADER`, a row per method."""
+    baseline = baseline_of(timings)
+    rows: list[tuple[str, ...]] = []
+    for timing in timings:
+        step, gradient = (_cells(timing, part, baseline) for part in (STEP, "gradient"))
+        rows.append((_title(timing), *step, *gradient))
+    return rows
 
 
-CAPTION = (
-    "Medians over rounds, ratios with quartiles; in every round all methods take a step in turn, and ratios are formed within it. "
-    "Vanilla has no uni-modal heads. Sub-routine: from the end of the forward pass to the optimizer (objective, heads, backward passes, weights, modulation); "
-    "- where a method has a step of its own. Work per epoch (valuations, clustering, training of branches) is not in it. "
-    "Methods are as in their first epoch: inforeg does not act yet, reconboost trains one modality alone."
-)
-HEADER = ("method", "step (ms)", "to vanilla", "sub-routine (ms)", "to vanilla")
+def _cells(timing: Timing, part: str, baseline: Timing) -> tuple[str, str]:
+    """Median of a part in ms, and its ratio to the baseline with quartiles."""
+    seconds, ratio = timing.quartiles(part), timing.quartiles(part, baseline)
+    if seconds is None or ratio is None:
+        return "-", "-"
+    low, middle, high = (f"{value:.3f}" for value in ratio)
+    return f"{1e3 * seconds[1]:.2f}", f"{middle} ({low}-{high})"
 
 
-def markdown(timings: Sequence[Timing], caption: str) -> str:
-    """A table with a caption."""
-    lines = [HEADER, ("---", *["---:"] * (len(HEADER) - 1)), *rows(timings)]
+def _title(timing: Timing) -> str:
+    """The method's name, then the hyper-parameters that are not at their defaults."""
+    defaults = methods.create(timing.method).hyper
+    words = [timing.method]
+    for name, value in timing.hyper.items():
+        if value != defaults.get(name):
+            words.append(f"{name}={value}")
+    return " ".join(words)
+
+
+def timing_markdown(timings: Sequence[Timing], caption: str) -> str:
+    """The table of :func:`timing_rows` as Markdown, below its caption."""
+    lines = [HEADER, ("---", *["---:"] * (len(HEADER) - 1)), *timing_rows(timings)]
     return caption + "\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

@@ -2,56 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mimo_sim._progress import on_terminal, progress_bar
+from mimo_sim.commands import _grammar as grammar
 from mimo_sim.commands import bench
 from mimo_sim.commands._options import Out, Quiet
-from mimo_sim.commands._output import report
+from mimo_sim.commands._output import report, say_written
 
-OUTER_COMMA = re.compile(r",(?![^\[]*\])")  # outside of brackets
-
-
-def _value(text: str) -> Any:
-    """A number, true, false, none, a JSON list, or else the word itself."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return {"none": None, "None": None, "True": True, "False": False}.get(text, text)
-
-
-def _pairs(option: str, given: list[str]) -> dict[str, str]:
-    pairs = dict(item.partition("=")[::2] for item in given)
-    if len(pairs) < len(given) or not all(pairs) or any("=" not in item for item in given):
-        raise ValueError(f"`{option}` must be key=value, each key once. Got {' '.join(given)}.")
-    return pairs
+if TYPE_CHECKING:
+    from mimo_sim.benchmark import FinishedRun, Job, Row
 
 
 @bench.command("list")
 def list_() -> None:
-    """List methods (family, hyper-parameters with defaults) and data sets."""
+    """List methods, with their family and default hyper-parameters, and data sets."""
     from mimo_sim import datasets, methods
 
     rows = []
     for name in methods.available():
-        cls = methods.get(name)
+        method = methods.get(name)
         hyper = " ".join(f"{key}={value}" for key, value in methods.create(name).hyper.items())
-        rows.append((name, cls.family, cls.about, hyper))
+        rows.append((name, method.family, method.about, hyper))
     report(rows, ("method", "family", "what it does", "defaults"), "Methods")
-    found = [
-        (
-            name,
-            datasets.get(name).about,
-            " x ".join(f"{key} {shape}" for key, shape in datasets.get(name).modalities.items()),
-        )
-        for name in datasets.available()
-    ]
+    found = []
+    for name in datasets.available():
+        record = datasets.get(name)
+        shapes = " x ".join(f"{key} {shape}" for key, shape in record.modalities.items())
+        found.append((name, record.about, shapes))
     report(found, ("data set", "about", "modalities"), "Data sets")
 
 
@@ -72,7 +55,9 @@ def run(
     ] = 1,
     first_seed: Annotated[
         int,
-        typer.Option(help="Begin with this seed: to try on fresh ones what was chosen on others."),
+        typer.Option(
+            help="Begin with this seed: what was chosen on some seeds can be tried on new ones."
+        ),
     ] = 0,
     set_: Annotated[
         list[str] | None,
@@ -115,7 +100,8 @@ def run(
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="linear, mlp, lenet or resnet18, or one per modality joined by commas; by default chosen by shape."
+            help="linear, mlp, lenet or resnet18, or one per modality joined by commas; "
+            "by default chosen by shape."
         ),
     ] = None,
     width: Annotated[int, typer.Option(help="Feature length of the encoders.")] = 64,
@@ -130,32 +116,22 @@ def run(
     ] = 1,
     quiet: Quiet = False,
 ) -> None:
-    """Train methods on a data set; finished runs are kept, interrupted ones continue. `bench compare` reads the results."""
-    import time
+    """Train methods on a data set. Finished runs are kept, interrupted ones continue.
 
-    import torch
-
+    `bench compare` reads the results.
+    """
     from mimo_sim import benchmark, datasets
 
     if seeds < 1:
         raise ValueError(f"`--seeds` must be >= 1. Got {seeds}.")
     if first_seed < 0:
         raise ValueError(f"`--first-seed` must be >= 0. Got {first_seed}.")
-    chosen = {
-        key: [_value(part) for part in OUTER_COMMA.split(text)]
-        for key, text in _pairs("--grid", grid or []).items()
-    }
-    hyper = {key: _value(text) for key, text in _pairs("--set", set_ or []).items()}
-    more = {key: _value(text) for key, text in _pairs("--data", data or []).items()}
-    for key, option in {"seed": "--seeds", **({"setting": "--setting"} if setting else {})}.items():
-        if key in more:
-            raise ValueError(
-                f"`--data` must not have {key}: that is what {option} is for. Got {key}={more[key]}."
-            )
-    for key, value in more.items():
-        if isinstance(value, list | dict):
-            raise ValueError(f"`--data` takes one number or word for each key. Got {key}={value}.")
-    common = {
+    hyper = grammar.once(grammar.read_value("--set", text) for text in set_ or [])
+    grids = grammar.once(grammar.read_values("--grid", text) for text in grid or [])
+    own_data = _data_settings(data or [], with_setting=bool(setting))
+    record = datasets.get(dataset)
+    preset_data, options = record.preset(preset)
+    options |= {
         "batch_size": batch_size,
         "lr": lr,
         "momentum": momentum,
@@ -170,51 +146,82 @@ def run(
         "accelerator": accelerator,
         "devices": devices,
     }
-    todo: list[benchmark.Job] = []
-    wanted: list[str | None] = [*setting] if setting else [datasets.get(dataset).default_setting]
-    sizes, training = benchmark.preset(preset, dataset)
-    options = training | common | ({} if epochs is None else {"epochs": epochs})
+    if epochs is not None:
+        options["epochs"] = epochs
+    todo: list[Job] = []
+    wanted: Sequence[str | None] = setting or [record.default_setting]
     for name in wanted:
-        facts = sizes | more | ({} if name is None else {"setting": name})
+        chosen_data = preset_data | own_data
+        if name is not None:
+            chosen_data["setting"] = name
         todo += benchmark.plan(
             dataset,
             method,
             range(first_seed, first_seed + seeds),
             options,
-            facts,
+            chosen_data,
             hyper,
-            chosen,
+            grids,
             None if root is None else str(root),
         )
-    if "all" in method and (unfit := benchmark.unfit(dataset)) and not quiet:
-        typer.echo(f"left out, not defined for {dataset}: {', '.join(unfit)}")
-    workers = (
-        jobs
-        if jobs is not None
-        else 1
-        if devices > 1 or (accelerator != "cpu" and torch.cuda.is_available())
-        else os.cpu_count() or 1
-    )
-    left = len(benchmark.pending(todo, out))
-    start = time.perf_counter()
+    refused = benchmark.refused_methods(dataset)
+    if "all" in method and refused and not quiet:
+        typer.echo(f"left out, not defined for {dataset}: {', '.join(refused)}")
+    _execute(todo, out, _num_workers(jobs, devices, accelerator), quiet)
+
+
+def _data_settings(given: Sequence[str], with_setting: bool) -> dict[str, Any]:
+    """The words of --data as settings; what has an option of its own is refused."""
+    found = grammar.once(grammar.read_word("--data", text) for text in given)
+    elsewhere = {"seed": "--seeds"}
+    if with_setting:
+        elsewhere["setting"] = "--setting"
+    for name, option in elsewhere.items():
+        if name in found:
+            raise ValueError(
+                f"`--data` must not have {name}: that is what {option} is for. "
+                f"Got {name}={found[name]}."
+            )
+    return found
+
+
+def _num_workers(asked: int | None, devices: int, accelerator: str) -> int:
+    """Number of worker processes: as asked, or one where a run has a device to itself."""
+    import torch
+
+    if asked is not None:
+        return asked
+    if devices > 1 or (accelerator != "cpu" and torch.cuda.is_available()):
+        return 1
+    return os.cpu_count() or 1
+
+
+def _execute(todo: Sequence[Job], out: Path, workers: int, quiet: bool) -> None:
+    """Do the jobs and say how it went; exit code 2 if any failed."""
+    import time
+
+    from mimo_sim import benchmark
+
+    pending = len(benchmark.pending(todo, out))
     total = sum(job.settings.epochs for job in todo)
-    with progress_bar(total, on_terminal(quiet), f"{left} of {len(todo)} runs") as advance:
+    start = time.perf_counter()
+    with progress_bar(total, on_terminal(quiet), f"{pending} of {len(todo)} runs") as advance:
         failures = benchmark.execute(todo, out, workers, advance)
     if not quiet:
-        done = left - len(failures)
+        done = pending - len(failures)
         typer.echo(
-            f"{done} {'run' if done == 1 else 'runs'} in {time.perf_counter() - start:.0f} s, {len(todo) - left} were there already; records in {out}"
+            f"{done} {'run' if done == 1 else 'runs'} in {time.perf_counter() - start:.0f} s, "
+            f"{len(todo) - pending} were there already; records in {out}"
         )
         if len(failures) < len(todo):
-            _print(benchmark.read(out, todo))
+            runs = benchmark.read(out, todo)
+            _print(runs, benchmark.summary(runs), "vanilla")
     places: dict[str, list[Path]] = {}
     for job, message in failures:
         places.setdefault(message, []).append(job.place)
     for message, (first, *others) in places.items():
-        typer.echo(
-            f"mimo-sim: error: {first}{f' and {len(others)} more' if others else ''}: {message}",
-            err=True,
-        )
+        more = f" and {len(others)} more" if others else ""
+        typer.echo(f"mimo-sim: error: {first}{more}: {message}", err=True)
     if failures:
         raise typer.Exit(2)
 
@@ -227,7 +234,8 @@ def compare(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for tables and figures (of the validation split: names with -validation); none by default.",
+            help="Folder for tables and figures, none by default. "
+            "Names of those of the validation split end in -validation.",
             file_okay=False,
         ),
     ] = None,
@@ -235,50 +243,55 @@ def compare(
         str, typer.Option(help="test, to report; or validation, to choose by.")
     ] = "test",
     baseline: Annotated[
-        str, typer.Option(help="Method that the paired differences are to.")
+        str, typer.Option(help="Method that the differences are taken to, seed by seed.")
     ] = "vanilla",
     curves: Annotated[
         list[str] | None,
-        typer.Option(help="Methods in the per-epoch figure, repeatable; a few by default."),
+        typer.Option(help="Method in the figure over epochs, repeatable; a few by default."),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Compare methods over seeds: mean +- 95 % interval, paired differences to a baseline, accuracy against modality gap, grids, curves."""
-    from mimo_sim import benchmark
+    """Compare methods: means and 95 % intervals over seeds, and differences to a baseline.
+
+    With --out: tables, and figures of accuracy against modality gap, of grids of hyper-parameters,
+    and of curves over epochs.
+    """
+    from mimo_sim import benchmark, plots
+    from mimo_sim._files import replacing
     from mimo_sim.benchmark import comparison, tables
 
     runs = benchmark.read(results)
-    rows = comparison.summary(runs, baseline, split)
+    rows = benchmark.summary(runs, baseline, split)
     if not quiet:
         _print(runs, rows, baseline)
     if out is None:
         return
-    from mimo_sim import plots
-    from mimo_sim._files import replacing
-
+    texts = {
+        ".md": tables.markdown(rows, baseline, comparison.unequal_settings(runs)),
+        ".csv": tables.comma_separated(rows),
+    }
     written = []
-    for suffix, text in (
-        (".md", tables.markdown(rows, baseline, comparison.unlike(runs))),
-        (".csv", tables.comma_separated(rows)),
-    ):
-        written.append(out / f"table{tables.mark(rows)}{suffix}")
-        with replacing(written[-1]) as temporary:
+    for suffix, text in texts.items():
+        path = out / f"table{comparison.split_suffix(rows)}{suffix}"
+        with replacing(path) as temporary:
             temporary.write_text(text)
+        written.append(path)
     for name, figure in plots.draw_benchmark(runs, rows, curves):
         for suffix in (".png", ".svg"):
-            with replacing(out / f"{name}{suffix}") as temporary:
+            path = out / f"{name}{suffix}"
+            with replacing(path) as temporary:
                 plots.write(figure, temporary)
-            written.append(out / f"{name}{suffix}")
+            written.append(path)
     if not quiet:
-        typer.echo("wrote " + " ".join(map(str, written)))
+        say_written(written)
 
 
-def _print(runs: list[Any], rows: list[Any] | None = None, baseline: str = "vanilla") -> None:
-    from mimo_sim.benchmark import comparison, tables
+def _print(runs: Sequence[FinishedRun], rows: Sequence[Row], baseline: str) -> None:
+    """Print a brief table per data set, then what its columns mean."""
+    from mimo_sim import benchmark
+    from mimo_sim.benchmark.tables import notes
 
-    for title, header, cells in tables.comparison_tables(
-        rows or comparison.summary(runs), baseline, brief=True
-    ):
+    for title, header, cells in benchmark.comparison_tables(rows, baseline, brief=True):
         report(cells, header, title)
-    for line in tables.notes(runs):
+    for line in notes(runs):
         typer.echo(line)

@@ -33,9 +33,10 @@ def check(
     listing: Annotated[bool, typer.Option("--list", help="Name the claims and stop.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check the claims of arXiv:2511.06686 (needs the extra `testing`) and write the ledger.
+    """Check the claims of arXiv:2511.06686.
 
-    Exit code 0 when every verdict is the recorded one, 1 when not.
+    Writes the ledger; needs the extra `testing`. Exit code 0 when every verdict is the recorded
+    one, 1 when not.
     """
     try:
         from paper_checks import ledger, runner

@@ -1,4 +1,4 @@
-"""What linear theory predicts for a data set before training."""
+"""`mimo-sim diagnose`: what linear theory predicts for a data set before training."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from mimo_sim.commands._options import Seed
 from mimo_sim.commands._output import report
 from mimo_sim.commands.data import Option, Root, settings
 
+READINGS = {
+    "without_interaction": "if modalities did not interact",
+    "after_first": "if the first is learned completely before",
+}
+
 
 @app.command()
 def diagnose(
@@ -24,13 +29,14 @@ def diagnose(
         str, typer.Option(help="pca (of each modality's network input) or raw.")
     ] = "pca",
     components: Annotated[
-        int, typer.Option(help="Principal components per modality, at most.")
+        int, typer.Option(help="Largest number of principal components per modality.")
     ] = 50,
-    samples: Annotated[int, typer.Option(help="Use so many train samples, at most.")] = 5_000,
+    samples: Annotated[int, typer.Option(help="Largest number of train samples.")] = 5_000,
     units: Annotated[
         str,
         typer.Option(
-            help="modality (each of unit total variance), network (as the network sees them), or feature (each of unit variance)."
+            help="modality (each of unit total variance), network (as the network sees them), "
+            "or feature (each of unit variance)."
         ),
     ] = "modality",
     records: Annotated[
@@ -46,36 +52,47 @@ def diagnose(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     seed: Seed = 0,
 ) -> None:
-    """Which modality a linear late-fusion network learns first, whether superficially, and the penalty lam* that reverses it; with --records, was it so?"""
+    """Say which modality a linear late-fusion network learns first.
+
+    Also: whether that preference is superficial, and which penalty lam* of MIMO reverses it. With
+    --records: whether training agreed.
+    """
     from mimo_sim import benchmark, datasets
     from mimo_sim.benchmark.linear import linear_view
 
-    chosen = settings(options) | ({"setting": setting} if setting is not None else {})
+    chosen = settings(options)
+    if setting is not None:
+        chosen["setting"] = setting
     loaded = datasets.load(dataset, root, seed, **chosen)
-    arguments: dict[str, Any] = {"features": features, "components": components, "samples": samples}
-    found = benchmark.diagnose(loaded, **arguments, units=units, records=records)  # type: ignore[arg-type]
+    view: dict[str, Any] = {"features": features, "components": components, "samples": samples}
+    found = benchmark.diagnose(loaded, **view, units=units, records=records)  # type: ignore[arg-type]
     if problem_out is not None:
-        linear_view(loaded, **arguments).problem(units).save(problem_out)  # type: ignore[arg-type]
+        linear_view(loaded, **view).problem(units).save(problem_out)  # type: ignore[arg-type]
     if as_json:
         typer.echo(json.dumps(found, indent=2, allow_nan=False))
         return
-    _print(found)
+    _print_modalities(found)
+    _print_order(found)
+    if "training" in found:
+        _print_training(found)
 
 
-def _print(found: dict[str, Any]) -> None:
-    said, accuracy = found["prediction"], found["linear_accuracy"] or {}
-    rows = [
-        (
-            name,
-            str(found["features"]["dims"][k]),
-            f"{found['features']['kept_variance'][name]:.1%}",
-            f"{said['correlation'][name]:.4g}",
-            f"{said['explained'][name]:.1%}",
-            f"{said['unimodal_optima'][name]:.4g}",
-            f"{accuracy[name]:.1%}" if accuracy else "",
+def _print_modalities(found: dict[str, Any]) -> None:
+    """A table with a row per modality."""
+    prediction, accuracy = found["prediction"], found["linear_accuracy"]
+    rows = []
+    for k, name in enumerate(prediction["correlation"]):
+        rows.append(
+            (
+                name,
+                str(found["features"]["dims"][k]),
+                f"{found['features']['kept_variance'][name]:.1%}",
+                f"{prediction['correlation'][name]:.4g}",
+                f"{prediction['explained'][name]:.1%}",
+                f"{prediction['unimodal_optima'][name]:.4g}",
+                f"{accuracy[name]:.1%}" if accuracy else "",
+            )
         )
-        for k, name in enumerate(said["correlation"])
-    ]
     header = (
         "modality",
         "features",
@@ -85,58 +102,56 @@ def _print(found: dict[str, Any]) -> None:
         "best loss f*",
         "linear accuracy",
     )
-    report(
-        rows,
-        header,
-        f"{found['dataset']}: linear theory, {found['samples']} train samples, units: {found['units']}",
+    title = (
+        f"{found['dataset']}: linear theory, {found['samples']} train samples, "
+        f"units: {found['units']}"
     )
+    report(rows, header, title)
     joint = f"; linear accuracy {accuracy['joint']:.1%}" if accuracy else ""
-    typer.echo(f"together they explain {said['joint_explained']:.1%}{joint}\n")
-    kind = "a superficial preference" if said["superficial"] else "not superficial"
+    typer.echo(f"together they explain {prediction['joint_explained']:.1%}{joint}\n")
+
+
+def _print_order(found: dict[str, Any]) -> None:
+    """Who is first, by how much, and how sure that is."""
+    prediction = found["prediction"]
+    kind = "a superficial preference" if prediction["superficial"] else "not superficial"
     typer.echo(
-        f"learned first: {said['first_learned']}; explains most: {said['most_explaining']} ({kind}); lam* = {said['order_threshold']:.3g}"
+        f"learned first: {prediction['first_learned']}; "
+        f"explains most: {prediction['most_explaining']} ({kind}); "
+        f"lam* = {prediction['order_threshold']:.3g}"
     )
-    if said["time_ratio"]:
-        words = {
-            "without_interaction": "if modalities did not interact",
-            "after_first": "if the first is learned completely before",
-        }
-        ratios = [
-            f"{value:.3g} {words[key]}"
-            for key, value in said["time_ratio"].items()
-            if value is not None
-        ]
+    if prediction["time_ratio"]:
+        ratios = []
+        for reading, words in READINGS.items():
+            value = prediction["time_ratio"][reading]
+            if value is not None:
+                ratios.append(f"{value:.3g} {words}")
         typer.echo(f"the second emerges later by a factor of {', '.join(ratios)}")
-    for name, other in found["other_units"].items():
-        kind = (
-            f"superficial, lam* = {other['order_threshold']:.3g}"
-            if other["superficial"]
-            else "not superficial"
-        )
-        typer.echo(f"in other units ({name}): {other['first_learned']} first, {kind}")
+    for units, other in found["other_units"].items():
+        kind = "not superficial"
+        if other["superficial"]:
+            kind = f"superficial, lam* = {other['order_threshold']:.3g}"
+        typer.echo(f"in other units ({units}): {other['first_learned']} first, {kind}")
     typer.echo(
-        "Limits: rates depend on the units of the inputs, and encoders that are not linear can learn what linear ones cannot."
+        "Limits: rates depend on the units of the inputs, "
+        "and encoders that are not linear can learn what linear ones cannot."
     )
-    if "training" in found:
-        _print_training(found)
 
 
 def _print_training(found: dict[str, Any]) -> None:
+    """What joint training did, and in how many runs the prediction was right."""
     what, form = ("accuracy", ".1%") if found["linear_accuracy"] else ("loss", ".4g")
     rows = []
     for run in found["training"]["runs"]:
         for name in found["prediction"]["correlation"]:
-            times = (run["learning_times"][key] for key in ("sliced_accuracy", "encoder_norm"))
-            final = (run["final"][key] for key in ("probe", "sliced"))
-            rows.append(
-                (
-                    str(run["seed"]),
-                    name,
-                    *(f"{t[name]:.2f}" if t else "" for t in times),
-                    *(f"{f[name]:{form}}" if f else "" for f in final),
-                )
-            )
-    typer.echo("")
+            row = [str(run["seed"]), name]
+            for reading in ("sliced_accuracy", "encoder_norm"):
+                times = run["learning_times"][reading]
+                row.append(f"{times[name]:.2f}" if times else "")
+            for definition in ("probe", "sliced"):
+                final = run["final"][definition]
+                row.append(f"{final[name]:{form}}" if final else "")
+            rows.append(tuple(row))
     header = (
         "seed",
         "modality",
@@ -145,8 +160,10 @@ def _print_training(found: dict[str, Any]) -> None:
         "probe",
         "sliced",
     )
+    typer.echo("")
     report(rows, header, f"Joint training: mean learning time, and final validation {what}")
     for units, seen in found["training"]["agreement"].items():
         typer.echo(
-            f"predicted first in units '{units}' was first in {seen['sliced_accuracy']} runs by sliced accuracy, {seen['encoder_norm']} by encoder norm"
+            f"predicted first in units '{units}' was first in {seen['sliced_accuracy']} runs "
+            f"by sliced accuracy, {seen['encoder_norm']} by encoder norm"
         )

@@ -97,7 +97,9 @@ def sweep(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train at every point of a grid or at random points, and write one labelled file.
+    """Train at every point of a design.
+
+    The points are a grid, or random, or both. The results are one labelled file.
 
     A parameter belongs to the problem (sigma_ratio, rho, ...), to the solver (method, lam, mu,
     f_star, heads) or to the run (step_size, init_scale, width, weight_decay). Every point is run

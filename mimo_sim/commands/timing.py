@@ -11,7 +11,9 @@ import typer
 from mimo_sim._progress import on_terminal, progress_bar
 from mimo_sim.commands import bench
 from mimo_sim.commands._options import Out, Quiet
-from mimo_sim.commands._output import command_line, report
+from mimo_sim.commands._output import command_line, report, say_written
+
+CLOCKS = {"wall": "elapsed time", "processor": "processor time"}
 
 
 @bench.command()
@@ -37,7 +39,10 @@ def timing(
     out: Out = Path("results"),
     quiet: Quiet = False,
 ) -> None:
-    """Time a step of every method on random tensors, interleaved in one run: timing-<network>.json and .md."""
+    """Time one step of every method on random tensors; methods take turns.
+
+    Writes timing-<network>.json and timing-<network>.md.
+    """
     import torch
 
     from mimo_sim import methods
@@ -51,7 +56,7 @@ def timing(
         torch.set_num_threads(threads)
     chosen = [methods.create(name) for name in method or methods.available()]
     with progress_bar(warm_up + rounds, on_terminal(quiet), "rounds") as advance:
-        found, device = timings.measure(
+        found, device = timings.time_methods(
             chosen,
             network,  # type: ignore[arg-type]
             rounds=rounds,
@@ -62,21 +67,12 @@ def timing(
             precision=precision,  # type: ignore[arg-type]
             on_round=advance,
         )
-    baseline = next(one for one in found if one.method == "vanilla")
-    about = records.environment(device) | {
-        "command": command_line(*sys.argv[1:]),
-        "threads": torch.get_num_threads(),
-    }
+    baseline = timings.baseline_of(found)
     shapes = {name: [batch_size, *shape] for name, shape in timings.SHAPES[network].items()}
-    measured = (
-        "time between CUDA events"
-        if device.type == "cuda"
-        else {"wall": "elapsed time", "processor": "processor time"}[clock]
-    )
-    inputs = ", ".join(f"{name} " + "x".join(map(str, shape)) for name, shape in shapes.items())
-    caption = f"One step on random tensors ({inputs}), encoders {network}, {device.type}, {precision}, {measured}. {timings.CAPTION}"
+    measured = "time between CUDA events" if device.type == "cuda" else CLOCKS[clock]
     content = {
-        "about": about,
+        "about": records.environment(device)
+        | {"command": command_line(*sys.argv[1:]), "threads": torch.get_num_threads()},
         "network": network,
         "shapes": shapes,
         "precision": precision,
@@ -93,13 +89,16 @@ def timing(
             for one in found
         ],
     }
-    records.write_json(out / f"timing-{network}.json", records.plain(content))
-    with replacing(out / f"timing-{network}.md") as temporary:
-        temporary.write_text(timings.markdown(found, caption))
+    inputs = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in shapes.items())
+    caption = (
+        f"One step on random tensors ({inputs}), encoders {network}, {device.type}, {precision}, "
+        f"{measured}. {timings.CAPTION}"
+    )
+    numbers, table = out / f"timing-{network}.json", out / f"timing-{network}.md"
+    records.write_json(numbers, records.plain(content))
+    with replacing(table) as temporary:
+        temporary.write_text(timings.timing_markdown(found, caption))
     if not quiet:
-        report(
-            timings.rows(found),
-            timings.HEADER,
-            f"Step of {batch_size} samples, {network} on {device.type}, {measured}",
-        )
-        typer.echo(f"wrote {out / f'timing-{network}.json'} {out / f'timing-{network}.md'}")
+        title = f"Step of {batch_size} samples, {network} on {device.type}, {measured}"
+        report(timings.timing_rows(found), timings.HEADER, title)
+        say_written([numbers, table])

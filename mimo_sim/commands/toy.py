@@ -132,7 +132,10 @@ def simulate(
     out: Annotated[Path | None, typer.Option(help="Trajectory file (.nc).")] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train once and print what was measured; with --out run.nc also write the trajectory."""
+    """Train once and print what was measured.
+
+    With --out run.nc it also writes the trajectory.
+    """
     import mimo_sim as ms
 
     if out is not None and out.suffix != ".nc":

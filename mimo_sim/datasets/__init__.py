@@ -25,15 +25,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mimo_sim.datasets._data import Dataset, Modality, Split
+    from mimo_sim.datasets._files import data_folder
     from mimo_sim.datasets._record import Record
 
-__all__ = ["Dataset", "Modality", "Record", "Split", "available", "get", "load"]
+__all__ = ["Dataset", "Modality", "Record", "Split", "available", "data_folder", "get", "load"]
 
 _HOMES = {
     "Dataset": "mimo_sim.datasets._data",
     "Modality": "mimo_sim.datasets._data",
     "Split": "mimo_sim.datasets._data",
     "Record": "mimo_sim.datasets._record",
+    "data_folder": "mimo_sim.datasets._files",
 }
 
 

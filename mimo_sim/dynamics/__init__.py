@@ -1,4 +1,8 @@
-"""Training runs of the toy: `simulate` one, `simulate_ensemble` thousands, and what their trajectories say."""
+"""Training runs of the toy, and what their trajectories say.
+
+`simulate` trains one network, `simulate_ensemble` thousands of them. `simulate_early` and
+`simulate_layered` train networks that fuse earlier or are deeper.
+"""
 
 from mimo_sim import _extras
 

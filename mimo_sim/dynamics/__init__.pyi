@@ -1,10 +1,16 @@
 from . import driver as driver
+from . import layered as layered
 from . import trajectory as trajectory
 from .driver import ENGINES as ENGINES
 from .driver import rerun as rerun
 from .driver import simulate as simulate
+from .engines.early import simulate_early as simulate_early
 from .engines.layered import simulate_layered as simulate_layered
 from .ensemble import simulate_ensemble as simulate_ensemble
+from .layered import Architecture as Architecture
+from .layered import Network as Network
+from .layered import aligned_weights as aligned_weights
+from .layered import gaussian_weights as gaussian_weights
 from .trajectory import half_time_ratio as half_time_ratio
 from .trajectory import half_times as half_times
 from .trajectory import load as load

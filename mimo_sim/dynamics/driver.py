@@ -1,4 +1,4 @@
-"""`simulate`: validate once, pick an engine, return a labelled trajectory."""
+"""`simulate`: one run of the two-layer toy, checked, trained by an engine, and labelled."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from mimo_sim import theory
 from mimo_sim._checks import check_count, check_positive
 from mimo_sim._extras import explained
-from mimo_sim.dynamics.records import MANY_FLIPS, Options, Records
-from mimo_sim.dynamics.start import Weights, checked_weights, random_weights
-from mimo_sim.dynamics.trajectory import build
+from mimo_sim.dynamics.records import MANY_FLIPS, Options, Records, recorded_steps
+from mimo_sim.dynamics.start import Weights, checked_weights, norm_squared, random_weights
+from mimo_sim.dynamics.trajectory import arguments, build
 from mimo_sim.errors import ChatteringWarning, DivergenceError
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Solver, Vanilla
@@ -41,7 +40,10 @@ def checked_settings(
     init_scale: float,
     weight_decay: float,
 ) -> tuple[int, int, int]:
-    """Refuse what neither late nor early fusion can take; `steps`, `record_every` and `seed` as Python integers."""
+    """Refuse what neither late nor early fusion can take.
+
+    Returns `steps`, `record_every` and `seed` as Python integers.
+    """
     if not isinstance(problem, LateFusionProblem):
         raise TypeError(f"`problem` must be a LateFusionProblem. Got {type(problem).__name__}.")
     if not isinstance(method, Vanilla | MIMO):
@@ -66,38 +68,36 @@ def finished(
     default: Callable[[LateFusionProblem, Solver], float],
     threshold: Callable[[LateFusionProblem, float, float], float] | None = None,
 ) -> xr.Dataset:
-    """The labelled run; `default` and `threshold`, where there is one, tell the user what step size is safe and which one makes sigma flip."""
-    trajectory, step_size = (
-        build(problem, method, settings, options.steps, records),
-        options.step_size,
-    )
+    """The labelled run, with an error if it diverged and a warning if sigma chattered.
+
+    `default` and `threshold` tell the user which step size is safe, and from which on sigma flips.
+    """
+    step_size = options.step_size
+    trajectory = build(problem, method, settings, options.steps, records)
     if records.diverged_at is not None:
         raise DivergenceError(
-            f"Training diverged at step {records.diverged_at}: the losses are beyond 1e8 times those of the zero network. step_size={step_size:.3g} is too "
-            f"large; {default.__module__}.{default.__name__}(problem, method) = {default(problem, method):.3g} is safe. "
-            f"The trajectory up to there is on this exception.",
+            f"Training diverged at step {records.diverged_at}: the losses are beyond 1e8 times "
+            f"those of the zero network. step_size={step_size:.3g} is too large; "
+            f"{default.__module__}.{default.__name__}(problem, method) = "
+            f"{default(problem, method):.3g} is safe. "
+            "The trajectory up to there is on this exception.",
             records.diverged_at,
             trajectory,
         )
     if records.flips >= MANY_FLIPS:
-        expected = (
-            f" (chattering is expected above {threshold(problem, method.lam, method.mu):.3g})"
-            if threshold
-            else ""
-        )
+        expected = ""
+        if threshold is not None:
+            above = threshold(problem, method.lam, method.mu)
+            expected = f" (chattering is expected above {above:.3g})"
         warnings.warn(
-            f"sigma flips from step to step ({records.flips} times, first at step {records.first_flip}): step_size={step_size:.3g} is too large for "
-            f"mu={method.mu:g}{expected}. Results are sensitive to round-off; lower `step_size` or raise `mu`.",
+            f"sigma flips from step to step ({records.flips} times, first at step "
+            f"{records.first_flip}): step_size={step_size:.3g} is too large for "
+            f"mu={method.mu:g}{expected}. Results are sensitive to round-off; lower `step_size` or "
+            "raise `mu`.",
             ChatteringWarning,
             stacklevel=3,
         )
     return trajectory
-
-
-def _norm_squared(weights: list[Weights] | None, init_scale: float) -> float:
-    if weights is None:
-        return 3 * init_scale**2
-    return float(max(sum(np.linalg.norm(block, 2) ** 2 for block in triple) for triple in weights))
 
 
 def simulate(
@@ -125,12 +125,14 @@ def simulate(
     method : Vanilla or MIMO
         What is minimised.
     step_size : float, optional
-        eta > 0. By default half of 1/L with L from the problem's smoothness along the way (:func:`mimo_sim.theory.default_step_size`);
-        it shrinks as lam and 1/mu grow, so compare runs at one explicit step size.
+        eta > 0. By default half of 1/L, where L bounds the smoothness along the way
+        (:func:`mimo_sim.theory.default_step_size`). It shrinks as lam and 1/mu grow, so compare
+        runs at one explicit step size.
     steps : int
         Number of gradient steps, >= 1.
     width : int or inf
-        Hidden width h of every encoder; ``inf`` is the limit :math:`Z_k Z_k^T` = ``init_scale**2`` I (engines "gram" and "flow").
+        Hidden width h of every encoder. ``inf`` is the limit :math:`Z_k Z_k^T` =
+        ``init_scale**2`` I (engines "gram" and "flow").
     init_scale : float
         :math:`u_0` > 0: weights are Gaussian with variance ``init_scale**2 / width``.
     seed : int
@@ -138,24 +140,32 @@ def simulate(
     record_every : int
         Record step 0, every so many steps, and always the last.
     engine : {"gram", "autograd", "flow"}
-        ``"gram"``: exact gradient descent at a cost free of width and sample size. ``"autograd"``: the whole network in torch, the reference.
+        ``"gram"``: exact gradient descent; its cost depends on neither width nor sample size.
+        ``"autograd"``: the whole network in torch, the reference.
         ``"flow"``: the gradient flow, recorded at times step * step_size.
     initial : list over modalities of (V_k (m, h), U_k (m, h), W_k (h, d_k)), optional
-        Initial weights; sets the width, and `init_scale` and `seed` are ignored.
+        Initial weights. They set the width, and `init_scale` and `seed` are ignored.
     weight_decay : float
-        w >= 0: every trained weight is also multiplied by 1 - step_size * w per step, as in torch's SGD. Losses, objective and |grad F|^2 do not include it.
+        w >= 0. In each step every trained weight is also multiplied by 1 - step_size * w, as in
+        torch's SGD. Losses, objective and |grad F|^2 do not include it.
     record_maps : bool
-        Also record ``joint_map`` (step, output, feature), the V_k W_k side by side, and ``uni_map``, the U_k W_k.
+        Also record ``joint_map`` (step, output, feature), the V_k W_k side by side, and
+        ``uni_map``, the U_k W_k.
     progress : bool
         Show a progress bar on stderr.
 
     Returns
     -------
     xarray.Dataset
-        Dims ``step`` and ``modality``; variables ``loss_mm`` (step), ``loss_uni``, ``encoder_norm``, ``sigma`` (step, modality), ``objective``
-        (step), and ``gap`` (f_k minus the estimate of f_k* in use), ``excess_uni`` (f_k - f_k*), ``head_norm``, ``uni_head_norm`` (step, modality),
-        ``excess_mm`` (f_mm minus its minimum), ``grad_norm_sq`` (step). Norms are Frobenius. ``sigma`` of joint training is NaN. The attributes hold
-        everything needed to run it again (:func:`rerun`).
+        Dims ``step`` and ``modality``.
+
+        * (step): ``loss_mm``; ``excess_mm``, f_mm minus its minimum; ``objective``;
+          ``grad_norm_sq``, |grad F|^2.
+        * (step, modality): ``loss_uni``; ``excess_uni``, f_k - f_k*; ``gap``, f_k minus the
+          estimate of f_k* in use; ``sigma``, NaN in joint training; and the Frobenius norms
+          ``encoder_norm``, ``head_norm``, ``uni_head_norm``.
+
+        The attributes hold everything that is needed to run it again (:func:`rerun`).
 
     Raises
     ------
@@ -172,7 +182,8 @@ def simulate(
     Examples
     --------
     >>> from mimo_sim.generators import superficial_preference
-    >>> run = simulate(superficial_preference(), MIMO(lam=10.0, mu=0.01), step_size=1e-3, steps=10_000, record_every=100)
+    >>> method = MIMO(lam=10.0, mu=0.01)
+    >>> run = simulate(superficial_preference(), method, step_size=1e-3, steps=10_000)
     >>> bool(run.loss_mm[-1] < 1e-6 * run.loss_mm[0])
     True
     """
@@ -192,14 +203,14 @@ def simulate(
         weights = random_weights(problem, width, init_scale, seed)
     if step_size is None:
         step_size = theory.default_step_size(
-            problem, method, init_norm_squared=_norm_squared(weights, init_scale)
+            problem, method, init_norm_squared=norm_squared(weights, init_scale)
         )
     check_positive("step_size", step_size)
 
     options = Options(
         float(step_size),
         float(weight_decay),
-        np.append(np.arange(0, steps, record_every), steps),
+        recorded_steps(steps, record_every),
         record_maps,
         progress,
     )
@@ -234,25 +245,35 @@ def simulate(
 
 
 def rerun(run: xr.Dataset, **changes: Any) -> xr.Dataset:
-    """Repeat a run from its attributes alone, with `changes` to the arguments of :func:`simulate` (also `problem`, `method`).
+    """Repeat a run from its attributes alone.
+
+    Parameters
+    ----------
+    run : Dataset
+        From :func:`simulate`.
+    **changes
+        Other values for arguments of :func:`simulate`, also for `problem` and `method`. A new
+        `width`, `init_scale` or `seed` asks for a new random start.
 
     Returns
     -------
     xarray.Dataset
         Bit-identical to `run` when nothing is changed, on the same machine and versions.
-    """
-    from mimo_sim.dynamics.trajectory import arguments
 
-    unknown = changes.keys() - arguments(run).keys() - {"progress"}
+    Raises
+    ------
+    TypeError
+        For a change that is no argument of :func:`simulate`.
+    """
+    stored = arguments(run)
+    unknown = changes.keys() - stored.keys() - {"progress"}
     if unknown:
         raise TypeError(
-            f"rerun changes arguments of simulate (for lam or mu: method=MIMO(...)). Got {', '.join(sorted(unknown))}."
+            "rerun changes arguments of simulate (for lam or mu: method=MIMO(...)). "
+            f"Got {', '.join(sorted(unknown))}."
         )
-    kwargs = arguments(run) | changes
-    if (
-        kwargs["initial"] is not None
-        and "initial" not in changes
-        and {"width", "init_scale", "seed"} & changes.keys()
-    ):
-        kwargs["initial"] = None  # a new random start was asked for
-    return simulate(kwargs.pop("problem"), kwargs.pop("method"), **kwargs)
+    new_start = {"width", "init_scale", "seed"} & changes.keys()
+    if new_start and "initial" not in changes:
+        stored["initial"] = None
+    stored.update(changes)
+    return simulate(stored.pop("problem"), stored.pop("method"), **stored)

@@ -1,11 +1,18 @@
-r"""Beyond two-layer late fusion: any depth, any fusion layer, ReLU, and a MIMO-like rule there (the open question of early and hybrid fusion).
+r"""Fusion networks of any depth and fusion layer, and the weights that they start from.
 
-A network has `depth` L layers of weights, of which every modality passes `fusion_layer` L_f of its own; their results are summed and pass the L - L_f
-shared layers. L_f = 1 is early fusion, L_f = L late fusion, L = L_f = 2 the toy of :func:`mimo_sim.simulate`. No biases, so that an input set
-to zero says nothing, and the uni-modal prediction of modality k is a head U_k of its own on what the network computes from x_k alone:
+A network has `depth` L layers of weights. Every modality passes `fusion_layer` L_f layers of its
+own. Their results are summed and pass the other L - L_f layers, the trunk, together. L_f = 1 is
+early fusion, L_f = L is late fusion, and L = L_f = 2 is the toy of :func:`mimo_sim.simulate`.
 
-* ``readout="trunk"``: U_k replaces the last layer, so it reads features L - 1 layers deep (with all other inputs zero, where modalities share layers);
-* ``readout="encoder"``: U_k reads what the modality hands over to the fusion, min(L_f, L - 1) layers deep. The two agree for L_f >= L - 1.
+There are no biases, so an input set to zero says nothing. The uni-modal prediction of modality k
+comes from a head U_k of its own, which reads what the network computes from x_k alone:
+
+* ``readout="trunk"``: U_k takes the place of the last layer. It reads features L - 1 layers deep,
+  with all other inputs set to zero where the modalities share layers.
+* ``readout="encoder"``: U_k reads what the modality hands over to the fusion, min(L_f, L - 1)
+  layers deep.
+
+The two agree for L_f >= L - 1.
 """
 
 from __future__ import annotations
@@ -17,12 +24,14 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from mimo_sim._checks import FloatArray, check_count
+from mimo_sim._checks import FloatArray, check_choice
 from mimo_sim.problem import LateFusionProblem
+from mimo_sim.theory.deep import check_layers
 
 Activation = Literal["linear", "relu"]
 Readout = Literal["trunk", "encoder"]
 Start = Literal["gaussian", "aligned"]
+Shapes = list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -34,11 +43,16 @@ class Architecture:
     depth : int
         L >= 2, layers of weights from input to output.
     fusion_layer : int
-        L_f in 1 ... L, layers of its own that each modality passes; 1 is early, L late fusion.
+        L_f from 1 to L, layers of its own that each modality passes. 1 is early, L late fusion.
     activation : {"linear", "relu"}
         Between layers.
     readout : {"trunk", "encoder"}
-        Where uni-modal heads read (see the module).
+        What uni-modal heads read; :mod:`mimo_sim.dynamics.layered` says how.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a value is outside its range.
     """
 
     depth: int = 2
@@ -47,16 +61,9 @@ class Architecture:
     readout: Readout = "trunk"
 
     def __post_init__(self) -> None:
-        check_count("depth", self.depth, 2)
-        if check_count("fusion_layer", self.fusion_layer, 1) > self.depth:
-            raise ValueError(
-                f"`fusion_layer` must be at most depth={self.depth}. Got fusion_layer={self.fusion_layer}."
-            )
-        for name, allowed in (("activation", get_args(Activation)), ("readout", get_args(Readout))):
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"`{name}` must be one of {allowed}. Got {name}={getattr(self, name)!r}."
-                )
+        check_layers(self.depth, self.fusion_layer)
+        check_choice("activation", self.activation, get_args(Activation))
+        check_choice("readout", self.readout, get_args(Readout))
 
     @property
     def uni_layers(self) -> int:
@@ -66,14 +73,21 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Network:
-    """Weights: `branches[k]` the L_f layers of modality k, `trunk` the shared ones, `heads` the U_k; each layer (out, in)."""
+    """The weights of a fusion network; every layer is an array (out, in).
+
+    `branches[k]` holds the L_f layers of modality k, `trunk` the L - L_f shared layers, and `heads`
+    the uni-modal heads U_k.
+    """
 
     branches: list[list[FloatArray]]
     trunk: list[FloatArray]
     heads: list[FloatArray]
 
     def stacked(self) -> dict[str, Any]:
-        """The layers of the K branches as one array (K, out, in) per layer, inputs padded with zeros to one size (which stay zero), and the heads as one."""
+        """The same weights with the K modalities in one array (K, out, in) per layer.
+
+        Inputs are padded with zeros to one size. Their weights stay zero in training.
+        """
         return {
             "branches": [padded(layers) for layers in zip(*self.branches, strict=True)],
             "trunk": self.trunk,
@@ -81,28 +95,43 @@ class Network:
         }
 
 
-def padded(arrays: Sequence[FloatArray]) -> FloatArray:
-    """Matrices stacked (K, rows, columns), filled up with zeros."""
-    shape = np.max([a.shape for a in arrays], axis=0)
-    return np.stack(
-        [np.pad(a, [(0, n - own) for n, own in zip(shape, a.shape, strict=True)]) for a in arrays]
-    )
+def padded(matrices: Sequence[FloatArray]) -> FloatArray:
+    """Matrices as one array (number, rows, columns), filled up with zeros."""
+    rows, columns = np.max([matrix.shape for matrix in matrices], axis=0)
+    filled = np.zeros((len(matrices), rows, columns))
+    for place, matrix in zip(filled, matrices, strict=True):
+        place[: matrix.shape[0], : matrix.shape[1]] = matrix
+    return filled
 
 
 def _shapes(
     problem: LateFusionProblem, architecture: Architecture, width: int
-) -> tuple[list[list[tuple[int, int]]], list[tuple[int, int]]]:
-    """Shapes of every branch and of the trunk."""
-    L, own = architecture.depth, architecture.fusion_layer
-    outs = [width] * (L - 1) + [problem.output_dim]
+) -> tuple[list[Shapes], Shapes]:
+    """Shapes of the layers of every branch, and of the trunk."""
+    own = architecture.fusion_layer
+    outs = [width] * (architecture.depth - 1) + [problem.output_dim]
     branches = [list(zip(outs[:own], [d, *outs[: own - 1]], strict=True)) for d in problem.dims]
-    return branches, list(zip(outs[own:], outs[own - 1 : L - 1], strict=True))
+    trunk = list(zip(outs[own:], outs[own - 1 : -1], strict=True))
+    return branches, trunk
 
 
 def gaussian_weights(
     problem: LateFusionProblem, architecture: Architecture, width: int, init_scale: float, seed: int
 ) -> Network:
-    """Gaussian weights of variance ``init_scale**2 / width`` in every layer."""
+    """Gaussian weights of variance ``init_scale**2 / width`` in every layer.
+
+    Parameters
+    ----------
+    problem : LateFusionProblem
+        Its sizes are those of the inputs and outputs.
+    architecture : Architecture
+    width : int
+        Hidden width of every layer, >= 1.
+    init_scale : float
+        u0 > 0.
+    seed : int
+        Of the random numbers, >= 0.
+    """
     rng, std = np.random.default_rng(seed), init_scale / math.sqrt(width)
     branches, trunk = _shapes(problem, architecture, width)
     return Network(
@@ -117,9 +146,19 @@ def aligned_weights(
     architecture: Architecture,
     width: int,
     init_scale: float,
-    _: int = 0,
+    seed: int = 0,
 ) -> Network:
-    """Every layer of rank one and norm `init_scale`, the first along C_k; m = 1. The start for which the laws of this module are exact as it tends to 0."""
+    """Every layer of rank one and norm `init_scale`, the first along C_k.
+
+    The laws of :mod:`mimo_sim.theory.deep` become exact for this start as `init_scale` tends to 0.
+    Its arguments are those of :func:`gaussian_weights`; nothing is random, so `seed` says nothing.
+
+    Raises
+    ------
+    ValueError
+        Unless m = 1.
+    """
+    del seed
     if problem.output_dim != 1:
         raise ValueError(
             f"`start='aligned'` needs scalar targets. Got output_dim={problem.output_dim}."
@@ -134,29 +173,31 @@ def aligned_weights(
     branches = [[unit(shape) for shape in each] for each in shapes]
     for branch, cross in zip(branches, problem.sigma_yx, strict=True):
         branch[0][0] = init_scale * cross[0] / max(np.linalg.norm(cross), np.finfo(float).tiny)
-    return Network(
-        branches, [unit(shape) for shape in trunk], [unit((1, width)) for _ in problem.dims]
-    )
+    heads = [unit((1, width)) for _ in problem.dims]
+    return Network(branches, [unit(shape) for shape in trunk], heads)
 
 
 def symmetric(network: Network) -> Network:
-    """A two-layer network twice as wide, each hidden unit with its mirror image: as a ReLU network it computes what `network` does as a linear one."""
-    late = not network.trunk
-    first = [np.vstack([branch[0], -branch[0]]) for branch in network.branches]
-    branches = (
-        [
-            [w, np.hstack([branch[1], -branch[1]])]
-            for w, branch in zip(first, network.branches, strict=True)
-        ]
-        if late
-        else [[w] for w in first]
-    )
-    if [len(branch) + len(network.trunk) for branch in network.branches] != [2] * len(
-        network.branches
-    ):
+    """A two-layer network twice as wide, in which each hidden unit has a mirror image.
+
+    As a ReLU network it computes what `network` computes as a linear one.
+
+    Raises
+    ------
+    ValueError
+        Unless `network` has two layers.
+    """
+    if any(len(branch) + len(network.trunk) != 2 for branch in network.branches):
         raise ValueError("`network` must have two layers.")
+
+    def mirrored(layer: FloatArray) -> FloatArray:
+        return np.hstack([layer, -layer])
+
+    branches = []
+    for first, *second in network.branches:
+        branches.append([np.vstack([first, -first]), *(mirrored(layer) for layer in second)])
     return Network(
         branches,
-        [np.hstack([w, -w]) for w in network.trunk],
-        [np.hstack([u, -u]) for u in network.heads],
+        [mirrored(layer) for layer in network.trunk],
+        [mirrored(head) for head in network.heads],
     )

@@ -1,4 +1,8 @@
-"""What an engine hands back: the recorded steps as plain arrays, in the coordinates that lose no digits."""
+"""What an engine is given, and what it hands back: plain arrays over the recorded steps.
+
+Losses are excesses over the exact optima. These are sums of squares, so they lose no digits by
+cancellation.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +13,36 @@ import numpy as np
 from mimo_sim._checks import FloatArray
 from mimo_sim.problem import LateFusionProblem
 
+# A flip of sigma: it swings by more than this, and back again in the next step.
+FLIP_SIZE = 0.1
+MANY_FLIPS = 3  # so many make a warning; a run whose step size suits mu has none
+BLOW_UP = 1e8  # losses beyond this multiple of those of the zero network count as divergence
+
+
+def limit(problem: LateFusionProblem) -> float:
+    """The loss beyond which a run counts as diverged."""
+    return BLOW_UP * max(problem.y_second_moment, np.finfo(float).tiny)
+
+
+def recorded_steps(steps: int, record_every: int) -> np.ndarray:
+    """Step 0, every so many steps, and always the last."""
+    return np.append(np.arange(0, steps, record_every), steps)
+
 
 @dataclass(frozen=True)
 class Options:
-    """The settings an engine needs, already validated."""
+    """The settings that an engine needs, already checked."""
 
     step_size: float
     weight_decay: float
-    steps: np.ndarray  # (n,) recorded steps: 0, record_every, ..., always the last
+    steps: np.ndarray  # (n,) those of `recorded_steps`
     record_maps: bool
     progress: bool
 
 
 @dataclass
 class Records:
-    """n recorded steps of a K-modality run; losses as excesses over the exact optima, which are sums of squares and never cancel."""
+    """n recorded steps of a run with K modalities, m outputs and D features."""
 
     excess_mm: FloatArray  # (n,)        f_mm - min f_mm
     excess_uni: FloatArray  # (n, K)     f_k - f_k*
@@ -33,34 +52,22 @@ class Records:
     grad_norm_sq: FloatArray  # (n,)     |grad F|^2
     joint_map: FloatArray | None  # (n, m, D)  V_k W_k side by side
     uni_map: FloatArray | None  # (n, m, D)    U_k W_k side by side
-    diverged_at: int | None = None
-    flips: int = 0
-    first_flip: int = -1
+    diverged_at: int | None = None  # step of divergence
+    flips: int = 0  # how often sigma has flipped
+    first_flip: int = -1  # step of the first flip
 
     @classmethod
     def empty(cls, problem: LateFusionProblem, options: Options) -> Records:
         """Room for the recorded steps of a run."""
-        n, k = len(options.steps), problem.num_modalities
-        maps = (n, problem.output_dim, sum(problem.dims)) if options.record_maps else None
+        n, K = len(options.steps), problem.num_modalities
+        maps = (n, problem.output_dim, sum(problem.dims))
         return cls(
-            np.empty(n),
-            np.empty((n, k)),
-            np.empty((n, k)),
-            np.empty((n, k)),
-            np.empty((n, k, 3)),
-            np.empty(n),
-            np.empty(maps) if maps else None,
-            np.empty(maps) if maps else None,
+            excess_mm=np.empty(n),
+            excess_uni=np.empty((n, K)),
+            f_star_excess=np.empty((n, K)),
+            sigma=np.empty((n, K)),
+            norms=np.empty((n, K, 3)),
+            grad_norm_sq=np.empty(n),
+            joint_map=np.empty(maps) if options.record_maps else None,
+            uni_map=np.empty(maps) if options.record_maps else None,
         )
-
-
-FLIP_SIZE = (
-    0.1  # sigma must swing this far, back and forth in consecutive steps, to count as a flip
-)
-MANY_FLIPS = 3  # a run whose step suits mu has none
-BLOW_UP = 1e8  # losses beyond this multiple of the zero network's count as divergence
-
-
-def limit(problem: LateFusionProblem) -> float:
-    """The loss beyond which a run counts as diverged."""
-    return BLOW_UP * max(problem.y_second_moment, np.finfo(float).tiny)

@@ -1,4 +1,7 @@
-"""The labelled result of a run: built, measured, saved, loaded. Measures are functions of the dataset, so a stored run can be measured again."""
+"""The labelled result of a run: built, measured, saved and loaded.
+
+Measures are functions of the dataset, so a stored run can be measured again.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from mimo_sim._files import replacing
 from mimo_sim.errors import UnconvergedWarning
@@ -18,6 +20,8 @@ from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Solver, Vanilla
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from mimo_sim.dynamics.records import Records
 
 LONG_NAMES = {
@@ -45,25 +49,25 @@ def build(
     records: Records,
 ) -> xr.Dataset:
     """Label what an engine recorded. A diverged run keeps the steps before the divergence."""
-    kept = (
-        len(steps)
-        if records.diverged_at is None
-        else int(np.searchsorted(steps, records.diverged_at))
-    )
+    import xarray as xr  # loads pandas, half a second
+
+    kept = len(steps)
+    if records.diverged_at is not None:
+        kept = int(np.searchsorted(steps, records.diverged_at))
     per_step, per_modality = ("step",), ("step", "modality")
     excess_mm, excess_uni = records.excess_mm[:kept], records.excess_uni[:kept]
     gap = excess_uni - records.f_star_excess[:kept]
     loss_mm = problem.joint_optimum + excess_mm
-    is_mimo = isinstance(method, MIMO)
+    objective, sigma = loss_mm, np.full_like(gap, np.nan)
+    if isinstance(method, MIMO):
+        objective = mimo_objective(loss_mm, gap, method.lam, method.mu)
+        sigma = records.sigma[:kept]
     data: dict[str, Any] = {
         "loss_mm": (per_step, loss_mm),
         "loss_uni": (per_modality, problem.unimodal_optima + excess_uni),
         "encoder_norm": (per_modality, records.norms[:kept, :, 2]),
-        "sigma": (per_modality, records.sigma[:kept] if is_mimo else np.full_like(gap, np.nan)),
-        "objective": (
-            per_step,
-            mimo_objective(loss_mm, gap, method.lam, method.mu) if is_mimo else loss_mm,
-        ),
+        "sigma": (per_modality, sigma),
+        "objective": (per_step, objective),
         "gap": (per_modality, gap),
         "excess_mm": (per_step, excess_mm),
         "excess_uni": (per_modality, excess_uni),
@@ -91,30 +95,30 @@ def build(
 def _attributes(
     problem: LateFusionProblem, method: Solver, settings: dict[str, Any]
 ) -> dict[str, Any]:
+    """Everything that :func:`arguments` needs, as netCDF can store it."""
     from mimo_sim import __version__
 
     fields: dict[str, Any] = {"method": method.name, "heads": method.heads}
     if isinstance(method, MIMO):
-        f_star = (
-            method.f_star
-            if isinstance(method.f_star, str)
-            else np.array(method.f_star, dtype=float)
-        )
-        fields |= {"lam": float(method.lam), "mu": float(method.mu), "f_star": f_star}
+        fields["lam"], fields["mu"] = float(method.lam), float(method.mu)
+        fields["f_star"] = method.f_star
+        if not isinstance(method.f_star, str):
+            fields["f_star"] = np.array(method.f_star, dtype=float)
     return {**fields, **settings, "problem": problem.to_json(), "mimo_sim_version": __version__}
 
 
 def arguments(run: xr.Dataset) -> dict[str, Any]:
-    """The arguments of :func:`mimo_sim.simulate` that made `run`, including `problem` and `method`."""
+    """The arguments of :func:`mimo_sim.simulate` that made `run`, `problem` and `method` too."""
     attrs = run.attrs
     method: Solver
     if attrs["method"] == "vanilla":
         method = Vanilla(heads=attrs["heads"])
     else:
-        rule = attrs["f_star"]
-        values: Any = rule if isinstance(rule, str) else np.asarray(rule, dtype=float).tolist()
+        f_star = attrs["f_star"]
+        if not isinstance(f_star, str):
+            f_star = np.asarray(f_star, dtype=float).tolist()
         method = MIMO(
-            lam=float(attrs["lam"]), mu=float(attrs["mu"]), f_star=values, heads=attrs["heads"]
+            lam=float(attrs["lam"]), mu=float(attrs["mu"]), f_star=f_star, heads=attrs["heads"]
         )
     width = float(attrs["width"])
     return {
@@ -135,29 +139,33 @@ def half_times(run: xr.Dataset) -> xr.DataArray:
     Parameters
     ----------
     run : Dataset
-        As returned by :func:`mimo_sim.simulate`; resolution is its ``record_every``.
+        From :func:`mimo_sim.simulate`. Its ``record_every`` is the resolution.
 
     Returns
     -------
     DataArray (modality,)
-        In steps; NaN for an encoder that ends below twice its initial squared norm, or at zero, i.e. was never learned.
+        In steps; NaN for an encoder that was never learned: it ends at zero, or below twice its
+        initial squared norm.
 
     Warns
     -----
     UnconvergedWarning
-        If an encoder's squared norm still changed by more than 5% over the last tenth of the run, or fewer than three steps were recorded: its final
-        value is not known, so neither is the half.
+        If an encoder's squared norm still changed by more than 5% over the last tenth of the run,
+        or fewer than three steps were recorded. Then its final value is not known, and neither is
+        half of it.
     """
+    import xarray as xr  # loads pandas, half a second
+
     steps, squared = run.step.values, run.encoder_norm.transpose("step", "modality").values ** 2
     final = squared[-1]
-    late = squared[
-        np.searchsorted(steps, 0.9 * steps[-1], side="right") - 1 :
-    ]  # from the last row before the last tenth
+    before_last_tenth = np.searchsorted(steps, 0.9 * steps[-1], side="right") - 1
+    late = squared[before_last_tenth:]
     drift = float(np.max(np.ptp(late, axis=0) / np.maximum(final, np.finfo(float).tiny)))
     if len(steps) < 3 or not drift <= 0.05:
         warnings.warn(
-            f"The run was still moving when it stopped (an encoder's squared norm changed by {drift:.0%} over the last tenth of {steps[-1]} steps); "
-            f"half-times refer to values that are not final. Raise `steps`.",
+            "The run was still moving when it stopped (an encoder's squared norm changed by "
+            f"{drift:.0%} over the last tenth of {steps[-1]} steps); half-times refer to values "
+            "that are not final. Raise `steps`.",
             UnconvergedWarning,
             stacklevel=2,
         )
@@ -170,7 +178,10 @@ def half_times(run: xr.Dataset) -> xr.DataArray:
 
 
 def half_time_ratio(run: xr.Dataset) -> float:
-    """The latest half-time over the earliest; NaN if a modality was never learned. 1 means that all encoders are learned together."""
+    """The latest half-time over the earliest; NaN if a modality was never learned.
+
+    1 means that all encoders are learned together.
+    """
     times = half_times(run).values
     return float(times.max() / times.min()) if times.min() > 0 else math.nan
 
@@ -183,6 +194,8 @@ def save(run: xr.Dataset, path: str | Path) -> None:
 
 def load(path: str | Path) -> xr.Dataset:
     """Read a file written by :func:`save` into memory."""
+    import xarray as xr  # loads pandas, half a second
+
     if not Path(path).is_file():
         raise FileNotFoundError(
             f"`path` must be a trajectory file written by mimo_sim. No file {str(path)!r}."
@@ -191,5 +204,6 @@ def load(path: str | Path) -> xr.Dataset:
         return xr.load_dataset(path, engine="h5netcdf")
     except OSError as error:
         raise ValueError(
-            f"`path` must be a netCDF 4 file written by mimo_sim. {str(path)!r} is not one ({error})."
+            "`path` must be a netCDF 4 file written by mimo_sim. "
+            f"{str(path)!r} is not one ({error})."
         ) from None

@@ -6,7 +6,6 @@ from ._style import style as style
 from ._style import write as write
 from .benchmark.epochs import draw_epochs as draw_epochs
 from .benchmark.grid import draw_grid as draw_grid
-from .benchmark.grid import find_grids as find_grids
 from .benchmark.looks import method_looks as method_looks
 from .benchmark.overview import draw_benchmark as draw_benchmark
 from .benchmark.trade_off import draw_gap as draw_gap

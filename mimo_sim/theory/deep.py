@@ -6,7 +6,7 @@ its own; the results are summed and pass the other :math:`L - L_f` layers togeth
 toy of :func:`mimo_sim.simulate`.
 
 "Aligned start" means that every layer has rank one and size :math:`u_0`, and that the first layer
-points along :math:`C_k` (:func:`mimo_sim.dynamics.engines.layered.aligned_weights`).
+points along :math:`C_k` (:func:`mimo_sim.dynamics.layered.aligned_weights`).
 """
 
 from __future__ import annotations

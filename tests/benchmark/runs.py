@@ -30,16 +30,16 @@ def load_tiny(name: str, root: str | None = None, seed: int = 0, **settings: Any
 @pytest.fixture
 def tiny_data(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every data set is the tiny one."""
-    workers._load.cache_clear()
+    workers._load_once.cache_clear()
     monkeypatch.setattr(datasets, "load", load_tiny)
     yield
-    workers._load.cache_clear()  # no other test finds these data under a true name
+    workers._load_once.cache_clear()  # no other test finds these data under a true name
 
 
 @cache
 def _train(out: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        workers._load.cache_clear()
+        workers._load_once.cache_clear()
         patch.setattr(datasets, "load", load_tiny)
         assert benchmark.execute(small_plan("vanilla", "mimo", "mmcosine", seeds=3), out) == []
     return out
@@ -51,9 +51,10 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _train(tmp_path_factory.getbasetemp() / "results")
 
 
-def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """The exit code of `mimo-sim bench` with these arguments."""
-    monkeypatch.setattr(sys, "argv", ["mimo-sim", "bench", *arguments])
+def command(monkeypatch: pytest.MonkeyPatch, line: str, *more: object) -> int:
+    """The exit code of `mimo-sim bench` with the words of `line`, then `more`."""
+    words = [*line.split(), *map(str, more)]
+    monkeypatch.setattr(sys, "argv", ["mimo-sim", "bench", *words])
     monkeypatch.setenv("COLUMNS", "250")
     with pytest.raises(SystemExit) as stopped:
         main()

@@ -1,4 +1,4 @@
-"""The diagnostic: invariances, agreement with the theory it stands on, and the comparison with real runs."""
+"""The diagnosis: invariances, agreement with the theory, and comparison with real runs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from mimo_sim.benchmark.linear import UNITS, LinearView, linear_view
 from mimo_sim.benchmark.prediction import predict
 from mimo_sim.cli import app
 from mimo_sim.generators import random_problem, superficial_preference
+from mimo_sim.problem import LateFusionProblem
 
 
 def view_of(x: list[np.ndarray], y: np.ndarray) -> LinearView:
@@ -33,22 +34,18 @@ def view_of(x: list[np.ndarray], y: np.ndarray) -> LinearView:
 def test_which_answers_depend_on_the_units_of_the_inputs(
     seed: int, outputs: int, scales: tuple[float, float]
 ) -> None:
-    inputs, y = random_problem(
-        dims=(3, 4), seed=seed, output_dim=outputs, noise_variance=0.1
-    ).sample(200, seed)
-    plain, scaled = (
-        view_of(inputs, y),
-        view_of([x * s for x, s in zip(inputs, scales, strict=True)], y),
-    )
+    problem = random_problem(dims=(3, 4), seed=seed, output_dim=outputs, noise_variance=0.1)
+    inputs, y = problem.sample(200, seed)
+    plain = view_of(inputs, y)
+    scaled = view_of([x * scale for x, scale in zip(inputs, scales, strict=True)], y)
     for units in UNITS:
-        a, b = plain.problem(units), scaled.problem(units)
-        np.testing.assert_allclose(
-            a.unimodal_optima, b.unimodal_optima, rtol=1e-8
-        )  # optima never do
-        before, after = (np.array(list(predict(p)["correlation"].values())) for p in (a, b))
-        np.testing.assert_allclose(
-            after, before * (np.array(scales) if units == "network" else 1.0), rtol=1e-9
-        )
+        before, after = plain.problem(units), scaled.problem(units)
+        np.testing.assert_allclose(before.unimodal_optima, after.unimodal_optima, rtol=1e-8)
+        expected = np.array(list(predict(before)["correlation"].values()))
+        if units == "network":
+            expected *= scales
+        found = np.array(list(predict(after)["correlation"].values()))
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
 @given(seed=st.integers(0, 1000), outputs=st.integers(1, 3))
@@ -67,35 +64,29 @@ def test_the_prediction_is_the_theory_of_its_problem(seed: int, outputs: int) ->
 
 def test_several_uncorrelated_outputs_are_read_through_the_largest_singular_value() -> None:
     one = superficial_preference()
+    # the same problem twice, the second time with half the target
     sigma = [[np.kron(np.eye(2), block) for block in row] for row in one.sigma]
-    cross = [
-        np.kron(np.diag([1.0, 0.5]), block) for block in one.sigma_yx
-    ]  # the same problem twice, once at half the target
-    twice = type(one)(sigma, cross, one.y_second_moment * 1.25)
+    cross = [np.kron(np.diag([1.0, 0.5]), block) for block in one.sigma_yx]
+    twice = LateFusionProblem(sigma, cross, one.y_second_moment * 1.25)
     said, expected = predict(twice), predict(one)
-    assert said["time_ratio"]["after_first"] == pytest.approx(
-        expected["time_ratio"]["after_first"], rel=1e-9
-    )
+    after_first = expected["time_ratio"]["after_first"]
+    assert said["time_ratio"]["after_first"] == pytest.approx(after_first, rel=1e-9)
     assert said["order_threshold"] == pytest.approx(expected["order_threshold"], rel=1e-9)
 
 
 def test_principal_components_keep_what_they_say_and_all_of_them_keep_everything() -> None:
     data = datasets.load("digits")
-    raw, whole, few = (
-        linear_view(data, features="raw"),
-        linear_view(data, components=40),
-        linear_view(data, components=5),
-    )
-    np.testing.assert_allclose(
-        raw.problem().unimodal_optima, whole.problem().unimodal_optima, rtol=1e-6
-    )  # float32 inputs
+    raw = linear_view(data, features="raw")
+    whole, few = linear_view(data, components=40), linear_view(data, components=5)
+    optima = whole.problem().unimodal_optima
+    np.testing.assert_allclose(raw.problem().unimodal_optima, optima, rtol=1e-6)  # float32 inputs
     for units in ("modality", "network"):
         expected, found = (predict(view.problem(units))["correlation"] for view in (raw, whole))
         assert found == pytest.approx(expected, rel=1e-5)  # rotations change no singular value
     assert raw.kept_variance == pytest.approx((1.0, 1.0), abs=1e-6)
     assert all(0.3 < kept < 0.95 for kept in few.kept_variance)
     assert [x.shape for x in few.train] == [(1077, 5), (1077, 5)]
-    assert (few.problem().unimodal_optima > whole.problem().unimodal_optima).all()
+    assert (few.problem().unimodal_optima > optima).all()
     assert abs(whole.target.mean(0)).max() < 1e-12
     assert len(linear_view(data, samples=100).target) == 100
 
@@ -148,54 +139,41 @@ def test_refusals(arguments: dict[str, object], words: str) -> None:
 
 
 def test_the_command_compares_with_real_runs(tmp_path: Path) -> None:
-    run = CliRunner().invoke
-    trained = run(
-        app,
-        [
-            "bench",
-            "run",
-            "--dataset",
-            "digits",
-            "--method",
-            "vanilla",
-            "--seeds",
-            "2",
-            "--epochs",
-            "8",
-            "--jobs",
-            "1",
-            "--out",
-            str(tmp_path / "runs"),
-            "-q",
-        ],
-    )
+    run, records, problem = CliRunner().invoke, tmp_path / "runs", tmp_path / "problem.json"
+    training = "bench run --dataset digits --method vanilla --seeds 2 --epochs 8 --jobs 1 -q --out"
+    trained = run(app, [*training.split(), str(records)])
     assert trained.exit_code == 0, trained.output
-    arguments = ["diagnose", "--dataset", "digits", "--records", str(tmp_path / "runs")]
-    done = run(app, [*arguments, "--json", "--problem-out", str(tmp_path / "problem.json")])
+    arguments = ["diagnose", "--dataset", "digits", "--records", str(records)]
+    done = run(app, [*arguments, "--json", "--problem-out", str(problem)])
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
-    assert [one["seed"] for one in found["training"]["runs"]] == [0, 1]
-    for one in found["training"]["runs"]:
-        assert one["final"]["probe"]["top"] > one["final"]["probe"]["bottom"] + 0.05
-        assert one["gap"]["probe"] == pytest.approx(
-            one["final"]["probe"]["top"] - one["final"]["probe"]["bottom"]
-        )
-        assert one["first_learned"]["sliced_accuracy"] in ("top", "bottom")
-    hits = sum(
-        one["first_learned"]["sliced_accuracy"] == "top" for one in found["training"]["runs"]
-    )
-    assert found["training"]["agreement"]["modality"]["sliced_accuracy"] == f"{hits} of 2"
-    said = found["prediction"]
-    assert said["first_learned"] == said["most_explaining"] == "top"
-    assert found["linear_accuracy"]["top"] > found["linear_accuracy"]["bottom"] + 0.05
-    from mimo_sim.problem import LateFusionProblem
 
-    assert predict(LateFusionProblem.load(tmp_path / "problem.json"))[
-        "correlation"
-    ] == pytest.approx(said["correlation"])
+    runs = found["training"]["runs"]
+    assert [one["seed"] for one in runs] == [0, 1]
+    for one in runs:
+        probe = one["final"]["probe"]
+        assert probe["top"] > probe["bottom"] + 0.05
+        assert one["gap"]["probe"] == pytest.approx(probe["top"] - probe["bottom"])
+    first = [one["first_learned"]["sliced_accuracy"] for one in runs]
+    assert set(first) <= {"top", "bottom"}
+    agreement = found["training"]["agreement"]["modality"]["sliced_accuracy"]
+    assert agreement == f"{first.count('top')} of 2"
+    said, accuracy = found["prediction"], found["linear_accuracy"]
+    assert said["first_learned"] == said["most_explaining"] == "top"
+    assert accuracy["top"] > accuracy["bottom"] + 0.05
+    again = predict(LateFusionProblem.load(problem))
+    assert again["correlation"] == pytest.approx(said["correlation"])
+
     shown = run(app, arguments)
     assert shown.exit_code == 0
     assert "learned first: top" in shown.stdout
     assert "was first in" in shown.stdout
-    with pytest.raises(ValueError, match="`records` must hold finished 'vanilla' runs on 'digits'"):
-        benchmark.diagnose(datasets.load("digits", noise=0.9), records=tmp_path / "runs")
+
+
+def test_records_of_other_data_are_refused(tmp_path: Path) -> None:
+    training = "bench run --dataset digits --method vanilla --epochs 1 --jobs 1 -q --out"
+    trained = CliRunner().invoke(app, [*training.split(), str(tmp_path)])
+    assert trained.exit_code == 0, trained.output
+    words = "`records` must hold finished 'vanilla' runs on 'digits'"
+    with pytest.raises(ValueError, match=words):
+        benchmark.diagnose(datasets.load("digits", noise=0.9), records=tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,7 +18,9 @@ from tests.commands.tool import run_here
 @pytest.fixture(scope="module")
 def timings() -> list[timing.Timing]:
     chosen = [methods.create(name) for name in ("mimo", "mmpareto", "mla", "smv")]
-    found, device = timing.measure(chosen, rounds=3, warm_up=1, batch_size=8, accelerator="cpu")
+    found, device = timing.time_methods(
+        chosen, rounds=3, warm_up=1, batch_size=8, accelerator="cpu"
+    )
     assert device.type == "cpu"
     return found
 
@@ -25,20 +28,17 @@ def timings() -> list[timing.Timing]:
 def test_vanilla_is_added_and_every_round_is_counted(timings: list[timing.Timing]) -> None:
     assert [one.method for one in timings] == ["vanilla", "mimo", "mmpareto", "mla", "smv"]
     for one in timings:
+        has_parts = one.method != "mla"  # mla takes a step of its own
         assert len(one.seconds["step"]) == 3
-        assert len(one.seconds["gradient"]) == (
-            0 if one.method == "mla" else 3
-        )  # mla takes a step of its own
+        assert len(one.seconds["gradient"]) == (3 if has_parts else 0)
         assert min(one.seconds["step"]) > 0
 
 
 def test_parts_add_up_to_the_step(timings: list[timing.Timing]) -> None:
     for one in timings:
         if one.method != "mla":
-            for i, whole in enumerate(one.seconds["step"]):
-                assert sum(
-                    one.seconds[part][i] for part in ("forward", "gradient", "optimizer")
-                ) == pytest.approx(whole, rel=1e-9)
+            parts = [one.seconds[part] for part in ("forward", "gradient", "optimizer")]
+            assert np.sum(parts, axis=0) == pytest.approx(one.seconds["step"], rel=1e-9)
 
 
 def test_ratios_are_formed_within_rounds() -> None:
@@ -50,26 +50,17 @@ def test_ratios_are_formed_within_rounds() -> None:
 
 
 def test_a_timed_step_is_the_methods_step() -> None:
-    watch = timing._Stopwatch(
-        methods.create("mmpareto"),
-        timing.random_data("lenet", 8),
-        Settings(epochs=1, batch_size=8, encoder="lenet"),
-        "wall",
-    )
-    other = timing._Stopwatch(
-        methods.create("mmpareto"),
-        timing.random_data("lenet", 8),
-        Settings(epochs=1, batch_size=8, encoder="lenet"),
-        "wall",
+    settings = Settings(epochs=1, batch_size=8, encoder="lenet")
+    data = timing.random_data("lenet", 8)
+    watch, other = (
+        timing._Stopwatch(methods.create("mmpareto"), data, settings, "wall") for _ in range(2)
     )
     del other.run.method.forward_pass  # without the marks
     for _ in range(2):
         watch.step(counts=True)
         other.run.method.step(other.run, other.batch)
-    assert all(
-        torch.equal(a, b)
-        for a, b in zip(watch.run.model.parameters(), other.run.model.parameters(), strict=True)
-    )
+    weights = zip(watch.run.model.parameters(), other.run.model.parameters(), strict=True)
+    assert all(torch.equal(one, two) for one, two in weights)
 
 
 @pytest.mark.parametrize(
@@ -82,29 +73,17 @@ def test_a_timed_step_is_the_methods_step() -> None:
 )
 def test_bad_input_is_refused(words: str, given: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=words):
-        timing.measure([], **given)  # type: ignore[arg-type]
+        timing.time_methods([], **given)  # type: ignore[arg-type]
 
 
 def test_the_command_writes_table_and_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = [
-        "bench",
-        "timing",
-        "--method",
-        "mimo",
-        "--rounds",
-        "2",
-        "--warm-up",
-        "0",
-        "--batch-size",
-        "8",
-        "--accelerator",
-        "cpu",
-        "--clock",
-        "processor",
-    ]
-    assert run_here(monkeypatch, *command, "--out", str(tmp_path)) == 0
+    command = (
+        "bench timing --method mimo --rounds 2 --warm-up 0 --batch-size 8 --accelerator cpu "
+        "--clock processor --out"
+    )
+    assert run_here(monkeypatch, *command.split(), str(tmp_path)) == 0
     numbers = json.loads((tmp_path / "timing-lenet.json").read_text())
     assert [row["method"] for row in numbers["methods"]] == ["vanilla", "mimo"]
     assert numbers["methods"][0]["ratio"]["step"] == [1, 1, 1]
@@ -129,12 +108,7 @@ def test_the_command_refuses_bad_options(
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_events_time_the_large_network() -> None:
-    found, device = timing.measure(
-        [methods.create("mimo"), methods.create("mmpareto")],
-        "resnet18",
-        rounds=2,
-        warm_up=1,
-        batch_size=4,
-    )
+    chosen = [methods.create("mimo"), methods.create("mmpareto")]
+    found, device = timing.time_methods(chosen, "resnet18", rounds=2, warm_up=1, batch_size=4)
     assert device.type == "cuda"
     assert all(min(one.seconds["gradient"]) > 0 for one in found)

@@ -16,18 +16,12 @@ pytestmark = pytest.mark.usefixtures("tiny_data")
 
 def test_finished_runs_are_kept_and_other_configurations_refused(results: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in results.rglob("result.json")}
-    done: list[int] = []
-    assert (
-        benchmark.execute(
-            small_plan("vanilla", "mimo", "mmcosine", seeds=3), results, on_epochs=done.append
-        )
-        == []
-    )
+    jobs, done = small_plan("vanilla", "mimo", "mmcosine", seeds=3), list[int]()
+    assert benchmark.execute(jobs, results, on_epochs=done.append) == []
     assert sum(done) == 9 * 2
     assert before == {path: path.stat().st_mtime_ns for path in results.rglob("result.json")}
-    with pytest.raises(
-        ValueError, match=r"another configuration: settings\.width is 8 there, 4 here"
-    ):
+    words = r"another configuration: settings\.width is 8 there, 4 here"
+    with pytest.raises(ValueError, match=words):
         benchmark.execute(small_plan("vanilla", settings={"width": 4}), results)
 
 
@@ -43,14 +37,10 @@ def test_data_that_cannot_be_loaded_cost_no_other_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()  # workers load the true data
-    jobs = [
-        job
-        for data in ({"setting": "bad"}, {})
-        for job in benchmark.plan(
-            "digits", ["vanilla", "mimo"], [0], {"epochs": 1, "width": 8}, data
-        )
-    ]
-    failures = benchmark.execute(jobs, tmp_path, 2)
+    names, settings = ["vanilla", "mimo"], {"epochs": 1, "width": 8}
+    bad = benchmark.plan("digits", names, [0], settings, {"setting": "bad"})
+    good = benchmark.plan("digits", names, [0], settings)
+    failures = benchmark.execute([*bad, *good], tmp_path, 2)
     assert {str(job.place) for job, _ in failures} == {
         "digits-bad/vanilla/seed0",
         "digits-bad/mimo/seed0",
@@ -64,17 +54,16 @@ def test_workers_give_the_same_results_as_one_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()  # workers load the true data
-    workers._load.cache_clear()
-    jobs = benchmark.plan(
-        "digits", ["vanilla", "ogm_ge"], [0, 1], {"epochs": 1, "width": 8, "accelerator": "cpu"}
-    )
+    workers._load_once.cache_clear()
+    settings = {"epochs": 1, "width": 8, "accelerator": "cpu"}
+    jobs = benchmark.plan("digits", ["vanilla", "ogm_ge"], [0, 1], settings)
     done: list[int] = []
     assert benchmark.execute(jobs, tmp_path / "two", 2, done.append) == []
     assert benchmark.execute(jobs, tmp_path / "one", 1) == []
     assert sum(done) == 4
     for job in jobs:
-        first, second = (
-            json.loads((tmp_path / where / job.place / "result.json").read_text())
-            for where in ("one", "two")
+        one, two = (
+            json.loads((tmp_path / folder / job.place / "result.json").read_text())
+            for folder in ("one", "two")
         )
-        assert first["metrics"] == second["metrics"]
+        assert one["metrics"] == two["metrics"]

@@ -242,7 +242,7 @@ def test_theory_of_the_figure_1_problem() -> None:
         ),
         ("simulate --f-star best", "`f_star` must be one of"),
         ("simulate --f-star 1,2,3", "`f_star` must hold one number per modality (2)."),
-        ("simulate --heads loose", "`heads` of MIMO must be one of"),
+        ("simulate --heads loose", "`heads` must be one of"),
         ("simulate --steps 0", "`steps` must be >= 1. Got steps=0."),
         ("simulate --out run.txt", "`--out` must end in .nc. Got 'run.txt'."),
     ],

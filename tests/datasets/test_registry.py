@@ -62,7 +62,10 @@ def test_every_data_set_is_registered_with_what_is_known_of_it() -> None:
             lambda: datasets.load("avmnist", test_size=0),
             "`test_size` must be >= 1. Got test_size=0",
         ),
-        (lambda: settings(["noise"]), "`--option` must be name=value. Got 'noise'"),
+        (
+            lambda: settings(["noise"]),
+            "`--option` must look like name=value with one value. Got 'noise'",
+        ),
     ],
 )
 def test_refusals(call: Callable[[], Any], words: str) -> None:

@@ -1,4 +1,4 @@
-"""Fusion networks of any kind in plain torch, written without the engines that are compared with them."""
+"""Fusion networks in plain torch, written without the engines that are compared with them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from mimo_sim.dynamics.layered import Architecture, Network
 from mimo_sim.solvers import Solver
 from mimo_sim.studies._fusion import correlated_preference
 
-ROUND_OFF = (
-    1e-10  # relative; contracting runs of some hundred steps on numbers of order one keep 1e-13
-)
+# Relative. Contracting runs of some hundred steps on numbers of order one keep 1e-13.
+ROUND_OFF = 1e-10
 PROBLEM = correlated_preference(0.0)
 MIXED = ms.generators.random_problem(dims=(2, 1, 3), seed=4, output_dim=2, noise_variance=0.1)
 METHODS: list[Solver] = [
@@ -52,11 +51,10 @@ def half_mean_square(residual: torch.Tensor) -> torch.Tensor:
 def total_objective(
     f_mm: torch.Tensor, f: list[torch.Tensor], method: Solver, f_star: torch.Tensor
 ) -> torch.Tensor:
-    return (
-        f_mm + method.lam * method.mu * torch.logsumexp((torch.stack(f) - f_star) / method.mu, 0)
-        if method.lam
-        else f_mm
-    )
+    if method.lam == 0:
+        return f_mm
+    gaps = (torch.stack(f) - f_star) / method.mu
+    return f_mm + method.lam * method.mu * torch.logsumexp(gaps, 0)
 
 
 def train_early(
@@ -67,53 +65,40 @@ def train_early(
     steps: int,
     decay: float,
 ) -> tuple[list[float], list[Any], list[Any]]:
-    """Early fusion as one torch network on samples with zeros for what a modality does not see. Returns f_mm, the f_k and |W_k| at every step."""
+    """Train early fusion as one torch network on samples.
+
+    What a modality does not see is zero. Returns f_mm, the f_k and |W_k| at every step.
+    """
     exact, inputs, y = samples_of(problem)
-    V, U, W = (
-        torch.tensor(weights[0]),
-        [torch.tensor(u) for u in weights[1]],
-        torch.tensor(weights[2]),
-    )
+    V, W = torch.tensor(weights[0]), torch.tensor(weights[2])
+    U = [torch.tensor(u) for u in weights[1]]
     parameters = [V, *U, W]
     for p in parameters:
         p.requires_grad_(True)
     x = torch.cat(inputs, 1)
-    masked = [
-        torch.cat(
-            [other if j == k else torch.zeros_like(other) for j, other in enumerate(inputs)], 1
-        )
-        for k in range(len(inputs))
-    ]
-    f_star = torch.tensor(
-        np.broadcast_to(
-            exact.unimodal_optima if isinstance(method.f_star, str) else method.f_star, len(inputs)
-        ).copy()
-    )
+    masked = []
+    for k in range(len(inputs)):
+        alone = [each if j == k else torch.zeros_like(each) for j, each in enumerate(inputs)]
+        masked.append(torch.cat(alone, 1))
+    rule = exact.unimodal_optima if isinstance(method.f_star, str) else method.f_star
+    f_star = torch.tensor(np.broadcast_to(rule, len(inputs)).copy())
     lowest = torch.full_like(f_star, math.inf)
     history: tuple[list[float], list[Any], list[Any]] = ([], [], [])
     for _ in range(steps + 1):
-        f_mm, f = (
-            half_mean_square(y - x @ W.T @ V.T),
-            [half_mean_square(y - own @ W.T @ u.T) for own, u in zip(masked, U, strict=True)],
-        )
+        f_mm = half_mean_square(y - x @ W.T @ V.T)
+        f = [half_mean_square(y - own @ W.T @ u.T) for own, u in zip(masked, U, strict=True)]
         lowest = torch.minimum(lowest, torch.stack(f).detach())
+        estimate = lowest if method.f_star == "running_minimum" else f_star
+        objective = total_objective(f_mm, f, method, estimate)
         slopes = list(
-            torch.autograd.grad(
-                total_objective(
-                    f_mm, f, method, lowest if method.f_star == "running_minimum" else f_star
-                ),
-                parameters,
-                retain_graph=True,
-                allow_unused=True,
-            )
+            torch.autograd.grad(objective, parameters, retain_graph=True, allow_unused=True)
         )
         if method.heads == "plain":
             slopes[1:-1] = torch.autograd.grad(sum(f[1:], f[0]), U)
         history[0].append(float(f_mm.detach()))
         history[1].append([float(each.detach()) for each in f])
-        history[2].append(
-            [float(W[:, problem.features(k)].norm().detach()) for k in range(len(inputs))]
-        )
+        own_columns = [W[:, problem.features(k)] for k in range(len(inputs))]
+        history[2].append([float(each.norm().detach()) for each in own_columns])
         with torch.no_grad():
             for i, (p, slope) in enumerate(zip(parameters, slopes, strict=True)):
                 if method.heads != "frozen" or not 1 <= i <= len(U):
@@ -133,19 +118,20 @@ def train_network(
     eta: float,
     steps: int,
 ) -> tuple[list[float], list[Any]]:
-    """One fusion network, modality by modality, fed with zeros for masked inputs. Returns f_mm and the f_k at every step."""
+    """Train one fusion network, modality by modality, with zeros for masked inputs.
+
+    Returns f_mm and the f_k at every step.
+    """
     branches = [
         [torch.tensor(w, requires_grad=True) for w in branch] for branch in network.branches
     ]
-    trunk, heads = (
-        [torch.tensor(w, requires_grad=True) for w in network.trunk],
-        [torch.tensor(u, requires_grad=True) for u in network.heads],
-    )
-    act = torch.relu if architecture.activation == "relu" else (lambda z: z)
-    every, parameters = (
-        range(len(inputs)),
-        [*[w for branch in branches for w in branch], *trunk, *heads],
-    )
+    trunk = [torch.tensor(w, requires_grad=True) for w in network.trunk]
+    heads = [torch.tensor(u, requires_grad=True) for u in network.heads]
+    parameters = [*[w for branch in branches for w in branch], *trunk, *heads]
+
+    def act(z: torch.Tensor) -> torch.Tensor:
+        return torch.relu(z) if architecture.activation == "relu" else z
+
     f_starred = torch.tensor(f_star)
 
     def hidden(seen: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -173,10 +159,8 @@ def train_network(
 
     joint, uni = [], []
     for _ in range(steps + 1):
-        f_mm, f = (
-            half_mean_square(y - hidden(inputs)[-1]),
-            [half_mean_square(y - alone(k)) for k in every],
-        )
+        f_mm = half_mean_square(y - hidden(inputs)[-1])
+        f = [half_mean_square(y - alone(k)) for k in range(len(inputs))]
         joint.append(float(f_mm.detach()))
         uni.append([float(each.detach()) for each in f])
         slopes = torch.autograd.grad(

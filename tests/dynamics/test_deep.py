@@ -37,11 +37,12 @@ def test_delay_factors_have_their_closed_forms(a: float) -> None:
         1 / (1 + a + math.sqrt(1 + a * a)), rel=1e-9
     )
     for depth in (3, 5, 8):
+        # Heads that never help one another; always.
         assert (
             1 / (depth - 2) / math.hypot(1, a)
             > ms.theory.delay_factor(depth, a)
             > 1 / (depth - 2) / (1 + a)
-        )  # heads that never help one another; always
+        )
 
 
 @settings(max_examples=20)
@@ -61,7 +62,10 @@ def test_thresholds_fall_with_depth_between_their_bounds(scale: float) -> None:
 
 @pytest.mark.parametrize("depth", [3, 4])
 def test_the_order_of_deep_late_fusion_turns_at_its_threshold(depth: int) -> None:
-    """Emergence from the aligned start, 15% on either side; finite u0 and mu move the threshold by a few per cent."""
+    """Emergence from the aligned start, 15% below and above the threshold.
+
+    Finite u0 and mu move the threshold by a few per cent.
+    """
     predicted = ms.theory.deep_order_threshold(PROBLEM, depth)
     methods = [ms.MIMO(lam=factor * predicted, mu=0.01) for factor in (0.85, 1.15)]
     scale = {3: 0.01, 4: 0.08}[depth]
@@ -84,7 +88,10 @@ def test_the_order_of_deep_late_fusion_turns_at_its_threshold(depth: int) -> Non
 
 @pytest.mark.parametrize("depth", [2, 3, 5])
 def test_near_the_origin_the_rule_is_joint_training_with_rotated_heads(depth: int) -> None:
-    """V + lam U grows like a joint head at sqrt(1 + lam^2) times the rate, so with Gaussian starts the two-layer threshold holds at every depth."""
+    """V + lam U grows like a joint head, at sqrt(1 + lam^2) times the rate.
+
+    So with Gaussian starts the two-layer threshold holds at every depth.
+    """
     lam, scale = 1.5, 0.01
     architecture = Architecture(depth, depth)
     network = gaussian_weights(PROBLEM, architecture, 12, scale, 0)
@@ -113,27 +120,31 @@ def test_near_the_origin_the_rule_is_joint_training_with_rotated_heads(depth: in
     mine, theirs = (run.encoder_norm.values[0, 0, 0, :, 1] for run in (mimo, joint))
     grown = mine[-1] / mine[0] - 1
     assert grown > 0.02
-    np.testing.assert_allclose(
-        mine, theirs, rtol=1e-3 * grown
-    )  # predictions are small but not zero; without the law they differ by a part of `grown`
+    # Predictions are small but not zero; without the law they differ by a part of `grown`.
+    np.testing.assert_allclose(mine, theirs, rtol=1e-3 * grown)
 
 
 @pytest.mark.parametrize("own", [2, 3])
 def test_the_time_ratio_of_deep_fusion_approaches_its_law(own: int) -> None:
-    """[ZLS] at L = 3: late fusion keeps the two-layer ratio, fusion one layer earlier shortens the uni-modal phase with u0."""
+    """[ZLS] at L = 3: late fusion keeps the two-layer ratio of times.
+
+    Fusion one layer earlier shortens the uni-modal phase with u0.
+    """
     architecture, scales = Architecture(3, own), (0.1, 0.03, 0.01)
     starts = [aligned_weights(PROBLEM, architecture, 1, scale) for scale in scales]
     run = simulate_layered(
         PROBLEM, ms.Vanilla(), architecture, initial=starts, step_size=0.1, steps=1100
     )
     measured = 1 / time_ratios(run)[0, 0].values - 1
-    predicted = (
-        np.array([ms.theory.deep_time_ratio(PROBLEM, 3, own, scale) for scale in scales]) - 1
-    )
+    ratios = [ms.theory.deep_time_ratio(PROBLEM, 3, own, scale) for scale in scales]
+    predicted = np.array(ratios) - 1
     error = np.abs(measured / predicted - 1)
     assert (np.diff(error) < 0).all()
     assert error[-1] < 0.15
-    assert (np.diff(predicted) < 0).all() if own == 2 else np.ptp(predicted) == 0
+    if own == 2:
+        assert (np.diff(predicted) < 0).all()
+    else:
+        assert np.ptp(predicted) == 0
 
 
 def test_time_ratios_where_they_are_known_without_integrals() -> None:

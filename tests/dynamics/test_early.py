@@ -76,7 +76,10 @@ def test_the_default_step_decreases_the_objective_all_the_way(lam: float) -> Non
 def test_early_fusion_grows_along_the_singular_directions(
     problem: ms.LateFusionProblem, lam: float
 ) -> None:
-    """Rate and direction of the encoder while it is small; the second mode has died off by exp(-(s1 - s2) t)."""
+    """Rate and direction of the encoder while it is small.
+
+    The second mode has died off by exp(-(s1 - s2) t).
+    """
     mu, eta, u0 = 1e-3, 1e-3, 1e-60
     matrix = ms.theory.growth_matrix(problem, lam, mu)
     _, rates, directions = np.linalg.svd(matrix)
@@ -99,7 +102,10 @@ def test_early_fusion_grows_along_the_singular_directions(
 
 
 def test_early_fusion_has_no_unimodal_phase_and_late_fusion_has_one() -> None:
-    """[ZLS]: the early-fusion ratio of learning times tends to 1 as 1/ln(1/u0), the late-fusion one to time_ratio."""
+    """[ZLS]: ratios of learning times.
+
+    That of early fusion tends to 1 as 1/ln(1/u0), that of late fusion to `time_ratio`.
+    """
     distance, late = [], []
     for scale in (1e-6, 1e-12, 1e-24, 1e-48):
         settings: dict[str, Any] = {
@@ -108,21 +114,11 @@ def test_early_fusion_has_no_unimodal_phase_and_late_fusion_has_one() -> None:
             "width": math.inf,
             "init_scale": scale,
         }
-        distance.append(
-            abs(
-                float(
-                    time_ratios(
-                        early.simulate_early(PROBLEM, ms.Vanilla(), **settings), of="encoder_norm"
-                    )
-                )
-                - 1
-            )
-            * math.log(1 / scale)
-        )
-        late.append(
-            1
-            / float(time_ratios(ms.simulate(PROBLEM, ms.Vanilla(), **settings), of="encoder_norm"))
-        )
+        early_run = early.simulate_early(PROBLEM, ms.Vanilla(), **settings)
+        late_run = ms.simulate(PROBLEM, ms.Vanilla(), **settings)
+        ratio = float(time_ratios(early_run, of="encoder_norm"))
+        distance.append(abs(ratio - 1) * math.log(1 / scale))
+        late.append(1 / float(time_ratios(late_run, of="encoder_norm")))
     assert max(distance) < 1.1 * min(distance) < 3
     assert late[-1] == pytest.approx(ms.theory.time_ratio(PROBLEM), rel=0.02)
 

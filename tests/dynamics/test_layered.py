@@ -1,4 +1,4 @@
-"""Networks of any depth and fusion layer: a batch against single networks, and against the exact engines."""
+"""Networks of any depth and fusion layer, against single networks and the exact engines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 
 import mimo_sim as ms
-from mimo_sim.dynamics.engines import early, layered
+from mimo_sim.dynamics.engines import _members, early
 from mimo_sim.dynamics.engines.layered import learning_steps, simulate_layered
 from mimo_sim.dynamics.layered import Architecture, Network, gaussian_weights, symmetric
 from mimo_sim.dynamics.start import random_weights
@@ -62,7 +62,7 @@ def test_a_member_of_the_batch_equals_its_own_autograd_run(architecture: Archite
         seeds=2,
         samples=20,
     )
-    sampled, data = layered._data(problem, 20, 0)
+    sampled, data = _members.training_data(problem, 20, 0)
     scale = math.sqrt(20)
     inputs = [
         torch.tensor(scale * x[:, :d]) for x, d in zip(data["inputs"], problem.dims, strict=True)
@@ -82,9 +82,8 @@ def test_a_member_of_the_batch_equals_its_own_autograd_run(architecture: Archite
         )
         close(run.loss_mm[0, i, 1], joint)
         close(run.loss_uni[0, i, 1], uni)
-        assert not np.isclose(
-            joint[-1], joint[0], rtol=0.01
-        )  # a comparison of networks that learn, or at least move
+        # A comparison of networks that learn, or at least move.
+        assert not np.isclose(joint[-1], joint[0], rtol=0.01)
 
 
 @pytest.mark.parametrize(
@@ -94,21 +93,14 @@ def test_two_linear_layers_equal_the_exact_engines(method: Solver) -> None:
     settings: dict[str, Any] = {"step_size": 0.02, "steps": 150}
     late = random_weights(MIXED, 6, 0.4, 0)
     network = Network([[w, v] for v, _, w in late], [], [u for _, u, _ in late])
-    mine, theirs = (
-        simulate_layered(MIXED, method, Architecture(), initial=[network], **settings)[
-            {"problem": 0, "method": 0, "seed": 0}
-        ],
-        ms.simulate(MIXED, method, initial=late, **settings),
-    )
+    mine = simulate_layered(MIXED, method, Architecture(), initial=[network], **settings)
+    theirs = ms.simulate(MIXED, method, initial=late, **settings)
     V, U, W = early._random(MIXED, 6, 0.4, 0)
     joined = Network([[W[:, MIXED.features(k)]] for k in range(3)], [V], U)
-    mine_early, theirs_early = (
-        simulate_layered(MIXED, method, Architecture(2, 1), initial=[joined], **settings)[
-            {"problem": 0, "method": 0, "seed": 0}
-        ],
-        early.simulate_early(MIXED, method, initial=(V, U, W), **settings),
-    )
-    for one, other in ((mine, theirs), (mine_early, theirs_early)):
+    mine_early = simulate_layered(MIXED, method, Architecture(2, 1), initial=[joined], **settings)
+    theirs_early = early.simulate_early(MIXED, method, initial=(V, U, W), **settings)
+    for batch, other in ((mine, theirs), (mine_early, theirs_early)):
+        one = batch.isel(problem=0, method=0, seed=0)
         for name in ("loss_mm", "loss_uni", "encoder_norm", *(["sigma"] if method.lam else [])):
             close(one[name], other[name])
 
@@ -119,7 +111,7 @@ def test_a_symmetric_two_layer_relu_network_is_a_linear_one_at_half_the_speed(
     own: int, method: Solver
 ) -> None:
     problem = ms.generators.superficial_preference(dims=(2, 3), scale=2.0)
-    sampled, _ = layered._data(problem, 30, 0)
+    sampled, _ = _members.training_data(problem, 30, 0)
     network = gaussian_weights(problem, Architecture(2, own), 4, 0.1, 0)
     relu = simulate_layered(
         problem,

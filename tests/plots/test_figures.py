@@ -8,12 +8,13 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray as xr
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import mimo_sim as ms
 from mimo_sim import plots, studies
+from mimo_sim.solvers import Solver
+from tests.plots.texts import refuse_overlapping_texts
 
 
 @pytest.fixture(scope="module")
@@ -30,31 +31,28 @@ def convergence_data() -> xr.Dataset:
 def figure(
     request: pytest.FixtureRequest, figure1_data: xr.Dataset, convergence_data: xr.Dataset
 ) -> Figure:
-    return (
-        plots.draw_figure1(figure1_data)
-        if request.param == "figure1"
-        else plots.draw_convergence(convergence_data)
-    )
+    if request.param == "figure1":
+        return plots.draw_figure1(figure1_data)
+    return plots.draw_convergence(convergence_data)
 
 
 def test_figure1_data_repeats_single_runs(figure1_data: xr.Dataset) -> None:
     attrs = figure1_data.attrs
     settings = {name: attrs[name] for name in ("step_size", "steps", "init_scale", "width")}
-    for solver, method in (
-        ("vanilla", ms.Vanilla()),
-        ("mimo", ms.MIMO(lam=attrs["lam"], mu=attrs["mu"])),
-    ):
-        run = ms.simulate(
-            ms.generators.superficial_preference(), method, seed=2, record_every=1, **settings
-        )
-        one = figure1_data.sel(solver=solver, seed=2)
+    problem = ms.generators.superficial_preference()
+    solvers: dict[str, Solver] = {
+        "vanilla": ms.Vanilla(),
+        "mimo": ms.MIMO(lam=attrs["lam"], mu=attrs["mu"]),
+    }
+    for name_of_solver, solver in solvers.items():
+        run = ms.simulate(problem, solver, seed=2, record_every=1, **settings)
+        one = figure1_data.sel(solver=name_of_solver, seed=2)
         shared = np.intersect1d(run.step, one.step)
         assert len(shared) == one.sizes["step"]
         for name in studies.figure1.STORED:
             np.testing.assert_array_equal(run[name].sel(step=shared), one[name])
-        assert np.abs(one.half_time.values - ms.half_times(run).values).max() <= max(
-            1, attrs["steps"] // 20_000
-        )
+        difference = np.abs(one.half_time.values - ms.half_times(run).values).max()
+        assert difference <= max(1, attrs["steps"] // 20_000)
 
 
 def test_figure1_refuses_a_step_size_beyond_the_theory() -> None:
@@ -63,13 +61,11 @@ def test_figure1_refuses_a_step_size_beyond_the_theory() -> None:
 
 
 def test_convergence_uses_one_step_size_and_obeys_theorem_1(convergence_data: xr.Dataset) -> None:
-    assert convergence_data.attrs["step_size"] == min(
-        ms.theory.default_step_size(
-            ms.generators.superficial_preference(),
-            ms.MIMO(lam=lam, mu=convergence_data.attrs["mu"]),
-        )
-        for lam in (1, 10, 100)
-    )
+    problem, mu = ms.generators.superficial_preference(), convergence_data.attrs["mu"]
+    step_sizes = [
+        ms.theory.default_step_size(problem, ms.MIMO(lam=lam, mu=mu)) for lam in (1, 10, 100)
+    ]
+    assert convergence_data.attrs["step_size"] == min(step_sizes)
     assert (convergence_data.grad_norm_sq <= convergence_data.bound).all()
     assert (convergence_data.grad_norm_sq.diff("step") <= 0).all()
 
@@ -78,66 +74,26 @@ def test_every_curve_has_labelled_axes(figure: Figure) -> None:
     curved = [ax for ax in figure.axes if ax.lines]
     assert len(curved) == 4
     for ax in curved:
-        bottom = (
-            [other for other in curved if other in ax.get_shared_x_axes().get_siblings(ax)]
-            if ax.get_xlabel() == ""
-            else [ax]
-        )
-        assert any("step" in other.get_xlabel() for other in bottom)
         assert ax.get_ylabel()
+        same_steps = ax.get_shared_x_axes().get_siblings(ax)
+        below = [ax] if ax.get_xlabel() else [other for other in curved if other in same_steps]
+        assert any("step" in other.get_xlabel() for other in below)
 
 
 def test_no_text_overlaps_other_text(figure: Figure) -> None:
-    with plots.style():
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()  # type: ignore[no-untyped-call]
-        renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
-        inside = figure.bbox
-        boxes = []
-        for text in figure.findobj(Text):
-            assert isinstance(text, Text)
-            if text.get_visible() and text.get_text().strip() and not _hidden_tick(figure, text):
-                box = text.get_window_extent(renderer)
-                if box.width and text.get_in_layout() and inside.overlaps(box):
-                    boxes.append((text.get_text(), box))
-                    assert inside.x0 <= box.x0, text.get_text()
-                    assert box.x1 <= inside.x1, text.get_text()
-    for i, (one, box) in enumerate(boxes):
-        for other, second in boxes[i + 1 :]:
-            shrunk = box.shrunk(0.9, 0.6).translated(
-                0.05 * box.width, 0.2 * box.height
-            )  # line height includes leading
-            assert not shrunk.overlaps(
-                second.shrunk(0.9, 0.6).translated(0.05 * second.width, 0.2 * second.height)
-            ), (one, other)
-
-
-def _hidden_tick(figure: Figure, text: Text) -> bool:
-    """Whether `text` labels a tick outside the view, which matplotlib keeps but does not draw."""
-    for ax in figure.axes:
-        for axis, (low, high) in (
-            (ax.xaxis, sorted(ax.get_xlim())),
-            (ax.yaxis, sorted(ax.get_ylim())),
-        ):
-            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
-                if text in (tick.label1, tick.label2):
-                    return not low <= tick.get_loc() <= high
-    return False
+    refuse_overlapping_texts(figure)
 
 
 def test_drawing_leaves_global_settings_alone_and_repeats_to_the_byte(
     figure1_data: xr.Dataset, tmp_path: Path
 ) -> None:
     before = mpl.rcParams.copy()
-    for folder in ("a", "b"):
-        (tmp_path / folder).mkdir()
-        for suffix in (".png", ".svg"):
-            plots.write(plots.draw_figure1(figure1_data), tmp_path / folder / f"f{suffix}")
-    assert mpl.rcParams == before
     for suffix in (".png", ".svg"):
-        assert (tmp_path / "a" / f"f{suffix}").read_bytes() == (
-            tmp_path / "b" / f"f{suffix}"
-        ).read_bytes()
+        one, two = tmp_path / f"one{suffix}", tmp_path / f"two{suffix}"
+        for path in (one, two):
+            plots.write(plots.draw_figure1(figure1_data), path)
+        assert one.read_bytes() == two.read_bytes()
+    assert mpl.rcParams == before
 
 
 def test_drawing_does_not_depend_on_the_users_settings(

@@ -137,7 +137,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ),
     ({"axes": {"lam": [1.0, -1.0]}}, r"`lam` must be finite and >= 0\. Got lam=-1"),
     ({"axes": {"mu": [0.0]}}, "`mu` must be finite and > 0"),
-    ({"axes": {"heads": ["gradient", "bald"]}}, "`heads` of MIMO must be one of"),
+    ({"axes": {"heads": ["gradient", "bald"]}}, "`heads` must be one of"),
     ({"axes": {"init_scale": [0.1, 0.0]}}, "`init_scale` must be finite and > 0"),
     ({"axes": {"width": [10, 0]}}, "`width` must be >= 1"),
     ({"axes": {"step_size": [-0.1]}}, "`step_size` must be finite and > 0"),

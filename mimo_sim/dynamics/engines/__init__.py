@@ -1,1 +1,1 @@
-"""Engines that train the toy, one file each."""
+"""The engines of single runs: one file for each way to train."""

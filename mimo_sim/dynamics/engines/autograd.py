@@ -1,6 +1,8 @@
-"""The reference engine: the whole network in torch, float64, differentiated by autograd and stepped by torch's SGD.
+"""The reference engine: the whole network in torch, differentiated by autograd.
 
-It shares nothing with the exact engine but :mod:`mimo_sim.objective`, costs thousands of times more per step, and is there to be compared with.
+It works in float64 and takes its steps with torch's SGD. It is there to be compared with: it shares
+nothing with the exact engine but :mod:`mimo_sim.objective`, and a step costs thousands of times
+more.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from mimo_sim._checks import FloatArray
 from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics.records import FLIP_SIZE, Options, Records, limit
 from mimo_sim.dynamics.start import Weights
@@ -17,59 +20,60 @@ from mimo_sim.solvers import MIMO, Solver, initial_f_star
 
 
 class LateFusionNetwork(torch.nn.Module):
-    """Encoders W_k (h, d_k), joint-head blocks V_k (m, h), uni-modal heads U_k (m, h); losses from the problem's second moments."""
+    """The two-layer network, with losses from the second moments of a problem.
+
+    Encoders W_k (h, d_k), blocks V_k (m, h) of the joint head, uni-modal heads U_k (m, h).
+    """
 
     def __init__(self, problem: LateFusionProblem, weights: list[Weights]) -> None:
         super().__init__()
-
-        def parameters(i: int) -> torch.nn.ParameterList:
-            return torch.nn.ParameterList(
-                [torch.nn.Parameter(torch.tensor(triple[i])) for triple in weights]
-            )
-
-        self.joint_heads, self.uni_heads, self.encoders = (
-            parameters(0),
-            parameters(1),
-            parameters(2),
-        )
+        self.joint_heads = _parameters([v for v, _, _ in weights])
+        self.uni_heads = _parameters([u for _, u, _ in weights])
+        self.encoders = _parameters([w for _, _, w in weights])
         self.moment = torch.tensor(problem.input_moment)
         self.blocks = [torch.tensor(problem.sigma[k][k]) for k in range(problem.num_modalities)]
         self.joint_map = torch.tensor(problem.joint_map)
         self.uni_maps = [torch.tensor(best) for best in problem.unimodal_maps]
 
     def forward(self, plain_heads: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Excess of f_mm over its minimum (0-dim); excesses of the f_k (K,) as the encoders see them, and as the uni-modal heads do.
+        """The losses of the network.
 
-        The last two are equal in value. With `plain_heads` the first sends no gradient to the heads and the second none to the encoders.
+        Returns
+        -------
+        0-dim tensor
+            Excess of f_mm over its minimum.
+        two tensors (K,)
+            Excesses of the f_k over their minima, twice. They differ with `plain_heads` only: the
+            first then sends no gradient to the uni-modal heads, the second none to the encoders.
         """
-        missing = self.joint_map - torch.cat(
-            [v @ w for v, w in zip(self.joint_heads, self.encoders, strict=True)], dim=1
-        )
+        joint = [v @ w for v, w in zip(self.joint_heads, self.encoders, strict=True)]
+        missing = self.joint_map - torch.cat(joint, dim=1)
         excess_mm = 0.5 * ((missing @ self.moment) * missing).sum()
-
-        def excesses(heads: list[torch.Tensor], encoders: list[torch.Tensor]) -> torch.Tensor:
-            gaps = [best - u @ w for best, u, w in zip(self.uni_maps, heads, encoders, strict=True)]
-            return torch.stack(
-                [
-                    0.5 * ((gap @ block) * gap).sum()
-                    for gap, block in zip(gaps, self.blocks, strict=True)
-                ]
-            )
-
         heads, encoders = list(self.uni_heads), list(self.encoders)
         if not plain_heads:
-            both = excesses(heads, encoders)
+            both = self._excesses(heads, encoders)
             return excess_mm, both, both
-        return (
-            excess_mm,
-            excesses([u.detach() for u in heads], encoders),
-            excesses(heads, [w.detach() for w in encoders]),
-        )
+        seen_by_encoders = self._excesses([u.detach() for u in heads], encoders)
+        seen_by_heads = self._excesses(heads, [w.detach() for w in encoders])
+        return excess_mm, seen_by_encoders, seen_by_heads
+
+    def _excesses(self, heads: list[torch.Tensor], encoders: list[torch.Tensor]) -> torch.Tensor:
+        """(K,) f_k - f_k*."""
+        excesses = []
+        for best, u, w, block in zip(self.uni_maps, heads, encoders, self.blocks, strict=True):
+            missing = best - u @ w
+            excesses.append(0.5 * ((missing @ block) * missing).sum())
+        return torch.stack(excesses)
+
+
+def _parameters(arrays: list[FloatArray]) -> torch.nn.ParameterList:
+    return torch.nn.ParameterList([torch.nn.Parameter(torch.tensor(array)) for array in arrays])
 
 
 def _record(
     records: Records, row: int, network: LateFusionNetwork, problem: LateFusionProblem
 ) -> None:
+    """Store norms and maps of the network as a recorded step."""
     groups = (network.joint_heads, network.uni_heads, network.encoders)
     with torch.no_grad():
         for i, group in enumerate(groups):
@@ -91,7 +95,8 @@ def run(
     """Train the network itself. Needs a finite width."""
     if weights is None:
         raise ValueError(
-            "`width` must be finite for engine='autograd', which trains the network itself. Got width=inf; use engine='gram'."
+            "`width` must be finite for engine='autograd', which trains the network itself. "
+            "Got width=inf; use engine='gram'."
         )
     del init_scale
     network = LateFusionNetwork(problem, weights)
@@ -116,36 +121,23 @@ def run(
             if not (float(excess_mm.detach()) < ceiling and float(gaps.detach().max()) < ceiling):
                 records.diverged_at = t
                 break
-            objective = (
-                mimo_objective(excess_mm, gaps, method.lam, method.mu)
-                if isinstance(method, MIMO)
-                else excess_mm
-            )
+            objective = excess_mm
+            if isinstance(method, MIMO):
+                objective = mimo_objective(excess_mm, gaps, method.lam, method.mu)
             objective.backward()
-            if (
-                plain
-            ):  # each head follows its own loss; what it contributes to grad F carries lam * sigma
+            if plain:  # each head follows the gradient of its own loss
                 excess_heads.sum().backward()
             if t == options.steps[row]:
-                records.excess_mm[row], records.excess_uni[row] = (
-                    float(excess_mm.detach()),
-                    excess_uni.detach().numpy(),
-                )
+                records.excess_mm[row] = float(excess_mm.detach())
+                records.excess_uni[row] = excess_uni.detach().numpy()
                 records.f_star_excess[row], records.sigma[row] = estimate.numpy(), sigma.numpy()
-                scale = {
-                    id(u): float(method.lam * s) ** 2 if plain else 1.0
-                    for u, s in zip(network.uni_heads, sigma, strict=True)
-                }
-                records.grad_norm_sq[row] = sum(
-                    scale.get(id(p), 1.0) * float((p.grad**2).sum())
-                    for p in trained
-                    if p.grad is not None
-                )
+                records.grad_norm_sq[row] = _grad_norm_squared(network, trained, method, sigma)
                 _record(records, row, network, problem)
                 row += 1
             flipped, previous, change = _flips(sigma, previous, change)
             if flipped:
-                records.first_flip = t if records.flips == 0 else records.first_flip
+                if records.flips == 0:
+                    records.first_flip = t
                 records.flips += flipped
             if t < last:
                 optimizer.step()
@@ -153,10 +145,28 @@ def run(
     return records
 
 
+def _grad_norm_squared(
+    network: LateFusionNetwork,
+    trained: list[torch.nn.Parameter],
+    method: Solver,
+    sigma: torch.Tensor,
+) -> float:
+    """|grad F|^2. With plain heads their part of grad F is lam sigma_k times what they follow."""
+    scale = {id(parameter): 1.0 for parameter in trained}
+    if method.heads == "plain":
+        for head, weight in zip(network.uni_heads, sigma, strict=True):
+            scale[id(head)] = float(method.lam * weight) ** 2
+    total = 0.0
+    for parameter in trained:
+        if parameter.grad is not None:
+            total += scale[id(parameter)] * float((parameter.grad**2).sum())
+    return total
+
+
 def _flips(
     sigma: torch.Tensor, previous: torch.Tensor, change: torch.Tensor
 ) -> tuple[int, torch.Tensor, torch.Tensor]:
-    """How many sigma_k reversed a change larger than FLIP_SIZE by another such, with the new memory."""
+    """How many sigma_k flip (:data:`FLIP_SIZE`), and the new memory: sigma and its last change."""
     new = sigma - previous
     flipped = (new * change < 0) & (torch.minimum(new.abs(), change.abs()) > FLIP_SIZE)
     return int(np.count_nonzero(flipped.numpy())), sigma, new

@@ -1,21 +1,28 @@
-r"""Early fusion in the exact engine: one encoder over the joined input, discrete gradient descent on second moments.
+r"""Early fusion in the exact engine: one encoder over the joined input.
 
-The network is yhat = V W [x_1; ...; x_K] with one encoder W = [W_1 ... W_K] (h, D). A uni-modal objective needs a prediction that depends on one
-modality alone, and the shared encoder has no part that only x_k passes through. What it does have is its response to x_k with every other input set
-to zero, which is W_k x_k; a head of its own reads that:
+The network is yhat = V W [x_1; ...; x_K] with one encoder W = [W_1 ... W_K] (h, D). A uni-modal
+objective needs a prediction that depends on one modality alone, but no part of this encoder belongs
+to one modality. What the encoder has is its response W_k x_k to x_k with every other input set to
+zero. A head of its own reads that:
 
 .. math:: \hat y_k = U_k W_k x_k, \qquad f_k = \tfrac12 E|y - \hat y_k|^2
 
-These f_k are those of late fusion as functions of (U_k, W_k), with the same optima f_k*, and :class:`mimo_sim.MIMO` applies unchanged. Heads with
-their own encoders would be trained beside the network and leave it alone; the joint head V in place of U_k would ask one map to solve K different
-regressions (V W_k to be both the joint and the uni-modal optimum), so that the gaps could not close together.
+As functions of (U_k, W_k) these f_k are those of late fusion, with the same optima f_k*. So
+:class:`mimo_sim.MIMO` applies unchanged.
 
-With Z = [V; U_1; ...; U_K; W^T] one step of gradient descent is Z <- (I + eta A) Z, where A depends on Z Z^T alone, so a square factor of that matrix
-stands for Z whatever the width h. Written per modality, Z_k = [V; U_k; W_k^T] moves as in late fusion (:mod:`.gram`) except that the K copies of V are one
-matrix, which follows the sum of their directions. So this engine calls the late-fusion one for the direction.
+Why not otherwise? Heads with encoders of their own would be trained beside the network and leave it
+alone. The joint head V in place of U_k would be one map for K different regressions: V W_k would
+have to be the joint and the uni-modal optimum at once, and the gaps could not close together.
 
-Near the origin A is constant and Z grows along the singular directions of :func:`mimo_sim.theory.growth_matrix`. [ZLS]: joint training is the special case of one
-modality, learned along C = [C_1 ... C_K], and has no uni-modal phase.
+Let Z = [V; U_1; ...; U_K; W^T]. One step of gradient descent is Z <- (I + eta A) Z, where A depends
+on Z Z^T alone. So a square factor of that matrix stands for Z, whatever the width h. In
+Z_k = [V; U_k; W_k^T] each modality moves as in late fusion (:mod:`.gram`), except that the K copies
+of V are one matrix, which follows the sum of their directions. So this engine takes the directions
+from the late-fusion one.
+
+Near the origin A is constant, and Z grows along the singular directions of
+:func:`mimo_sim.theory.growth_matrix`. Joint training is the special case of one modality, learned
+along C = [C_1 ... C_K]; it has no uni-modal phase [ZLS].
 """
 
 from __future__ import annotations
@@ -29,9 +36,20 @@ import numpy as np
 from mimo_sim import theory
 from mimo_sim._checks import FloatArray, check_count, check_positive, finite_array
 from mimo_sim._progress import progress_bar
+from mimo_sim.dynamics._compile import jit
 from mimo_sim.dynamics.driver import checked_settings, finished
-from mimo_sim.dynamics.engines.gram import Packed, _jit, _observe, count_flips, evaluate, size
-from mimo_sim.dynamics.records import Options, Records, limit
+from mimo_sim.dynamics.engines.gram import (
+    FASTMATH,
+    FROZEN,
+    Packed,
+    evaluate,
+    flip_memory,
+    move,
+    note_flips,
+    observe,
+    size,
+)
+from mimo_sim.dynamics.records import Options, Records, limit, recorded_steps
 from mimo_sim.dynamics.start import compact
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import Solver
@@ -39,13 +57,15 @@ from mimo_sim.solvers import Solver
 if TYPE_CHECKING:
     import xarray as xr
 
-EarlyWeights: TypeAlias = tuple[
-    FloatArray, list[FloatArray], FloatArray
-]  # V (m, h), U_k (m, h) each, W (h, D)
+# V (m, h), the U_k (m, h) and W (h, D).
+EarlyWeights: TypeAlias = tuple[FloatArray, list[FloatArray], FloatArray]
 
 
 def joined(problem: LateFusionProblem) -> LateFusionProblem:
-    """The same problem with all inputs as one modality: its joint training is that of early fusion."""
+    """The same problem with all inputs as one modality.
+
+    Joint training of it is joint training of early fusion.
+    """
     return LateFusionProblem(
         [[problem.input_moment]], [problem.cross_moment], problem.y_second_moment
     )
@@ -54,18 +74,18 @@ def joined(problem: LateFusionProblem) -> LateFusionProblem:
 def default_step_size(
     problem: LateFusionProblem, method: Solver, *, init_norm_squared: float = 0.0
 ) -> float:
-    r"""Half of 1/L, where L adds the late-fusion bounds (:func:`mimo_sim.theory.smoothness`) of the joined problem and of the problem itself.
+    r"""Half of 1/L. L adds the bounds of late fusion for the joined problem and for the problem.
 
-    The encoder ends at the nuclear norm of [M; diag(N_k)], at most that of M and of the N_k together, which the two bounds cover.
+    The bounds are those of :func:`mimo_sim.theory.smoothness`. The encoder ends at the nuclear norm
+    of [M; diag(N_k)]. That is at most the sum of those of M and of the N_k, which the two cover.
     """
-    each = (
-        theory.smoothness(one, method, init_norm_squared=init_norm_squared)
-        for one in (joined(problem), problem)
-    )
-    return 0.5 / max(sum(each), np.finfo(float).tiny)
+    bound = 0.0
+    for one in (joined(problem), problem):
+        bound += theory.smoothness(one, method, init_norm_squared=init_norm_squared)
+    return 0.5 / max(bound, np.finfo(float).tiny)
 
 
-@_jit
+@jit(fastmath=FASTMATH)
 def _advance(  # type: ignore[no-untyped-def]
     Z,
     sizes,
@@ -89,18 +109,20 @@ def _advance(  # type: ignore[no-untyped-def]
     work,
     dZ,
 ):
-    """Gradient descent from step `start` to `stop`, as `gram._descend` with one V; returns the step at which it diverged, or -1."""
-    K, m, d, r = size(sizes[0]), size(sizes[1]), size(sizes[2]), size(sizes[3])
+    """Gradient descent from step `start` up to `stop`, as in :mod:`.gram` but with one V.
+
+    Returns the step of divergence, or -1.
+    """
+    K, m, r = size(sizes[0]), size(sizes[1]), size(sizes[3])
+    keep = 1.0 - eta * decay
+    keep_head = 1.0 if heads == FROZEN else keep
     for t in range(start, stop):
         excess_mm, top = evaluate(
             Z, sizes, S, joint, uni, lam, mu, heads, running, base, excess, sigma, work, dZ
         )
         if not (excess_mm < ceiling and top < ceiling):
             return t
-        flips = count_flips(K, sigma, memory[0], memory[1])
-        if flips > 0 and counts[0] == 0:
-            counts[1] = t
-        counts[0] += flips
+        note_flips(K, sigma, memory, counts, t)
         for a in range(m):
             for j in range(r):
                 shared = 0.0
@@ -108,11 +130,7 @@ def _advance(  # type: ignore[no-untyped-def]
                     shared += dZ[k, a, j]
                 for k in range(K):
                     dZ[k, a, j] = shared
-        for k in range(K):
-            for i in range(2 * m + d):
-                keep = 1.0 if heads == 0 and m <= i < 2 * m else 1.0 - eta * decay
-                for j in range(r):
-                    Z[k, i, j] = keep * Z[k, i, j] + eta * dZ[k, i, j]
+        move(Z, dZ, sizes, eta, keep, keep_head)
     return -1
 
 
@@ -124,22 +142,20 @@ def _random(problem: LateFusionProblem, width: int, init_scale: float, seed: int
 
 
 def _checked(problem: LateFusionProblem, initial: Sequence[object]) -> EarlyWeights:
-    if (
-        not isinstance(initial, Sequence)
-        or len(initial) != 3
-        or not isinstance(initial[1], Sequence | np.ndarray)
-    ):
+    """`initial` as float64 arrays, with every shape checked."""
+    is_triple = isinstance(initial, Sequence) and len(initial) == 3
+    if not is_triple or not isinstance(initial[1], Sequence | np.ndarray):
         raise TypeError("`initial` must be (V, [U_1, ..., U_K], W).")
     v, w = finite_array("initial[0]", initial[0]), finite_array("initial[2]", initial[2])
     heads = [finite_array(f"initial[1][{k}]", u) for k, u in enumerate(initial[1])]
     width = v.shape[-1] if v.ndim == 2 else 0
-    expected = [(problem.output_dim, width)] * (1 + problem.num_modalities) + [
-        (width, sum(problem.dims))
-    ]
+    head = (problem.output_dim, width)
+    expected = [head] * (1 + problem.num_modalities) + [(width, sum(problem.dims))]
     shapes = [a.shape for a in (v, *heads, w)]
     if width < 1 or shapes != expected:
         raise ValueError(
-            f"`initial` must be (V, [U_1, ..., U_K], W) of shapes (m, h), K times (m, h), (h, D) = {expected}. Got {shapes}."
+            "`initial` must be (V, [U_1, ..., U_K], W) of shapes (m, h), K times (m, h), (h, D) = "
+            f"{expected}. Got {shapes}."
         )
     return v, heads, w
 
@@ -147,14 +163,16 @@ def _checked(problem: LateFusionProblem, initial: Sequence[object]) -> EarlyWeig
 def _factors(
     problem: LateFusionProblem, weights: EarlyWeights | None, init_scale: float
 ) -> list[FloatArray]:
-    """For each modality the rows [V; U_k; W_k^T] of one factor of Z Z^T with at most m + K m + D columns."""
+    """For each modality the rows [V; U_k; W_k^T] of one factor of Z Z^T.
+
+    The factor has at most m + K m + D columns. Without weights: the limit of infinite width.
+    """
     K, m = problem.num_modalities, problem.output_dim
     heads = m * (1 + K)
-    Z = (
-        init_scale * np.eye(heads + sum(problem.dims))
-        if weights is None
-        else compact(np.vstack([weights[0], *weights[1], weights[2].T]))
-    )
+    if weights is None:
+        Z = init_scale * np.eye(heads + sum(problem.dims))
+    else:
+        Z = compact(np.vstack([weights[0], *weights[1], weights[2].T]))
     return [
         np.vstack([Z[:m], Z[m * (1 + k) : m * (2 + k)], Z[heads:][problem.features(k)]])
         for k in range(K)
@@ -175,12 +193,15 @@ def simulate_early(
     weight_decay: float = 0.0,
     progress: bool = False,
 ) -> xr.Dataset:
-    r"""Train the two-layer early-fusion network by gradient descent, exactly, at a cost free of width and sample size.
+    r"""Train the two-layer early-fusion network by gradient descent.
+
+    The engine is exact, and its cost depends on neither width nor sample size.
 
     Parameters
     ----------
     problem, method, steps, width, init_scale, seed, record_every, weight_decay, progress
-        As in :func:`mimo_sim.simulate`; ``width=inf`` is the limit :math:`Z Z^T` = ``init_scale**2`` I.
+        As in :func:`mimo_sim.simulate`. ``width=inf`` is the limit :math:`Z Z^T` =
+        ``init_scale**2`` I.
     step_size : float, optional
         eta > 0; by default :func:`default_step_size`.
     initial : (V (m, h), [U_1, ..., U_K] each (m, h), W (h, D)), optional
@@ -189,8 +210,9 @@ def simulate_early(
     Returns
     -------
     xarray.Dataset
-        As :func:`mimo_sim.simulate`'s, with ``encoder_norm`` that of the columns W_k of the one encoder, ``head_norm`` that of the one joint head, for every
-        modality, and ``fusion`` = "early" in the attributes.
+        As that of :func:`mimo_sim.simulate`, with ``fusion`` = "early" in the attributes.
+        ``encoder_norm`` is the norm of the columns W_k of the one encoder. ``head_norm`` is the
+        norm of the one joint head, the same for every modality.
 
     Raises
     ------
@@ -212,53 +234,41 @@ def simulate_early(
         weights = _checked(problem, initial)
         width = weights[0].shape[1]
     elif not (isinstance(width, float) and math.isinf(width) and width > 0):
-        weights = _random(problem, width := check_count("width", width, 1), init_scale, seed)
+        width = check_count("width", width, 1)
+        weights = _random(problem, width, init_scale, seed)
     packed = Packed(problem, method, _factors(problem, weights, init_scale))
     if step_size is None:
-        step_size = default_step_size(
-            problem,
-            method,
-            init_norm_squared=float(np.linalg.norm(packed.Z.reshape(-1, packed.Z.shape[2]), 2))
-            ** 2,
-        )
+        largest = float(np.linalg.norm(packed.Z.reshape(-1, packed.Z.shape[2]), 2))
+        step_size = default_step_size(problem, method, init_norm_squared=largest**2)
     check_positive("step_size", step_size)
 
     options = Options(
-        float(step_size),
-        float(weight_decay),
-        np.append(np.arange(0, steps, record_every), steps),
-        False,
-        progress,
+        step_size=float(step_size),
+        weight_decay=float(weight_decay),
+        steps=recorded_steps(steps, record_every),
+        record_maps=False,
+        progress=progress,
     )
-    records = _run(problem, packed, options)
     settings: dict[str, Any] = {
         "step_size": float(step_size),
         "steps": steps,
         "width": float(width),
         "init_scale": float(init_scale),
         "seed": seed,
-    }
-    settings |= {
         "record_every": record_every,
         "weight_decay": float(weight_decay),
         "fusion": "early",
     }
+    records = _run(problem, packed, options)
     return finished(problem, method, settings, options, records, default_step_size)
 
 
 def _run(problem: LateFusionProblem, packed: Packed, options: Options) -> Records:
-    Z, K, m = packed.Z, problem.num_modalities, problem.output_dim
+    """Train; a recorded step is evaluated here, those between in the compiled loop."""
+    Z, m = packed.Z, problem.output_dim
     records = Records.empty(problem, options)
-    excess, sigma, work, dZ = (
-        np.empty(K),
-        np.empty(K),
-        np.empty((4, m, packed.S.shape[0])),
-        np.empty_like(Z),
-    )
-    memory, counts = (
-        np.full((2, K), np.nan),
-        np.zeros(2, dtype=np.int64),
-    )  # NaN: the first step has no change before it
+    excess, sigma, work, dZ = packed.scratch()
+    memory, counts = flip_memory(problem.num_modalities)
     following = np.append(options.steps[1:], options.steps[-1])
     ceiling = limit(problem)
     with progress_bar(int(options.steps[-1]), options.progress) as advance:
@@ -267,18 +277,15 @@ def _run(problem: LateFusionProblem, packed: Packed, options: Options) -> Record
             if not (records.excess_mm[row] < ceiling and top < ceiling):
                 records.diverged_at = int(now)
                 break
-            records.excess_uni[row], records.f_star_excess[row], records.sigma[row] = (
-                excess,
-                packed.base,
-                sigma,
-            )
+            records.excess_uni[row] = excess
+            records.f_star_excess[row] = packed.base
+            records.sigma[row] = sigma
             separate = float(np.sum(dZ[:, :m] ** 2))
-            records.grad_norm_sq[row] = _observe(
+            records.grad_norm_sq[row] = observe(
                 Z, dZ, packed.sizes, packed.lam, packed.heads, sigma, records.norms[row]
             )
-            records.grad_norm_sq[row] += (
-                float(np.sum(dZ[:, :m].sum(0) ** 2)) - separate
-            )  # one V, not K
+            # There is one V, not K of them.
+            records.grad_norm_sq[row] += float(np.sum(dZ[:, :m].sum(0) ** 2)) - separate
             settings = (options.step_size, options.weight_decay, now, then, ceiling, memory, counts)
             diverged = _advance(Z, *packed.model, *settings, excess, sigma, work, dZ)
             if diverged >= 0:

@@ -1,6 +1,8 @@
-r"""The gradient flow (step size to zero): :math:`\dot Z_k = A_k Z_k` on the same small factors as the exact engine, by scipy's LSODA.
+r"""The gradient flow, the limit of small steps, integrated by LSODA.
 
-LSODA switches to a stiff method where a small mu makes sigma fast, and crosses the long plateaus of a tiny initialisation in tens of steps.
+:math:`\dot Z_k = A_k Z_k` on the same small factors as in the exact engine (:mod:`.gram`). scipy's
+LSODA switches to a stiff method where a small mu makes sigma fast. It crosses the long plateaus of
+a tiny initialisation in tens of steps.
 """
 
 from __future__ import annotations
@@ -10,13 +12,13 @@ from scipy.integrate import solve_ivp
 
 from mimo_sim._checks import FloatArray
 from mimo_sim._progress import progress_bar
-from mimo_sim.dynamics.engines.gram import Packed, _observe, evaluate
+from mimo_sim.dynamics.engines.gram import FROZEN, Packed, evaluate, observe
 from mimo_sim.dynamics.records import Options, Records, limit
 from mimo_sim.dynamics.start import Weights, compact_factors
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import Solver
 
-RTOL = 1e-10
+RTOL = 1e-10  # of the integration
 
 
 def run(
@@ -26,21 +28,21 @@ def run(
     init_scale: float,
     options: Options,
 ) -> Records:
-    """Integrate to time step_size * steps and record at the times of the recorded steps."""
+    """Integrate to time step_size * steps; record at the times of the recorded steps."""
     if method.f_star == "running_minimum":
         raise ValueError(
-            "`f_star='running_minimum'` depends on the history of discrete steps; engine='flow' has none. Use engine='gram'."
+            "`f_star='running_minimum'` depends on the history of discrete steps; engine='flow' "
+            "has none. Use engine='gram'."
         )
     packed = Packed(problem, method, compact_factors(problem, weights, init_scale))
-    shape, heads = packed.Z.shape, packed.heads
-    K, m = problem.num_modalities, problem.output_dim
-    dZ, excess, sigma = np.empty(shape), np.empty(K), np.empty(K)
-    work = np.empty((4, m, packed.S.shape[0]))
+    shape, m = packed.Z.shape, problem.output_dim
+    excess, sigma, work, dZ = packed.scratch()
     decaying = np.ones((1, shape[1], 1))
-    if heads == 0:
+    if packed.heads == FROZEN:
         decaying[:, m : 2 * m] = 0.0
 
     def losses(flat: FloatArray) -> tuple[FloatArray, float, float]:
+        """Z, f_mm minus its minimum, and the largest gap; fills the scratch arrays."""
         Z = flat.reshape(shape)
         excess_mm, top = evaluate(Z, *packed.model, excess, sigma, work, dZ)
         return Z, excess_mm, top
@@ -72,13 +74,11 @@ def run(
             if not (records.excess_mm[row] < limit(problem) and top < limit(problem)):
                 records.diverged_at = int(options.steps[row])
                 break
-            records.excess_uni[row], records.f_star_excess[row], records.sigma[row] = (
-                excess,
-                packed.base,
-                sigma,
-            )
-            records.grad_norm_sq[row] = _observe(
-                Z, dZ, packed.sizes, packed.lam, heads, sigma, records.norms[row]
+            records.excess_uni[row] = excess
+            records.f_star_excess[row] = packed.base
+            records.sigma[row] = sigma
+            records.grad_norm_sq[row] = observe(
+                Z, dZ, packed.sizes, packed.lam, packed.heads, sigma, records.norms[row]
             )
             if records.joint_map is not None and records.uni_map is not None:
                 records.joint_map[row] = (packed.joint - work[0])[:, packed.features]

@@ -1,15 +1,19 @@
-r"""The exact engine: discrete gradient descent on second moments, whatever the hidden width and the number of samples.
+r"""The exact engine: gradient descent on second moments, at any hidden width and sample size.
 
-With Z_k = [V_k; U_k; W_k^T] every quantity of the toy is a block of the Gram matrix G_k = Z_k Z_k^T, and one step of gradient descent is
+Let Z_k = [V_k; U_k; W_k^T]. Every quantity of the toy is a block of the Gram matrix
+G_k = Z_k Z_k^T, and one step of gradient descent is
 
 .. math:: Z_k \leftarrow (I + \eta A_k) Z_k, \qquad
-    A_k = \begin{pmatrix} 0 & 0 & R_k \\ 0 & 0 & \lambda\sigma_k Q_k \\ R_k^T & \lambda\sigma_k Q_k^T & 0 \end{pmatrix}
+    A_k = \begin{pmatrix} 0 & 0 & R_k \\ 0 & 0 & \lambda\sigma_k Q_k \\
+    R_k^T & \lambda\sigma_k Q_k^T & 0 \end{pmatrix}
 
-where A_k depends on G alone. So any factor of G_k may stand for Z_k; this engine steps the square factor of :func:`.start.compact_factors`, with at
-most 2m + d_k columns, instead of h. (Stepping G itself would square the initial scale and drown it in round-off.)
+where A_k depends on G alone. So any factor of G_k may stand for Z_k. This engine steps the square
+factor of :func:`.start.compact_factors`, which has at most 2m + d_k columns instead of h. (It does
+not step G itself: that would square the initial scale and drown it in round-off.)
 
-Modalities are padded to one shape with zeros, which the recursion keeps zero. For small scalar-output problems the loop is compiled for its exact
-sizes. The MIMO arithmetic inlined here is compared with :mod:`mimo_sim.objective` in tests.
+Modalities are padded with zeros to one shape; the steps keep these zeros. For small problems with
+one output the loop is compiled for its exact sizes. MIMO's arithmetic is written out here for
+speed; a test compares it with :mod:`mimo_sim.objective`.
 """
 
 from __future__ import annotations
@@ -18,10 +22,12 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 
 from mimo_sim._checks import FloatArray
+from mimo_sim._progress import progress_bar
+from mimo_sim.dynamics._compile import inlined, jit
 from mimo_sim.dynamics.records import FLIP_SIZE, Records, limit
 from mimo_sim.dynamics.start import Weights, compact_factors
 from mimo_sim.problem import LateFusionProblem
@@ -30,16 +36,19 @@ from mimo_sim.solvers import Solver, initial_f_star
 if TYPE_CHECKING:
     from mimo_sim.dynamics.records import Options
 
-HEADS = {"frozen": 0, "gradient": 1, "plain": 2}
-STATIC_SIZE = 400  # compile for exact sizes while K * (2 + d) * r is at most this (m = 1): loops unroll, 3 to 7 times faster
+FROZEN, GRADIENT, PLAIN = 0, 1, 2
+HEADS = {"frozen": FROZEN, "gradient": GRADIENT, "plain": PLAIN}  # how uni-modal heads are updated
+# The loop is compiled for its exact sizes while K * (2 + d) * r is at most this and m = 1. Then its
+# inner loops unroll, which makes it 3 to 7 times faster.
+STATIC_SIZE = 400
 CHUNK = 20_000_000  # multiply-adds between two looks at the progress bar and the keyboard
-
-# Reassociation lets reductions vectorise. Infinities and NaN keep their meaning: divergence is seen by them.
-_jit: Any = njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")
+# Sums may be reordered, so that they vectorise. Infinity and NaN keep their meaning: they show
+# divergence.
+FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 
 
 def size(n: Any) -> int:
-    """A size given as a number, or as the length of a tuple, which the compiler then knows."""
+    """A size, given as a number or as the length of a tuple. The compiler knows the latter."""
     return len(n) if isinstance(n, tuple) else n
 
 
@@ -51,12 +60,18 @@ def _size_overload(n):  # type: ignore[no-untyped-def]
     return lambda n: n
 
 
-@_jit
+@jit(fastmath=FASTMATH)
 def evaluate(Z, sizes, S, joint, uni, lam, mu, heads, running, base, excess, sigma, work, dZ):  # type: ignore[no-untyped-def]
     """Losses, sigma and the descent direction at Z; returns (f_mm - min f_mm, largest gap).
 
-    Z, dZ (K, 2m + d, r); S (K d, K d); joint, uni (m, K d) optimal maps; base (K,) estimate of f* minus f* (updated when
-    `running`); excess, sigma (K,) and dZ are filled; work (4, m, K d) is scratch.
+    Read: Z (K, 2m + d, r), the factors; S (K d, K d), the moments of the inputs; joint and uni
+    (m, K d), the optimal maps. `heads` is one of :data:`HEADS`.
+
+    Filled: excess (K,), f_k - f_k*; sigma (K,); dZ, the direction, like Z. Also base (K,), the
+    estimate of f* minus f*, if it is `running`.
+
+    work (4, m, K d) is scratch. It is left with what the maps still miss of their optima (joint,
+    uni) and the correlations of these residuals with the inputs (R, Q).
     """
     K, m, d, r = size(sizes[0]), size(sizes[1]), size(sizes[2]), size(sizes[3])
     E, D, R, Q = work[0], work[1], work[2], work[3]
@@ -98,7 +113,7 @@ def evaluate(Z, sizes, S, joint, uni, lam, mu, heads, running, base, excess, sig
     for k in range(K):
         sigma[k] /= total
         own = lam * sigma[k]
-        head = own if heads == 1 else (1.0 if heads == 2 else 0.0)
+        head = own if heads == GRADIENT else (1.0 if heads == PLAIN else 0.0)
         for a in range(2 * m):
             for j in range(r):
                 dZ[k, a, j] = 0.0
@@ -116,9 +131,9 @@ def evaluate(Z, sizes, S, joint, uni, lam, mu, heads, running, base, excess, sig
     return excess_mm, top
 
 
-@_jit
-def _observe(Z, dZ, sizes, lam, heads, sigma, norms):  # type: ignore[no-untyped-def]
-    """Fill norms (K, 3) of V, U, W and return |grad F|^2."""
+@jit(fastmath=FASTMATH)
+def observe(Z, dZ, sizes, lam, heads, sigma, norms):  # type: ignore[no-untyped-def]
+    """Fill norms (K, 3), those of V_k, U_k and W_k; returns |grad F|^2."""
     K, m, d, r = size(sizes[0]), size(sizes[1]), size(sizes[2]), size(sizes[3])
     total = 0.0
     for k in range(K):
@@ -131,15 +146,19 @@ def _observe(Z, dZ, sizes, lam, heads, sigma, norms):  # type: ignore[no-untyped
                 z += Z[k, i, j] ** 2
                 g += dZ[k, i, j] ** 2
             norms[k, block] += z
-            total += g * (lam * sigma[k]) ** 2 if heads == 2 and block == 1 else g
+            total += g * (lam * sigma[k]) ** 2 if heads == PLAIN and block == 1 else g
         for block in range(3):
             norms[k, block] = math.sqrt(norms[k, block])
     return total
 
 
-@njit(inline="always")  # a call would cost a fifth of a small step
+@inlined
 def count_flips(K, sigma, previous, change):  # type: ignore[no-untyped-def]
-    """How many sigma_k reverse the change before by another, both larger than FLIP_SIZE; the memory (K,) of sigma and its last change is updated."""
+    """How many sigma_k flip: swing by more than FLIP_SIZE, and back again in the next step.
+
+    previous and change (K,) are the memory: sigma of the step before and its last change. Both are
+    updated.
+    """
     flips = 0
     for k in range(K):
         new = sigma[k] - previous[k]
@@ -149,7 +168,30 @@ def count_flips(K, sigma, previous, change):  # type: ignore[no-untyped-def]
     return flips
 
 
-@_jit
+@inlined
+def note_flips(K, sigma, memory, counts, t):  # type: ignore[no-untyped-def]
+    """Add the flips of step t to counts, [flips, step of the first].
+
+    memory (2, K) holds sigma of the step before and its last change.
+    """
+    flips = count_flips(K, sigma, memory[0], memory[1])
+    if flips > 0 and counts[0] == 0:
+        counts[1] = t
+    counts[0] += flips
+
+
+@inlined
+def move(Z, dZ, sizes, eta, keep, keep_head):  # type: ignore[no-untyped-def]
+    """Z <- keep * Z + eta * dZ, with `keep_head` instead of `keep` for the uni-modal heads."""
+    K, m, d, r = size(sizes[0]), size(sizes[1]), size(sizes[2]), size(sizes[3])
+    for k in range(K):
+        for i in range(2 * m + d):
+            kept = keep_head if m <= i < 2 * m else keep
+            for j in range(r):
+                Z[k, i, j] = kept * Z[k, i, j] + eta * dZ[k, i, j]
+
+
+@jit(fastmath=FASTMATH)
 def _descend(  # type: ignore[no-untyped-def]
     Z,
     sizes,
@@ -173,9 +215,10 @@ def _descend(  # type: ignore[no-untyped-def]
     out,
     maps,
 ):
-    """Gradient descent from step `start` up to `stop`; returns the step at which it diverged, or -1.
+    """Gradient descent from step `start` up to `stop`; returns the step of divergence, or -1.
 
-    Step t is recorded in row t / every, and step `last` in the last row. memory (2, K) holds sigma and its last change, counts [flips, first flip].
+    Step t is recorded in row t / every of `out` and `maps`, and step `last` in the last row. For
+    memory and counts see :func:`note_flips`.
     """
     K, m, d, r = size(sizes[0]), size(sizes[1]), size(sizes[2]), size(sizes[3])
     excess_mm_out, excess_out, base_out, sigma_out, norms_out, grad_out = out
@@ -183,6 +226,8 @@ def _descend(  # type: ignore[no-untyped-def]
     sigma = np.empty(K)
     work = np.empty((4, m, K * d))
     dZ = np.empty((K, 2 * m + d, r))
+    keep = 1.0 - eta * decay
+    keep_head = 1.0 if heads == FROZEN else keep
     for t in range(start, stop):
         excess_mm, top = evaluate(
             Z, sizes, S, joint, uni, lam, mu, heads, running, base, excess, sigma, work, dZ
@@ -196,21 +241,14 @@ def _descend(  # type: ignore[no-untyped-def]
                 excess_out[row, k] = excess[k]
                 base_out[row, k] = base[k]
                 sigma_out[row, k] = sigma[k]
-            grad_out[row] = _observe(Z, dZ, sizes, lam, heads, sigma, norms_out[row])
+            grad_out[row] = observe(Z, dZ, sizes, lam, heads, sigma, norms_out[row])
             if maps.shape[1] > 0:
                 for a in range(m):
                     for i in range(K * d):
                         maps[0, row, a, i] = joint[a, i] - work[0, a, i]
                         maps[1, row, a, i] = uni[a, i] - work[1, a, i]
-        flips = count_flips(K, sigma, memory[0], memory[1])
-        if flips > 0 and counts[0] == 0:
-            counts[1] = t
-        counts[0] += flips
-        for k in range(K):
-            for i in range(2 * m + d):
-                keep = 1.0 if heads == 0 and m <= i < 2 * m else 1.0 - eta * decay
-                for j in range(r):
-                    Z[k, i, j] = keep * Z[k, i, j] + eta * dZ[k, i, j]
+        note_flips(K, sigma, memory, counts, t)
+        move(Z, dZ, sizes, eta, keep, keep_head)
     return -1
 
 
@@ -222,9 +260,8 @@ class Packed:
     ) -> None:
         K, m, d = problem.num_modalities, problem.output_dim, max(problem.dims)
         r = max(z.shape[1] for z in factors)
-        self.features = np.concatenate(
-            [k * d + np.arange(n) for k, n in enumerate(problem.dims)]
-        )  # ours in the padded layout
+        # Where the features of the problem stand among the K d padded ones.
+        self.features = np.concatenate([k * d + np.arange(n) for k, n in enumerate(problem.dims)])
         self.S = np.zeros((K * d, K * d))
         self.S[np.ix_(self.features, self.features)] = problem.input_moment
         self.joint, self.uni = np.zeros((m, K * d)), np.zeros((m, K * d))
@@ -237,23 +274,25 @@ class Packed:
         self.running = method.f_star == "running_minimum"
         self.base = initial_f_star(method, problem.unimodal_optima) - problem.unimodal_optima
         self.flops = self.Z.size * (4 * m + 2) + m * (K * d) ** 2
-        small = m == 1 and K * (2 + d) * r <= STATIC_SIZE
-        self.sizes: Any = tuple((0,) * n for n in (K, m, d, r)) if small else (K, m, d, r)
+        self.sizes: Any = (K, m, d, r)
+        if m == 1 and K * (2 + d) * r <= STATIC_SIZE:
+            self.sizes = tuple((0,) * n for n in self.sizes)
 
     @property
     def model(self) -> tuple[Any, ...]:
         """The arguments of :func:`evaluate` between Z and the arrays it fills."""
-        return (
-            self.sizes,
-            self.S,
-            self.joint,
-            self.uni,
-            self.lam,
-            self.mu,
-            self.heads,
-            self.running,
-            self.base,
-        )
+        moments = (self.S, self.joint, self.uni)
+        return (self.sizes, *moments, self.lam, self.mu, self.heads, self.running, self.base)
+
+    def scratch(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Room for the last arguments of :func:`evaluate`: excess, sigma, work and dZ."""
+        K, (m, D) = len(self.base), self.joint.shape
+        return np.empty(K), np.empty(K), np.empty((4, m, D)), np.empty_like(self.Z)
+
+
+def flip_memory(num_modalities: int) -> tuple[FloatArray, np.ndarray]:
+    """The memory and counts of :func:`note_flips` at step 0, which has no change before it."""
+    return np.full((2, num_modalities), np.nan), np.zeros(2, dtype=np.int64)
 
 
 def run(
@@ -263,19 +302,14 @@ def run(
     init_scale: float,
     options: Options,
 ) -> Records:
-    """Exact gradient descent; cost per step independent of width and sample size."""
-    from mimo_sim._progress import progress_bar
-
+    """Exact gradient descent; the cost of a step depends on neither width nor sample size."""
     packed = Packed(problem, method, compact_factors(problem, weights, init_scale))
     records = Records.empty(problem, options)
     last = int(options.steps[-1])
     every = int(options.steps[1]) if len(options.steps) > 1 else 1
     kept = len(options.steps) if options.record_maps else 0
     maps = np.empty((2, kept, problem.output_dim, packed.S.shape[0]))
-    memory, counts = (
-        np.full((2, problem.num_modalities), np.nan),
-        np.zeros(2, dtype=np.int64),
-    )  # NaN: the first step has no change before it
+    memory, counts = flip_memory(problem.num_modalities)
     out = (
         records.excess_mm,
         records.excess_uni,

@@ -1,6 +1,7 @@
-"""The batched engine on an NVIDIA GPU: the lines of :func:`mimo_sim.dynamics.ensemble.cpu.step_source` compiled with one thread per run, in float64.
+"""Many runs at once on an NVIDIA GPU: the generated step (:mod:`.step`), one thread per run.
 
-Needs numba-cuda (the extra ``mimo_sim[cuda]``). With the environment variable ``NUMBA_ENABLE_CUDASIM=1`` the same kernel runs, slowly, in numba's simulator.
+It works in float64 and needs numba-cuda (the extra ``mimo_sim[cuda]``). With the environment
+variable ``NUMBA_ENABLE_CUDASIM=1`` the same kernel runs, slowly, in numba's simulator.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from importlib.util import find_spec
 from typing import Any
 
 from mimo_sim._checks import FloatArray
-from mimo_sim.dynamics.ensemble.cpu import GENERATED_SIZE, Advance, Shape, names, step_source
+from mimo_sim.dynamics.ensemble.step import GENERATED_SIZE, Advance, Shape, names, step_source
 
 THREADS = 128  # per block
-LAUNCH = 100_000_000  # run-steps a launch: well under a second, so that the screen's watchdog, the progress bar and Ctrl-C get their turn
+# Run-steps in one launch: well under a second, so that the watchdog of the screen, the progress bar
+# and Ctrl-C get their turn.
+LAUNCH = 100_000_000
 
 
 def _kernel_source(shape: Shape) -> str:
+    """All steps of one run, which is the thread's own, between reading and writing its columns."""
     state, constants = names(shape.state), names(shape.constants)
     return "\n".join(
         [
@@ -54,28 +58,31 @@ def advance(shape: Shape) -> Advance:
     cuda: Any = importlib.import_module("numba.cuda")
     if not cuda.is_available():
         raise RuntimeError(
-            "engine='cuda' needs an NVIDIA GPU with its driver, and found none. Use engine='batch', or NUMBA_ENABLE_CUDASIM=1 to simulate one."
+            "engine='cuda' needs an NVIDIA GPU with its driver, and found none. Use "
+            "engine='batch', or NUMBA_ENABLE_CUDASIM=1 to simulate one."
         )
     if not shape.generated:
         raise ValueError(
-            f"engine='cuda' serves runs with K * (2m + d) * min(width, 2m + d) and m * (K * d)**2 at most {GENERATED_SIZE}. Got "
-            f"{shape.K * shape.n * shape.r} and {shape.m * (shape.K * shape.d) ** 2} (K={shape.K}, m={shape.m}, d={shape.d}); use engine='batch'."
+            "engine='cuda' serves runs with K * (2m + d) * min(width, 2m + d) and m * (K * d)**2 "
+            f"at most {GENERATED_SIZE}. Got {shape.K * shape.n * shape.r} and "
+            f"{shape.m * (shape.K * shape.d) ** 2} (K={shape.K}, m={shape.m}, d={shape.d}); use "
+            "engine='batch'."
         )
     scope: dict[str, Any] = {"cuda": cuda, "exp": math.exp, "__name__": __name__}
     exec(compile(_kernel_source(shape), __file__, "exec"), scope)
     kernel = cuda.jit(scope["kernel"])
-    resident: list[Any] = [
-        None,
-        None,
-    ]  # the constants last used, here and there: they stay the same for many calls
+    last_host: FloatArray | None = None  # the constants of the last call: many calls share them
+    last_device: Any = None
 
     def advanced(state: FloatArray, constants: FloatArray, steps: int) -> None:
-        if resident[0] is not constants:
-            resident[:] = constants, cuda.to_device(constants)
+        nonlocal last_host, last_device
+        if last_host is not constants:
+            last_host, last_device = constants, cuda.to_device(constants)
         there, runs = cuda.to_device(state), state.shape[1]
+        blocks = -(-runs // THREADS)
         stride = max(1, LAUNCH // max(runs, 1))
         for start in range(0, steps, stride):
-            kernel[-(-runs // THREADS), THREADS](there, resident[1], min(stride, steps - start))
+            kernel[blocks, THREADS](there, last_device, min(stride, steps - start))
             cuda.synchronize()
         there.copy_to_host(state)
 

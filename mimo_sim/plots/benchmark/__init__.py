@@ -1,1 +1,1 @@
-"""Figures of finished benchmark runs: accuracy against modality gap, grids of hyper-parameters, epochs."""
+"""Figures of finished benchmark runs, one file per kind."""

@@ -1,120 +1,83 @@
-"""Grids of hyper-parameters."""
+"""Accuracy against modality gap over a grid of hyper-parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from mimo_sim.benchmark.comparison import Row
+from mimo_sim.benchmark.curves import CURVES
+from mimo_sim.benchmark.grids import in_order, varying_keys
 from mimo_sim.plots._style import style
-
-if TYPE_CHECKING:
-    from mimo_sim.benchmark.comparison import Row
-    from mimo_sim.benchmark.records import Finished
-from mimo_sim.plots.benchmark.looks import MARKERS, REFERENCES, VARIANTS, Look, handle
+from mimo_sim.plots.benchmark.looks import MARKERS, VARIANT_MARKERS, Look, legend_entry
 from mimo_sim.plots.benchmark.trade_off import draw_trade_off, worth_drawing
 
-
-def find_grids(runs: Sequence[Finished]) -> dict[str, dict[str, dict[str, Any]]]:
-    """The grids among runs: ``method-key-key`` -> name of each run -> the values it was given. At least three runs, and a number that varies, make a grid."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for run in runs:
-        config = run.result["config"]
-        given = {key: value for key, value in config["hyper"].items() if f"-{key}=" in run.method}
-        if given:
-            found.setdefault("-".join([config["method"], *given]), {})[run.method] = given
-    return {
-        name: members
-        for name, members in found.items()
-        if len(members) > 2 and _axes(members)[0] is not None
-    }
-
-
-def _axes(grid: Mapping[str, Mapping[str, Any]]) -> tuple[str | None, list[str]]:
-    """The first number that varies over a grid, and the other keys that vary."""
-    (first, *_) = grid.values()
-    varying = [key for key in first if len({str(values[key]) for values in grid.values()}) > 1]
-    along = next(
-        (key for key in varying if all(_rank(values[key])[0] == 0 for values in grid.values())),
-        None,
-    )
-    return along, [key for key in varying if key != along]
-
-
-def _rank(value: Any) -> tuple[int, float, str]:
-    """Numbers by size, then all else by its words."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return (0, float(value), "") if number else (1, 0.0, str(value))
+REFERENCES = CURVES[:2]  # shown beside a grid
 
 
 def draw_grid(
-    rows: Sequence[Row], grid: Mapping[str, Mapping[str, Any]], seen: Mapping[str, Look]
+    rows: Sequence[Row], grid: Mapping[str, Mapping[str, Any]], looks: Mapping[str, Look]
 ) -> Figure:
-    """Accuracy against modality gap over a grid of hyper-parameters: a line along one of them, a colour for each value of the others.
+    """Accuracy against modality gap: a line along one hyper-parameter of a grid.
+
+    The hyper-parameter is the first number that varies; its values have markers. Values of the
+    others have colours. Joint training and linear scalarization are shown too, if they were run.
 
     Parameters
     ----------
     rows : sequence of Row
-        Of one data set; joint training and linear scalarization are shown beside the grid where they are there.
+        Of one data set.
     grid : mapping
-        One of :func:`find_grids`.
-    seen : mapping
+        One of :func:`mimo_sim.benchmark.grids.find_grids`.
+    looks : mapping
         Of :func:`method_looks`.
     """
-    along, others = _axes(grid)
+    along, others = varying_keys(grid)
     assert along is not None
-    lines: dict[str, list[str]] = {}
-    for name, values in sorted(
-        grid.items(), key=lambda item: [_rank(item[1][key]) for key in (*others, along)]
-    ):
-        lines.setdefault(", ".join(f"{key} = {values[key]}" for key in others), []).append(name)
-    steps = sorted({grid[name][along] for name in grid})
-    marker = {
-        value: (*MARKERS, *VARIANTS)[i % (len(MARKERS) + len(VARIANTS))]
-        for i, value in enumerate(steps)
-    }
-    colors = dict(
-        zip(lines, mpl.colormaps["viridis"](np.linspace(0.0, 0.88, len(lines))), strict=True)
-    )
-    references = {
-        name: seen[name] | {"fillstyle": "none"}
-        for name in REFERENCES
-        if any(row.method == name for row in rows)
-    }
-    shown = {
-        m: {"color": colors[line], "marker": marker[grid[m][along]]}
-        for line, members in lines.items()
-        for m in members
-    }
-    drawn = worth_drawing(rows, shown | references)
-    handles = [
-        handle(line, {"color": color}, ls="-")
-        for line, color in colors.items()
-        if line and {*lines[line]} & {*drawn}
-    ]
-    reached = {grid[name][along] for name in drawn if name in grid}
-    handles += [
-        handle(f"{along} = {value}", {"color": "0.3", "marker": marker[value]})
-        for value in steps
-        if value in reached
-    ]
-    handles += [handle(name, references[name]) for name in drawn if name in references]
+
+    def rank(name: str) -> list[tuple[bool, float, str]]:
+        return [in_order(grid[name][key]) for key in (*others, along)]
+
+    lines: dict[str, list[str]] = {}  # what the members of a line share -> the members in order
+    for name in sorted(grid, key=rank):
+        shared = ", ".join(f"{key} = {grid[name][key]}" for key in others)
+        lines.setdefault(shared, []).append(name)
+    markers = _markers(sorted({values[along] for values in grid.values()}))
+    colors = mpl.colormaps["viridis"](np.linspace(0.0, 0.88, len(lines)))
+    color_of_line = dict(zip(lines, colors, strict=True))
+    shown: dict[str, Look] = {}
+    for line, members in lines.items():
+        for name in members:
+            shown[name] = {"color": color_of_line[line], "marker": markers[grid[name][along]]}
+    was_run = {row.method for row in rows}
+    for name in REFERENCES:
+        if name in was_run:
+            shown[name] = looks[name] | {"fillstyle": "none"}
+    drawn = worth_drawing(rows, shown)
+    drawn_values = {grid[name][along] for name in drawn if name in grid}
+    entries: list[Line2D] = []
+    for line, members in lines.items():
+        if line and not set(members).isdisjoint(drawn):
+            entries.append(legend_entry(line, {"color": color_of_line[line]}, ls="-"))
+    for value, marker in markers.items():
+        if value in drawn_values:
+            entries.append(legend_entry(f"{along} = {value}", {"color": "0.3", "marker": marker}))
+    entries += [legend_entry(name, shown[name]) for name in drawn if name in REFERENCES]
+    method = next(iter(grid)).partition("-")[0]
     with style():
-        ax, points = draw_trade_off(
-            rows,
-            shown | references,
-            handles,
-            f"{next(iter(grid)).partition('-')[0]}, lines along {along}",
-        )
+        figure, ax, places = draw_trade_off(rows, shown, entries, f"{method}, lines along {along}")
         for line, members in lines.items():
-            ax.plot(
-                *np.array([points[m] for m in members if m in points]).reshape(-1, 2).T,
-                color=colors[line],
-                lw=1.2,
-                alpha=0.8,
-                zorder=2,
-            )
-    return ax.figure  # type: ignore[return-value]
+            path = np.array([places[name] for name in members if name in places]).reshape(-1, 2)
+            ax.plot(*path.T, color=color_of_line[line], lw=1.2, alpha=0.8, zorder=2)
+    return figure
+
+
+def _markers(values: Sequence[Any]) -> dict[Any, str]:
+    """A marker for each value; they begin again after the last one."""
+    every = (*MARKERS, *VARIANT_MARKERS)
+    return {value: every[i % len(every)] for i, value in enumerate(values)}

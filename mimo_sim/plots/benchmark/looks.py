@@ -1,64 +1,68 @@
-"""Colours and markers of methods."""
+"""Colours and markers of methods, the same in all figures of a benchmark."""
 
 from __future__ import annotations
 
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 from matplotlib.lines import Line2D
 
 from mimo_sim import methods
+from mimo_sim.benchmark.curves import CURVES
 from mimo_sim.plots._style import JOINT_COLOR, MODALITY_COLORS
 
-if TYPE_CHECKING:
-    pass
+Look: TypeAlias = dict[str, Any]  # colour, marker and fill, as arguments of ``ax.plot``
 
-
-CURVES = (
-    "vanilla",
-    "linear_scalarization",
-    "mimo",
-    "unimodal",
-)  # in the per-epoch figure unless asked otherwise
-REFERENCES = CURVES[:2]
 COLORS = (JOINT_COLOR, *MODALITY_COLORS)
-MARKERS = ("o", "s", "^", "D", "v")  # of methods, as given
-VARIANTS = ("P", "X", "<", ">", "p", "*", "h", "d")  # of methods with other hyper-parameters
+MARKERS = ("o", "s", "^", "D", "v")  # of methods with their default hyper-parameters
+VARIANT_MARKERS = ("P", "X", "<", ">", "p", "*", "h", "d")  # of methods with others
 FILLS = ("full", "none", "left")
-
-WIDTH = 0.06  # inches of a letter in a legend
-
-Look = dict[str, Any]
+LETTER_WIDTH = 0.06  # inches that a letter takes in a legend
+LEGEND_TEXT: dict[str, Any] = {"fontsize": 7.5, "title_fontsize": 7.5, "alignment": "left"}
 
 
 def method_looks(names: Sequence[str]) -> dict[str, Look]:
-    """Colour and marker of runs by name, ``method`` or ``method-key=value...``.
+    """Colour and marker of every run.
 
-    Both belong to a method, whatever else is shown: no two registered ones share both. Its variants have its colour, and markers by their order among `names`.
+    Two registered methods never share both, and a method looks the same whatever else is shown.
+    A variant has the colour of its method, and a marker by its place among `names`.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Runs as their folders name them: ``"mimo"``, or ``"mimo-lam=10"`` for a variant.
     """
-    order = [*CURVES, *(name for name in methods.available() if name not in CURVES)]
-    found, used = {}, Counter[str]()
+    looks = {}
+    variants_of_color: Counter[str] = Counter()
     for name in sorted(set(names)):
-        base = name.partition("-")[0]
-        place = (
-            order.index(base)
-            if base in order
-            else len(COLORS) * (len(MARKERS) - 1) + zlib.crc32(base.encode()) % len(COLORS)
-        )
-        color = COLORS[place % len(COLORS)]
-        if name == base:
-            marker, fill = MARKERS[place // len(COLORS) % len(MARKERS)], FILLS[0]
-        else:
-            marker, fill = (
-                VARIANTS[used[color] % len(VARIANTS)],
-                FILLS[used[color] // len(VARIANTS) % len(FILLS)],
-            )
-            used[color] += 1
-        found[name] = {"color": color, "marker": marker, "fillstyle": fill}
-    return found
+        method = name.partition("-")[0]
+        row, column = divmod(_place(method), len(COLORS))
+        color, marker, fill = COLORS[column], MARKERS[row % len(MARKERS)], FILLS[0]
+        if name != method:
+            row, column = divmod(variants_of_color[color], len(VARIANT_MARKERS))
+            marker, fill = VARIANT_MARKERS[column], FILLS[row % len(FILLS)]
+            variants_of_color[color] += 1
+        looks[name] = {"color": color, "marker": marker, "fillstyle": fill}
+    return looks
 
 
-def handle(label: str, look: Look, **line: Any) -> Line2D:
-    return Line2D([], [], **({"ls": "", "ms": 6} | look | line), label=label)  # type: ignore[arg-type]
+def _place(method: str) -> int:
+    """The place of a method in a table of looks with a column for each colour.
+
+    Methods that are shown by default come first. One that is not registered is in the last row, in
+    a column that only its name decides.
+    """
+    others = [name for name in methods.available() if name not in CURVES]
+    order = [*CURVES, *others]
+    if method in order:
+        return order.index(method)
+    last_row = len(MARKERS) - 1
+    return len(COLORS) * last_row + zlib.crc32(method.encode()) % len(COLORS)
+
+
+def legend_entry(label: str, look: Look, **line: Any) -> Line2D:
+    """An entry of a legend: a mark with this look, and a line if `line` says so."""
+    arguments: dict[str, Any] = {"ls": "", "ms": 6} | look | line
+    return Line2D([], [], label=label, **arguments)

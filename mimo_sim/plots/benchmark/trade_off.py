@@ -1,176 +1,219 @@
-"""Accuracy against modality gap."""
+"""Accuracy against modality gap: one mark per method, and the methods that none beats in both."""
 
 from __future__ import annotations
 
 import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mimo_sim.benchmark.comparison import Row, rows_by_name
+from mimo_sim.benchmark.curves import CURVES
 from mimo_sim.plots._style import style
+from mimo_sim.plots.benchmark.looks import LEGEND_TEXT, LETTER_WIDTH, Look, legend_entry
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from mimo_sim.benchmark.comparison import Row
-from mimo_sim.plots.benchmark.looks import REFERENCES, WIDTH, Look, handle
-
-FAR = 10.0  # points of accuracy below the best: such methods are named instead of drawn, they would squeeze all others
-WIDE = 2.5  # bars that would stretch a panel by more than this are cut
-
-
-def pareto_front(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """Names of the points (gap, accuracy) that no other one beats: at most the gap and at least the accuracy, and not the same; by rising gap."""
-    free = [
-        name
-        for name, p in points.items()
-        if not any(q != p and q[0] <= p[0] and q[1] >= p[1] for q in points.values())
-    ]
-    return sorted(free, key=points.__getitem__)
+BASELINE = CURVES[0]
+FAR = 10.0  # points of accuracy; methods further below the best would squeeze all others
+WIDEST = 2.5  # bars that would stretch a panel by more than this factor are cut
+FRONT: dict[str, Any] = {"color": "0.75", "lw": 1.0, "marker": "o", "mfc": "none", "mec": "0.45"}
 
 
-def _limits(means: Sequence[float], halves: Sequence[float]) -> tuple[float, float]:
-    """Ends of an axis that holds all bars, or, where that would leave the means too little room, the means."""
-    margin = max(1.0, 0.15 * (max(means) - min(means)))
-    low, high = min(means) - margin, max(means) + margin
-    ends = (
-        [m - h for m, h in zip(means, halves, strict=True)],
-        [m + h for m, h in zip(means, halves, strict=True)],
-    )
-    spread = max(*ends[1], high) - min(*ends[0], low)
-    return (
-        (min(*ends[0], low) - 0.02 * spread, max(*ends[1], high) + 0.02 * spread)
-        if spread <= WIDE * (high - low)
-        else (low, high)
-    )
+@dataclass(frozen=True)
+class Point:
+    """Where a method stands, horizontally (gap) and vertically (accuracy), in percent."""
+
+    place: tuple[float, float]
+    half_widths: tuple[float, float]  # 0 where there is one seed only
+
+    def ends(self, axis: int) -> tuple[float, float]:
+        """The ends of the bar along an axis."""
+        centre, half = self.place[axis], self.half_widths[axis]
+        return centre - half, centre + half
 
 
-def draw_trade_off(
-    rows: Sequence[Row], shown: Mapping[str, Look], handles: Sequence[Line2D], title: str
-) -> tuple[Axes, dict[str, tuple[float, float]]]:
-    """The panel of accuracy against gap with its legend outside: axes, and points (gap, accuracy) in percent by name."""
-    found = {(row.method, row.figure): row for row in rows}
-    failed = [
-        f"{m} ({100 * found[m, 'accuracy'].mean:.1f} %)"
-        for m in shown
-        if m not in worth_drawing(rows, shown)
-    ]
-    shown = {m: shown[m] for m in worth_drawing(rows, shown)}
-    points = {
-        m: (round(100 * found[m, "gap/probe"].mean, 9), round(100 * found[m, "accuracy"].mean, 9))
-        for m in shown
-    }  # so that equal counts are equal
-    halves = {
-        m: [
-            0 if math.isnan(h) else 100 * h
-            for h in (found[m, "gap/probe"].half_width, found[m, "accuracy"].half_width)
-        ]
-        for m in shown
-    }
-    best = pareto_front(points)
-    ring = Line2D(
-        [],
-        [],
-        color="0.75",
-        lw=1.0,
-        marker="o",
-        ms=9,
-        mfc="none",
-        mec="0.45",
-        label="none shown is better in both",
-    )
-    width = 6.2 + WIDTH * max(len(str(handle.get_label())) for handle in (*handles, ring))
-    words = f"not drawn, over {FAR:g} points below the best: {', '.join(failed)}" if failed else ""
-    lines = textwrap.wrap(words, int((width - 0.8) / WIDTH), break_on_hyphens=False)
-    low = 0.75 + 0.14 * len(lines)
-    height = max(4.2, 0.185 * (len(handles) + 2) + 0.9) + low - 0.75
-    figure = Figure(figsize=(width, height))
-    ax = figure.add_axes((0.7 / width, low / height, 4.7 / width, 1 - (low + 0.35) / height))
-    ax.plot(
-        *zip(*(points[m] for m in best), strict=True),
-        color="0.75",
-        lw=1.0,
-        zorder=1,
-        marker="o",
-        ms=13,
-        mfc="none",
-        mec="0.45",
-    )
-    cut = []
-    for axis, name in enumerate(("horizontal", "vertical")):
-        ends = _limits([p[axis] for p in points.values()], [h[axis] for h in halves.values()])
-        ax.set(**{f"{'xy'[axis]}lim": ends})
-        beyond = any(
-            not ends[0] <= points[m][axis] + sign * halves[m][axis] <= ends[1]
-            for m in shown
-            for sign in (-1, 1)
+def pareto_front(places: Mapping[str, tuple[float, float]]) -> list[str]:
+    """The methods that no other one beats, by rising gap.
+
+    A method beats another if its gap is not larger and its accuracy not lower, and one of them
+    differs.
+
+    Parameters
+    ----------
+    places : mapping
+        Method -> (gap, accuracy).
+    """
+
+    def is_beaten(place: tuple[float, float]) -> bool:
+        gap, accuracy = place
+        return any(
+            other != place and other[0] <= gap and other[1] >= accuracy for other in places.values()
         )
-        cut += [name] * beyond
-        for m, look in shown.items():
-            bar: dict[str, Any] = {
-                f"{'xy'[axis]}err": halves[m][axis],
-                "ecolor": look["color"],
-                "alpha": 0.15 if beyond else 0.4,
-            }
-            ax.errorbar(*points[m], **bar, fmt="none", elinewidth=0.6, zorder=2)
-    for m, look in shown.items():
-        ax.plot(*points[m], **look, ms=6, ls="", zorder=3)
-    seeds = sorted({found[m, "accuracy"].n for m in shown})
-    bars = (
-        f"bars: 95 % interval over {' or '.join(map(str, seeds))} seeds"
-        if seeds != [1]
-        else "one seed"
-    )
-    lines.insert(
-        0, bars + (f"; the {' and '.join(cut)} ones go on beyond the panel" if cut else "")
-    )
-    figure.text(0.7 / width, 0.1 / height, "\n".join(lines), fontsize=7.5, color="0.3")
-    ax.set(
-        xlabel="modality gap: largest - smallest probe accuracy (points)",
-        ylabel=f"joint {rows[0].split} accuracy (%)",
-    )
-    ax.set_title(f"{rows[0].dataset}, {rows[0].split} split")
-    place = (5.6 / width, 1 - 0.3 / height)
-    figure.legend(
-        handles=[*handles, ring],
-        loc="upper left",
-        bbox_to_anchor=place,
-        title=title,
-        title_fontsize=7.5,
-        alignment="left",
-        fontsize=7.5,
-    )
-    return ax, points
+
+    best = [name for name, place in places.items() if not is_beaten(place)]
+    return sorted(best, key=places.__getitem__)
 
 
 def worth_drawing(rows: Sequence[Row], names: Iterable[str]) -> list[str]:
-    """Those methods that are worth their room: within :data:`FAR` of the best accuracy, or at least as good as joint training."""
-    height = {row.method: row.mean for row in rows if row.figure == "accuracy"}
-    least = max(height[name] for name in names) - FAR / 100
-    return [name for name in names if height[name] >= min(least, height.get(REFERENCES[0], least))]
+    """The methods among `names` that a panel has room for.
+
+    They are within 10 points of the best accuracy, or at least as good as joint training.
+    """
+    accuracy = {row.method: row.mean for row in rows if row.metric == "accuracy"}
+    names = list(names)
+    least = max(accuracy[name] for name in names) - FAR / 100
+    least = min(least, accuracy.get(BASELINE, least))
+    return [name for name in names if accuracy[name] >= least]
 
 
-def draw_gap(rows: Sequence[Row], seen: Mapping[str, Look]) -> Figure:
-    """Joint accuracy against the modality gap of linear probes: one mark per method, bars over seeds, and the methods that none beats in both.
+def draw_gap(rows: Sequence[Row], looks: Mapping[str, Look]) -> Figure:
+    """Joint accuracy against the modality gap of linear probes: one mark per method.
+
+    Bars are intervals over seeds. A line joins the methods that none beats in both.
 
     Parameters
     ----------
     rows : sequence of Row
         Of one data set.
-    seen : mapping
+    looks : mapping
         Of :func:`method_looks`.
     """
-    heights = {row.method: row.mean for row in rows if row.figure == "accuracy"}
-    shown = {
-        m: seen[m]
-        for m in sorted(heights, key=lambda m: -heights[m])
-        if any((row.method, row.figure) == (m, "gap/probe") for row in rows)
-    }
+    accuracy = {row.method: row.mean for row in rows if row.metric == "accuracy"}
+    with_gap = {row.method for row in rows if row.metric == "gap/probe"}
+    best_first = sorted(accuracy, key=accuracy.__getitem__, reverse=True)
+    shown = {name: looks[name] for name in best_first if name in with_gap}
+    entries = [legend_entry(name, shown[name]) for name in worth_drawing(rows, shown)]
     with style():
-        ax, _ = draw_trade_off(
-            rows, shown, [handle(m, shown[m]) for m in worth_drawing(rows, shown)], "by accuracy"
+        figure, _, _ = draw_trade_off(rows, shown, entries, "by accuracy")
+    return figure
+
+
+def draw_trade_off(
+    rows: Sequence[Row], looks: Mapping[str, Look], entries: Sequence[Line2D], title: str
+) -> tuple[Figure, Axes, dict[str, tuple[float, float]]]:
+    """A panel of accuracy against gap, with its legend beside it and its notes below.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        Of one data set.
+    looks : mapping
+        The methods to show. Those that are not :func:`worth_drawing` are named in the notes.
+    entries : sequence of Line2D
+        Of the legend.
+    title : str
+        Of the legend.
+
+    Returns
+    -------
+    Figure, Axes, dict
+        The dict holds the (gap, accuracy) of every mark, in percent.
+    """
+    metrics = rows_by_name(rows)
+    shown = worth_drawing(rows, looks)
+    points = {name: _point(metrics, name) for name in shown}
+    places = {name: point.place for name, point in points.items()}
+    far = [
+        f"{name} ({100 * metrics[name, 'accuracy'].mean:.1f} %)"
+        for name in looks
+        if name not in points
+    ]
+    best = legend_entry("none shown is better in both", FRONT, ls="-", ms=9)
+    entries = [*entries, best]
+    longest_label = max(len(str(entry.get_label())) for entry in entries)
+    width = 6.2 + LETTER_WIDTH * longest_label  # of the figure, in inches, as all lengths below
+    lines = []
+    if far:
+        words = f"not drawn, over {FAR:g} points below the best: {', '.join(far)}"
+        lines = textwrap.wrap(words, int((width - 0.8) / LETTER_WIDTH), break_on_hyphens=False)
+    low = 0.75 + 0.14 * len(lines)
+    height = max(4.2, 0.185 * (len(entries) + 1) + 0.9) + low - 0.75
+    figure = Figure(figsize=(width, height))
+    ax = figure.add_axes((0.7 / width, low / height, 4.7 / width, 1 - (low + 0.35) / height))
+    front = [places[name] for name in pareto_front(places)]
+    ax.plot(*zip(*front, strict=True), **FRONT, ms=13, zorder=1)
+    cut = [
+        name
+        for axis, name in enumerate(("horizontal", "vertical"))
+        if _draw_bars(ax, axis, points, looks)
+    ]
+    for name in shown:
+        ax.plot(*places[name], **looks[name], ms=6, ls="", zorder=3)
+    lines.insert(0, _about_bars({metrics[name, "accuracy"].n for name in shown}, cut))
+    figure.text(0.7 / width, 0.1 / height, "\n".join(lines), fontsize=7.5, color="0.3")
+    dataset, split = rows[0].dataset, rows[0].split
+    ax.set(
+        xlabel="modality gap: largest - smallest probe accuracy (points)",
+        ylabel=f"joint {split} accuracy (%)",
+        title=f"{dataset}, {split} split",
+    )
+    figure.legend(
+        handles=entries,
+        loc="upper left",
+        bbox_to_anchor=(5.6 / width, 1 - 0.3 / height),
+        title=title,
+        **LEGEND_TEXT,
+    )
+    return figure, ax, places
+
+
+def _point(metrics: Mapping[tuple[str, str], Row], name: str) -> Point:
+    rows = [metrics[name, "gap/probe"], metrics[name, "accuracy"]]
+    gap, accuracy = (round(100 * row.mean, 9) for row in rows)  # so that equal counts are equal
+    half_gap, half_accuracy = (
+        0.0 if math.isnan(row.half_width) else 100 * row.half_width for row in rows
+    )
+    return Point((gap, accuracy), (half_gap, half_accuracy))
+
+
+def _draw_bars(ax: Axes, axis: int, points: Mapping[str, Point], looks: Mapping[str, Look]) -> bool:
+    """Set the limits of an axis and draw the bars along it; whether some go on beyond."""
+    low, high = _limits(list(points.values()), axis)
+    if axis == 0:
+        ax.set_xlim(low, high)
+    else:
+        ax.set_ylim(low, high)
+    ends = [end for point in points.values() for end in point.ends(axis)]
+    beyond = not low <= min(ends) <= max(ends) <= high
+    for name, point in points.items():
+        half_width = point.half_widths[axis]
+        ax.errorbar(
+            *point.place,
+            xerr=half_width if axis == 0 else None,
+            yerr=half_width if axis == 1 else None,
+            ecolor=looks[name]["color"],
+            alpha=0.15 if beyond else 0.4,
+            fmt="none",
+            elinewidth=0.6,
+            zorder=2,
         )
-    return ax.figure  # type: ignore[return-value]
+    return beyond
+
+
+def _limits(points: Sequence[Point], axis: int) -> tuple[float, float]:
+    """Ends of an axis that holds all bars; only the marks if bars need far more room."""
+    centres = [point.place[axis] for point in points]
+    margin = max(1.0, 0.15 * (max(centres) - min(centres)))
+    low, high = min(centres) - margin, max(centres) + margin
+    lowest = min(low, *(point.ends(axis)[0] for point in points))
+    highest = max(high, *(point.ends(axis)[1] for point in points))
+    spread = highest - lowest
+    if spread > WIDEST * (high - low):
+        return low, high
+    return lowest - 0.02 * spread, highest + 0.02 * spread
+
+
+def _about_bars(seeds: set[int], cut: Sequence[str]) -> str:
+    """What the bars of a panel are, and which of them are cut."""
+    words = "one seed"
+    if seeds != {1}:
+        words = f"bars: 95 % interval over {' or '.join(map(str, sorted(seeds)))} seeds"
+    if cut:
+        words += f"; the {' and '.join(cut)} ones go on beyond the panel"
+    return words

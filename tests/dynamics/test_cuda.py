@@ -15,19 +15,29 @@ import pytest
 
 import mimo_sim as ms
 from mimo_sim.dynamics.ensemble import cuda, simulate_ensemble
-from mimo_sim.dynamics.ensemble.cpu import Shape
+from mimo_sim.dynamics.ensemble.step import Shape
 
 CODE = """
 import json, sys
 import mimo_sim as ms
 from mimo_sim.dynamics.ensemble import cuda
 from mimo_sim.dynamics.ensemble.driver import simulate_ensemble
-cuda.LAUNCH, cuda.THREADS = 4, 8  # several launches a leg, few threads that the simulator has to start
+cuda.LAUNCH, cuda.THREADS = 4, 8  # several launches a leg; few threads for the simulator to start
 case = json.loads(sys.argv[1])
 problems = [ms.generators.scalar_pair(2.0, 0.3), ms.generators.random_problem((1, 1, 1), seed=1)]
-methods = [ms.Vanilla(), ms.MIMO(lam=2.0, mu=0.25, f_star="running_minimum"), ms.MIMO(lam=2.0, mu=0.25, heads="plain")]
-pairs = [(problem, method) for problem in problems for method in methods]
-runs = simulate_ensemble(*map(list, zip(*pairs)), step_size=[0.05, 0.05, 0.05, 0.05, 0.05, 3.0], seed=range(6), engine=case["engine"], **case["settings"])
+methods = [
+    ms.Vanilla(),
+    ms.MIMO(lam=2.0, mu=0.25, f_star="running_minimum"),
+    ms.MIMO(lam=2.0, mu=0.25, heads="plain"),
+]
+runs = simulate_ensemble(
+    [problem for problem in problems for _ in methods],
+    [method for _ in problems for method in methods],
+    step_size=[0.05, 0.05, 0.05, 0.05, 0.05, 3.0],
+    seed=range(6),
+    engine=case["engine"],
+    **case["settings"],
+)
 print(json.dumps({name: runs[name].values.tolist() for name in runs.data_vars}))
 """
 SETTINGS = {
@@ -87,7 +97,10 @@ def test_the_device_agrees_with_the_cpu() -> None:
     "shape", [Shape(2, 1, 1, 1, False), Shape(3, 1, 1, 1, True)], ids=["K=2", "K=3 with decay"]
 )
 def test_the_kernel_compiles_for_a_device_and_is_all_double_precision(shape: Shape) -> None:
-    """As far as LLVM; the rest of the way needs NVIDIA's tools. One column, as more are more of the same and take longer."""
+    """As far as LLVM: the rest of the way needs NVIDIA's tools.
+
+    The factors have one column. More would be more of the same and take longer.
+    """
     import math
 
     from numba import cuda as numba_cuda
@@ -125,9 +138,9 @@ def test_without_a_device_or_numba_cuda_it_says_so(monkeypatch: pytest.MonkeyPat
 
 
 def test_numba_cuda_is_not_imported_for_the_cpu() -> None:
-    code = "import sys, mimo_sim.dynamics.ensemble.driver, mimo_sim.dynamics.ensemble.cuda; print('numba_cuda' in sys.modules, 'numba.cuda' in sys.modules)"
+    code = "import sys, mimo_sim.dynamics.ensemble.driver, mimo_sim.dynamics.ensemble.cuda\n"
+    code += "print('numba_cuda' in sys.modules, 'numba.cuda' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
-    assert (
-        importlib.util.find_spec("numba_cuda") is not None
-    )  # the dev environment has it, so the test above means something
+    # The dev environment has it, so the test above means something.
+    assert importlib.util.find_spec("numba_cuda") is not None

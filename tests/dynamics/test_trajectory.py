@@ -1,4 +1,4 @@
-"""The labelled result: the contract of names and dims, files, and half-times on data whose answer is known."""
+"""The labelled result: names and dims, files, and half-times on data whose answer is known."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def norms(*columns: Any, steps: Any = None) -> xr.Dataset:
     return xr.Dataset({"encoder_norm": (("step", "modality"), np.sqrt(squared))}, coords)
 
 
-# ------------------------------------------------------------------------------------------ the contract
+# ------------------------ the contract
 
 
 @pytest.mark.parametrize("engine", ["gram", "autograd", "flow"])
@@ -132,7 +132,7 @@ def test_running_minimum_never_lies_above_a_loss_seen() -> None:
     assert (run.gap >= 0).all()
 
 
-# ------------------------------------------------------------------------------------------ files
+# ------------------------ files
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_divergence_error_survives_pickling() -> None:
     xr.testing.assert_identical(back.trajectory, error.trajectory)
 
 
-# ------------------------------------------------------------------------------------------ half-times
+# ------------------------ half-times
 
 
 def test_half_time_is_the_first_step_at_half_the_final_square() -> None:

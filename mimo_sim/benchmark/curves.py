@@ -1,0 +1,77 @@
+"""Which methods are shown epoch by epoch, where a figure has no room for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mimo_sim.benchmark.grids import Grid
+from mimo_sim.benchmark.records import FinishedRun
+
+CURVES = ("vanilla", "linear_scalarization", "mimo", "unimodal")
+
+
+def default_curves(runs: Sequence[FinishedRun], grids: Mapping[str, Grid]) -> list[str]:
+    """The methods of :data:`CURVES`, and the best member of each of their grids.
+
+    A method that was not run with its defaults is replaced by its variants outside of grids. If
+    nothing of all this was run, all methods are returned.
+
+    Parameters
+    ----------
+    runs : sequence of FinishedRun
+        Of one data set.
+    grids : mapping
+        Of :func:`mimo_sim.benchmark.grids.find_grids`.
+    """
+    names = list(dict.fromkeys(run.method for run in runs))
+    in_a_grid = {name for grid in grids.values() for name in grid}
+    curves: list[str] = []
+    for method in CURVES:
+        if method in names:
+            curves.append(method)
+        else:
+            curves += [name for name in _variants(method, names) if name not in in_a_grid]
+    best = [_best_on_validation(runs, grid) for grid in grids.values()]
+    for method in CURVES:
+        curves += [name for name in _variants(method, names) if name in best]
+    return curves or names
+
+
+def asked_curves(runs: Sequence[FinishedRun], asked: Sequence[str]) -> list[str]:
+    """The methods that were asked for, then their variants.
+
+    ``"mimo"`` has all its variants, ``"mimo-lam"`` those that were given a lam.
+
+    Raises
+    ------
+    ValueError
+        If none of them was run.
+    """
+    names = list(dict.fromkeys(run.method for run in runs))
+    curves = [name for name in asked if name in names]
+    for name in asked:
+        curves += _variants(name, names)
+    if not curves:
+        raise ValueError(f"`curves` must name methods among {tuple(names)}. Got {tuple(asked)}.")
+    return curves
+
+
+def _variants(start: str, names: Sequence[str]) -> list[str]:
+    return [name for name in names if name.startswith((f"{start}-", f"{start}="))]
+
+
+def _best_on_validation(runs: Sequence[FinishedRun], grid: Grid) -> str:
+    """The member of a grid with the best mean over seeds on the validation split."""
+
+    def score(name: str) -> float:
+        return float(np.mean([_score(run) for run in runs if run.method == name]))
+
+    return max(grid, key=score)
+
+
+def _score(run: FinishedRun) -> float:
+    """How good a run is on the validation split: higher is better."""
+    metrics = run.metrics("validation")
+    return metrics["accuracy"] if "accuracy" in metrics else -metrics["mse"]

@@ -1,0 +1,285 @@
+r"""One step of many runs at once, written out for fixed sizes.
+
+A run is one column of two tables: its *state*, which a step changes, and its *constants*. Both
+tables have shape (rows, runs). :class:`StateRows` and :class:`ConstantRows` say what a row holds.
+
+For small problems :func:`step_source` writes the step as lines of Python on single numbers. The CPU
+loop compiles these lines so that one vector instruction serves several runs, and the CUDA kernel
+compiles the same lines with one thread per run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from mimo_sim._checks import FloatArray
+from mimo_sim.dynamics._compile import jit
+from mimo_sim.dynamics.records import FLIP_SIZE
+
+# (state, constants, steps): takes all runs so many steps on; changes the state in place.
+Advance: TypeAlias = Callable[[FloatArray, FloatArray, int], object]
+
+# The step is written out while K * (2m + d) * r and m * (K d)**2 are at most this. Larger steps
+# would take tens of seconds to compile.
+GENERATED_SIZE = 40
+
+FASTMATH = {"contract", "nsz"}
+
+
+class StateRows(NamedTuple):
+    """Which rows of the state hold what."""
+
+    Z: slice  # the factors Z_k, (K, 2m + d, r) in one piece
+    base: slice  # (K,) estimates of f_k* in use, minus f_k*
+    sigma: slice  # (K,) weights sigma_k of the step before
+    change: slice  # (K,) last change of sigma_k
+    flips: int  # how often sigma has flipped
+    peak: slice  # (K,) largest |W_k|_F^2 met
+    bad: int  # 1 once the losses have reached the ceiling, else 0
+
+    @property
+    def height(self) -> int:
+        """Rows of the whole table."""
+        return self.bad + 1
+
+
+class ConstantRows(NamedTuple):
+    """Which rows of the constants hold what."""
+
+    S: slice  # second moments of the inputs, (K d, K d) in one piece
+    joint: slice  # the best joint map, (m, K d) in one piece
+    uni: slice  # the best uni-modal maps side by side, (m, K d) in one piece
+    lam: int
+    rate: int  # 1 / mu
+    gradient: int  # 1 for heads="gradient", else 0
+    plain: int  # the step size for heads="plain", else 0
+    hold: int  # 0 where the estimate of f* follows the losses, else infinity
+    keep: int  # 1 minus step size times weight decay
+    keep_head: int  # the same for uni-modal heads: 1 where they are frozen
+    eta: int  # step size
+    ceiling: int  # losses from here on count as divergence
+
+    @property
+    def height(self) -> int:
+        """Rows of the whole table."""
+        return self.ceiling + 1
+
+
+ONE_ROW = 0
+
+
+def stacked(**sizes: int) -> dict[str, Any]:
+    """Rows one below the other: a slice of so many rows for each name, a number for `ONE_ROW`."""
+    rows: dict[str, Any] = {}
+    first = 0
+    for name, size in sizes.items():
+        rows[name] = first if size == ONE_ROW else slice(first, first + size)
+        first += max(size, 1)
+    return rows
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a run: K modalities, m outputs, d features each, factors of r columns."""
+
+    K: int
+    m: int
+    d: int
+    r: int
+    decay: bool  # is there weight decay?
+
+    @property
+    def n(self) -> int:
+        """Rows of a factor Z_k = [V_k; U_k; W_k^T]."""
+        return 2 * self.m + self.d
+
+    @property
+    def generated(self) -> bool:
+        """Is the step written out for these sizes?"""
+        return max(self.K * self.n * self.r, self.m * (self.K * self.d) ** 2) <= GENERATED_SIZE
+
+    @cached_property
+    def state(self) -> StateRows:
+        """Rows of the state."""
+        return StateRows(
+            **stacked(
+                Z=self.K * self.n * self.r,
+                base=self.K,
+                sigma=self.K,
+                change=self.K,
+                flips=ONE_ROW,
+                peak=self.K,
+                bad=ONE_ROW,
+            )
+        )
+
+    @cached_property
+    def constants(self) -> ConstantRows:
+        """Rows of the constants."""
+        features = self.K * self.d
+        single = dict.fromkeys(ConstantRows._fields[3:], ONE_ROW)
+        return ConstantRows(
+            **stacked(S=features**2, joint=self.m * features, uni=self.m * features, **single)
+        )
+
+
+def names(rows: StateRows | ConstantRows) -> list[str]:
+    """The variable of :func:`step_source` for every row, such as ``Z4``, ``S0`` or ``lam``."""
+    found = []
+    for name, place in rows._asdict().items():
+        if isinstance(place, slice):
+            found += [f"{name}{i}" for i in range(place.stop - place.start)]
+        else:
+            found.append(name)
+    return found
+
+
+@jit(nogil=True, fastmath=FASTMATH)
+def exp(x):  # type: ignore[no-untyped-def]
+    """e**x for x <= 0 to within an ulp, in operations that vectorise.
+
+    0 where the result would be subnormal (x < -708.4), NaN for NaN.
+    """
+    # Adding 1.5 * 2**52 rounds x / log 2 to an integer n, which then stands in the low bits.
+    shifted = x * 1.4426950408889634 + 6755399441055744.0
+    n = shifted - 6755399441055744.0
+    y = (x - n * 0.6931471803691238) - n * 1.9082149292705877e-10
+    # (e**y - 1 - y) / y**2 as a polynomial through Chebyshev nodes, 2e-17 off. It is added up in
+    # groups, so that few operations have to wait for others.
+    y2 = y * y
+    y4 = y2 * y2
+    low = (0.5 + 0.16666666666666669 * y) + (0.04166666666662413 + 0.008333333333330062 * y) * y2
+    middle = (0.0013888888917213717 + 0.00019841269863053618 * y) + (
+        2.4801521295954376e-05 + 2.7557268459997064e-06 * y
+    ) * y2
+    high = 2.7620088445409746e-07 + 2.510038549551032e-08 * y
+    q = low + y4 * (middle + y4 * high)
+    power = np.int64((np.float64(shifted).view(np.int64) + 1023) << 52).view(np.float64)
+    return 0.0 if x < -708.3964185322641 else (1.0 + (y + y2 * q)) * power
+
+
+# ------------------------ the step, written out
+
+
+def step_source(shape: Shape) -> tuple[list[str], list[str], list[str]]:
+    """One step of one run as lines of Python: the losses, then the weights sigma, then the update.
+
+    The variables are those of :func:`names`; an entry of a matrix E is called ``E{row}_{column}``.
+    """
+    return _losses(shape), _weights(shape), _update(shape)
+
+
+def _sum(terms: list[str]) -> str:
+    return " + ".join(terms)
+
+
+def _entry(shape: Shape, k: int, row: int, column: int) -> str:
+    """The variable of one entry of Z_k. Its rows are V_k, U_k and W_k^T, one below the other."""
+    return f"Z{(k * shape.n + row) * shape.r + column}"
+
+
+def _losses(shape: Shape) -> list[str]:
+    K, m, d = shape.K, shape.m, shape.d
+    D, modalities, outputs, features, columns = K * d, range(K), range(m), range(d), range(shape.r)
+
+    def product(k: int, row: int, i: int) -> str:
+        """Row `row` of Z_k, which belongs to a head, times column `i` of W_k."""
+        return _sum(
+            [f"{_entry(shape, k, row, j)} * {_entry(shape, k, 2 * m + i, j)}" for j in columns]
+        )
+
+    lines = []
+    for k in modalities:
+        for a in outputs:
+            for i in features:
+                at = k * d + i
+                lines += [
+                    f"E{a}_{at} = joint{a * D + at} - ({product(k, a, i)})",
+                    f"D{a}_{at} = uni{a * D + at} - ({product(k, m + a, i)})",
+                ]
+    for a in outputs:
+        for i in range(D):
+            own = range(i // d * d, i // d * d + d)
+            lines += [
+                f"R{a}_{i} = {_sum([f'S{i * D + j} * E{a}_{j}' for j in range(D)])}",
+                f"Q{a}_{i} = {_sum([f'S{i * D + j} * D{a}_{j}' for j in own])}",
+            ]
+    terms = [f"R{a}_{i} * E{a}_{i}" for a in outputs for i in range(D)]
+    lines.append(f"excess_mm = 0.5 * ({_sum(terms)})")
+    for k in modalities:
+        terms = [f"Q{a}_{i} * D{a}_{i}" for a in outputs for i in range(k * d, k * d + d)]
+        encoder = [_entry(shape, k, 2 * m + i, j) for i in features for j in columns]
+        lines += [
+            f"own = 0.5 * ({_sum(terms)})",
+            f"base{k} = min(base{k}, own + hold)",
+            f"gap{k} = own - base{k}",
+            f"peak{k} = max(peak{k}, {_sum([f'{w} * {w}' for w in encoder])})",
+        ]
+    lines.append("top = gap0")
+    lines += [f"top = max(top, gap{k})" for k in range(1, K)]
+    lines.append("bad = bad if excess_mm < ceiling and top < ceiling else 1.0")
+    return lines
+
+
+def _weights(shape: Shape) -> list[str]:
+    modalities = range(shape.K)
+    if shape.K == 2:  # one exponential instead of two
+        lines = [
+            "lead = (gap1 - gap0) * rate",
+            "small = exp(-abs(lead))",
+            "large = 1.0 / (1.0 + small)",
+            "small *= large",
+            "weight0 = small if lead > 0.0 else large",
+            "weight1 = large if lead > 0.0 else small",
+        ]
+    else:
+        lines = [f"weight{k} = exp((gap{k} - top) * rate)" for k in modalities]
+        lines.append(f"total = 1.0 / ({_sum([f'weight{k}' for k in modalities])})")
+        lines += [f"weight{k} *= total" for k in modalities]
+    for k in modalities:
+        turned = f"swing * change{k} < 0.0 and min(abs(swing), abs(change{k})) > {FLIP_SIZE}"
+        lines += [
+            f"swing = weight{k} - sigma{k}",
+            f"turned = {turned}",
+            "flips += 1.0 if turned else 0.0",
+            f"change{k} = swing",
+            f"sigma{k} = weight{k}",
+        ]
+    return lines
+
+
+def _update(shape: Shape) -> list[str]:
+    m, d = shape.m, shape.d
+    outputs, features = range(m), range(d)
+    kept, kept_head = ("keep * ", "keep_head * ") if shape.decay else ("", "")
+    lines = []
+    for k in range(shape.K):
+        lines += [f"own = eta * lam * sigma{k}", "head = own * gradient + plain"]
+        for a in outputs:
+            for i in range(k * d, k * d + d):
+                lines += [
+                    f"x{a}_{i} = eta * R{a}_{i}",
+                    f"y{a}_{i} = own * Q{a}_{i}",
+                    f"h{a}_{i} = head * Q{a}_{i}",
+                ]
+        for j in range(shape.r):
+            v = [_entry(shape, k, a, j) for a in outputs]
+            u = [_entry(shape, k, m + a, j) for a in outputs]
+            w = [_entry(shape, k, 2 * m + i, j) for i in features]
+            new = {}
+            for a in outputs:
+                joint = [f"x{a}_{k * d + i} * {w[i]}" for i in features]
+                alone = [f"h{a}_{k * d + i} * {w[i]}" for i in features]
+                new[v[a]] = f"{kept}{v[a]} + {_sum(joint)}"
+                new[u[a]] = f"{kept_head}{u[a]} + {_sum(alone)}"
+            for i in features:
+                at = k * d + i
+                terms = [f"x{a}_{at} * {v[a]} + y{a}_{at} * {u[a]}" for a in outputs]
+                new[w[i]] = f"{kept}{w[i]} + {_sum(terms)}"
+            lines.append(f"{', '.join(new)} = {', '.join(new.values())}")
+    return lines
