@@ -36,9 +36,8 @@ def check_choice(name: str, value: Any, allowed: Iterable[Any]) -> None:
     """Raise ``ValueError`` unless `value` is one of `allowed`."""
     allowed = tuple(allowed)
     if value not in allowed:
-        raise ValueError(
-            f"`{name}` must be one of {allowed}. Got {name}={value!r}.{did_you_mean(value, allowed)}"
-        )
+        hint = did_you_mean(value, allowed)
+        raise ValueError(f"`{name}` must be one of {allowed}. Got {name}={value!r}.{hint}")
 
 
 def did_you_mean(value: Any, allowed: Iterable[Any]) -> str:

@@ -15,7 +15,7 @@ import mimo_sim as ms
 from mimo_sim._files import replacing
 from paper_checks.claim import Counterexample
 from paper_checks.ledger_page import to_html
-from paper_checks.ledger_values import PAPER, counts, notices, number
+from paper_checks.ledger_values import PAPER, SYMBOLS, counts, notices, number
 from paper_checks.runner import Row
 
 PACKAGES = ("numpy", "scipy", "torch", "numba", "hypothesis")  # whose versions are stored
@@ -112,7 +112,7 @@ def _section(row: Row) -> list[str]:
 
 
 def to_markdown(rows: Sequence[Row], command: str) -> str:
-    """The ledger as Markdown: a table, then the evidence claim by claim."""
+    """The ledger as Markdown: symbols, a table, then the evidence claim by claim."""
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts(rows).items())
     lines = [
         f"# The claims of {PAPER}, checked",
@@ -120,6 +120,10 @@ def to_markdown(rows: Sequence[Row], command: str) -> str:
         f"{len(rows)} claims: {verdicts}. Written by `{command}` with mimo_sim {ms.__version__}. "
         "Statements of the paper are taken from a summary of it. Some rows are laws of [ZLS] and "
         "of this project, as their sources say.",
+        "",
+        "Symbols:",
+        "",
+        *(f"- `{symbol}`: {meaning}" for symbol, meaning in SYMBOLS.items()),
         "",
         "| claim | says | verdict |",
         "|---|---|---|",

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 import mimo_sim as ms
 from paper_checks.claim import Verdict
-from paper_checks.ledger_values import PAPER, counts, notices, number
+from paper_checks.ledger_values import PAPER, SYMBOLS, counts, notices, number
 from paper_checks.runner import Row
 
 TEMPLATE = Path(__file__).parent / "ledger_page.html"
@@ -116,6 +116,10 @@ def to_html(rows: Sequence[Row], command: str) -> str:
         f'<label><input type="checkbox" value="{verdict}" checked> {verdict} ({count})</label>'
         for verdict, count in counts(rows).items()
     )
+    symbols = "".join(
+        f"<tr><th>{html.escape(symbol)}</th><td>{html.escape(meaning)}</td></tr>"
+        for symbol, meaning in SYMBOLS.items()
+    )
     topics = dict.fromkeys(row.claim.topic for row in rows)
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         paper=PAPER,
@@ -124,5 +128,6 @@ def to_html(rows: Sequence[Row], command: str) -> str:
         command=html.escape(command),
         version=ms.__version__,
         filters=filters,
+        symbols=symbols,
         sections="".join(_section(topic, rows) for topic in topics),
     )

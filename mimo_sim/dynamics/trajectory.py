@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from mimo_sim._files import replacing
 from mimo_sim.errors import UnconvergedWarning
@@ -21,6 +20,8 @@ from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Solver, Vanilla
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from mimo_sim.dynamics.records import Records
 
 LONG_NAMES = {
@@ -48,6 +49,8 @@ def build(
     records: Records,
 ) -> xr.Dataset:
     """Label what an engine recorded. A diverged run keeps the steps before the divergence."""
+    import xarray as xr  # loads pandas, half a second
+
     kept = len(steps)
     if records.diverged_at is not None:
         kept = int(np.searchsorted(steps, records.diverged_at))
@@ -151,6 +154,8 @@ def half_times(run: xr.Dataset) -> xr.DataArray:
         or fewer than three steps were recorded. Then its final value is not known, and neither is
         half of it.
     """
+    import xarray as xr  # loads pandas, half a second
+
     steps, squared = run.step.values, run.encoder_norm.transpose("step", "modality").values ** 2
     final = squared[-1]
     before_last_tenth = np.searchsorted(steps, 0.9 * steps[-1], side="right") - 1
@@ -189,6 +194,8 @@ def save(run: xr.Dataset, path: str | Path) -> None:
 
 def load(path: str | Path) -> xr.Dataset:
     """Read a file written by :func:`save` into memory."""
+    import xarray as xr  # loads pandas, half a second
+
     if not Path(path).is_file():
         raise FileNotFoundError(
             f"`path` must be a trajectory file written by mimo_sim. No file {str(path)!r}."

@@ -15,8 +15,8 @@ from paper_checks.statistics import median_interval
 CLAIM = Claim(
     id="balance-improves-generalisation",
     topic="13 Other sentences",
-    says="To optimise the worst uni-modal objective first keeps the dominant modality from "
-    "overfitting, and improves multi-modal generalisation.",
+    says="MIMO optimises the worst uni-modal objective first. That keeps the dominant modality "
+    "from overfitting, and improves multi-modal generalisation.",
     source="[MIMO] Sec. 3.1 (summary: mechanism 1, key results)",
     assumptions="In the toy: training on small noisy samples of problems with superficial "
     "preference. The loss on the population is measured at the end of training, and at the step "

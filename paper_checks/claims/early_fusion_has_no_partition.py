@@ -15,9 +15,9 @@ CLAIM = Claim(
     id="early-fusion-has-no-partition",
     topic="11 Break conditions",
     says="With early fusion the weights are not split by modality, and the gradient does not "
-    "decompose: the gradient of weights that carry one modality depends on the other modality "
-    "even at a fixed residual, and a step on one modality's own loss changes what the other one "
-    "contributes.",
+    "decompose. The gradient by weights that carry one modality depends on the other modality, "
+    "even at a fixed residual. A step on one modality's own loss changes what the other one "
+    "contributes to the prediction.",
     source="[MIMO] Sec. 3.1 and conclusion (summary: break condition of mechanism 1, open "
     "question 1)",
     assumptions="Early fusion: one encoder for the joined inputs, one joint head. A modality alone "

@@ -21,7 +21,7 @@ CLAIM = Claim(
     id="growth-law",
     topic="8 Superficial preference",
     says="From small weights |W_k| grows at the rate |C_k| sqrt(1 + lam^2 sigma_k(0)^2), where "
-    "sigma(0) are the weights of a network whose parameters are all zero.",
+    "sigma(0) is the sigma of a network whose parameters are all zero.",
     source="this project's theory of [MIMO] Algorithm 1 (explains the trend of its Figure 1)",
     assumptions="Uni-modal heads follow the gradient of the objective. |C_k| is the largest "
     "singular value. The fastest direction has had time to dominate.",

@@ -26,9 +26,9 @@ CLAIM = Claim(
     "t_A = ln(1/u0)/|C_A|. It learns the other one, B, at "
     "t_B = t_A (1 + (|C_A| - |C_B|)/|C_B - C_A S_AA^-1 S_AB|).",
     source="[ZLS] late fusion, order and time ratio; used by [MIMO] Eq. 16-18",
-    assumptions="m = 1, two modalities, gradient flow, u0 -> 0. No direction that has grown must "
-    "be turned round later: neither B's (see time-ratio-sign-condition), nor A's (else A is "
-    "unlearned, and learned again much later).",
+    assumptions="m = 1, two modalities, gradient flow, u0 -> 0. No direction that has already "
+    "grown has to turn round later: neither B's (see time-ratio-sign-condition), nor A's (A would "
+    "then be unlearned, and learned again much later).",
     how="statistical",
     recorded=Verdict.HOLDS,
     false_alarm="2 of 44 other sets of seeds gave 'refuted': one median error was just above its "

@@ -22,9 +22,11 @@ CLAIM = Claim(
     says="A minimiser of f_mm + lam g has g - min g <= (f_mm(lexicographic solution) - inf f_mm)"
     "/lam.",
     source="[MIMO] Sec. 3.1, Eq. 8 against Eq. 10",
-    assumptions="A minimiser, or any point that monotone descent reaches from the lexicographic "
-    "solution. In a wide network one point is optimal for every loss, and the statement says "
-    "0 = 0. So the width is 1 here, where V_k W_k and U_k W_k share one direction.",
+    assumptions="The lexicographic solution makes the worst gap as small as possible, and then "
+    "f_mm. The statement is meant for a minimiser, or for any point that monotone descent reaches "
+    "from the lexicographic solution. In a wide network one point is optimal for every loss, and "
+    "the statement says 0 = 0. So the width is 1 here, where V_k W_k and U_k W_k share one "
+    "direction.",
     how="property-based",
     recorded=Verdict.HOLDS,
 )

@@ -96,7 +96,7 @@ def test_bad_methods_data_and_encoders_are_refused() -> None:
         max_modalities = 2
         min_modalities = 2
 
-    with pytest.raises(ValueError, match="at most 2 of modalities"):
+    with pytest.raises(ValueError, match="at most 2 modalities"):
         new_run(Two(), tiny(shapes=((2,), (2,), (2,))))
     with pytest.raises(ValueError, match="the validation split of 'tiny' must not be empty"):
         new_run(Vanilla(), replace(tiny(), validation=tiny().validation.take(torch.arange(0))))
