@@ -190,10 +190,10 @@ def test_where_nothing_can_be_written_functions_are_compiled_all_the_same(
 ) -> None:
     compiler = numba.njit
 
-    def njit(*, cache: bool = False, **options: Any) -> Any:
+    def njit(*function: Any, cache: bool = False, **options: Any) -> Any:
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
-        return compiler(**options)
+        return compiler(*function, **options)
 
     monkeypatch.setattr(numba, "njit", njit)
 
