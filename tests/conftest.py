@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from mimo_sim._extras import MissingExtraError
+
 # no deadline: the first example may compile
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50)
 settings.register_profile("deep", deadline=None, max_examples=1000, print_blob=True)
@@ -23,6 +25,18 @@ collect_ignore = [
     for path in HERE.rglob("test_*.py")
     if find_spec("torch") is None and "torch" in path.read_text()
 ]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Skip a test that needs an extra which is not installed."""
+    try:
+        return (yield)
+    except BaseException as error:
+        for cause in (error, error.__context__):
+            if isinstance(cause, MissingExtraError):
+                pytest.skip(str(cause))
+        raise
 
 
 @pytest.fixture(scope="module")
