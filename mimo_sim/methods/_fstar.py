@@ -185,9 +185,9 @@ class PerEpoch(RunningMinimum):
         self.steps += 1
         if self.steps == PATIENCE and not len(self.history) and not self.in_trainer:
             warnings.warn(
-                f"f_star={self.name!r} goes by epochs, but `end_epoch` was not called in {PATIENCE} "
-                "steps: until then f* is the running minimum. Call `end_epoch()` after every epoch, "
-                "or ignore this where an epoch has more steps.",
+                f"f_star={self.name!r} goes by epochs, but `end_epoch` was not called in "
+                f"{PATIENCE} steps: until then f* is the running minimum. Call `end_epoch()` after "
+                "every epoch; ignore this if your epochs have more steps.",
                 stacklevel=2,
             )
 

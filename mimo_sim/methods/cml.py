@@ -61,9 +61,9 @@ class CML(Method):
     Parameters
     ----------
     lam : float
-        Weight of the ranking loss, >= 0. Default 0.1, as published. The ranking loss is a sum over
-        the batch and the other losses are means, so its share grows with the batch size B. As a
-        batch mean it would have the weight lam B.
+        Weight of the ranking loss, >= 0. Default 0.1, as published for this sum. The ranking loss
+        is a sum over the batch and the other losses are means, so its share grows with the batch
+        size B. As a batch mean it would have the weight lam B.
 
     Notes
     -----

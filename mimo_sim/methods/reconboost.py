@@ -52,12 +52,13 @@ class ReconBoost(Method):
     """Alternating boosting: modalities take turns, and one shared head H serves them all.
 
     With f_k = H(h_k) the joint output is the ensemble rho sum_k f_k. A stage trains one modality,
-    in turn. A modality joins the ensemble in its first stage, so stage 0 has the first modality
-    only. First come `own_epochs` epochs of its encoder and H on :func:`boosting_loss`, plus
-    alpha times the mean squared difference of its probabilities to those of the modality of the
-    stage before. Then come `joint_epochs` epochs of the whole ensemble on its own loss. Where
-    such a phase begins, the optimizer's memory is cleared. The shared head is the model's first
-    uni-modal head, and the fusion layer is not used.
+    in turn. Each modality joins the ensemble when its first stage begins, so in stage 0 the
+    ensemble is one modality, and a run needs at least K stages. A stage begins with `own_epochs`
+    epochs of the modality's encoder and H on :func:`boosting_loss`, plus alpha times the mean
+    squared difference of its probabilities to those of the modality of the stage before. Then come
+    `joint_epochs` epochs of the whole ensemble on its own loss. Where such a phase begins, the
+    optimizer's memory is cleared. The shared head is the model's first uni-modal head, and the
+    fusion layer is not used.
 
     Parameters
     ----------

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mimo_sim import methods
+from mimo_sim.methods import MIMOLoss, _references
 from mimo_sim.methods import _fstar as fstar
-from mimo_sim.methods import _references
 from mimo_sim.methods._curves import curve_limit
 from mimo_sim.training import Settings, TrainingRun, checkpoint
 from tests.methods.helpers import (
@@ -105,18 +105,21 @@ def test_without_a_finite_loss_in_any_epoch_the_running_minimum_goes_on(name: st
     assert rule.value.tolist() == [4.0, 1.0]  # the epoch mean
 
 
+def take_steps(mimo: MIMOLoss, steps: int) -> None:
+    """Steps in a loop of one's own."""
+    for _ in range(steps):
+        mimo(torch.tensor(1.0), torch.tensor([1.0, 2.0]))
+
+
 @pytest.mark.parametrize("name", ["epoch_minimum", "extrapolation", "validation"])
 def test_a_rule_that_waits_for_the_end_of_an_epoch_says_so_once(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fstar, "PATIENCE", 5)
-    mimo = methods.create("mimo", f_star=name)
-    losses = torch.tensor([1.0, 2.0])
-    for _ in range(4):
-        mimo(losses[0], losses)
+    mimo = MIMOLoss(f_star=name)
+    take_steps(mimo, 4)  # a warning would be an error here
     with pytest.warns(UserWarning, match=f"f_star='{name}' .* `end_epoch` .* in 5 steps") as said:
-        for _ in range(20):
-            mimo(losses[0], losses)
+        take_steps(mimo, 20)
     assert len(said) == 1
 
 
@@ -128,12 +131,10 @@ def test_there_is_no_warning_where_epochs_end_or_do_not_matter(
     name: str, steps_per_epoch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fstar, "PATIENCE", 5)
-    mimo = methods.create("mimo", f_star=name)
-    losses = torch.tensor([1.0, 2.0])
-    for step in range(1, 20):
-        mimo(losses[0], losses)  # a warning would be an error here
-        if step % steps_per_epoch == 0:
-            mimo.end_epoch()
+    mimo = MIMOLoss(f_star=name)
+    for _ in range(4):
+        take_steps(mimo, steps_per_epoch)  # a warning would be an error here
+        mimo.end_epoch()
 
 
 def test_there_is_no_warning_in_the_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
