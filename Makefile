@@ -8,18 +8,23 @@ export MPLBACKEND := Agg
 # Nothing is compiled at the installation: the first import of a module keeps its bytecode, the processes that tests start read it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: figure1 test test-all test-lowest wheel mutants lint format house check bench gpu-bench studies avmnist replication sensitivity notebooks clean
+.PHONY: figure1 test test-all fast-tests style types test-lowest wheel mutants lint format house check bench gpu-bench studies avmnist replication sensitivity notebooks clean
 .DEFAULT_GOAL := figure1
 
 figure1: $(VENV)/.core  ## Reproduce Figure 1 into figures/ (and the convergence figure)
 	$(BIN)/mimo-sim figure1 --out figures
 	$(BIN)/mimo-sim convergence --out figures
 
-test: lint  ## Lint, then all tests that are not slow
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-test-all: lint  ## Lint, then every test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+test: $(VENV)/.dev  ## Style, types, and all tests that are not slow; types and tests at the same time
+	$(MAKE) --no-print-directory --jobs=2 style types fast-tests
+
+test-all: lint  ## Style, types, and every test
+	$(PYTEST)
+
+fast-tests: style
+	$(PYTEST) -m "not slow"
 
 test-lowest:  ## The toy with the lowest versions that pyproject.toml allows (needs PYTHON=python3.11)
 	rm -rf build/lowest && $(PYTHON) -m venv build/lowest
@@ -38,9 +43,13 @@ mutants: $(VENV)/.dev  ## Mutation test of the core (about an hour on 2 cores); 
 	$(PIP_INSTALL) --editable ".[dev,mutants]"
 	$(BIN)/python -m tests.mutants
 
-lint: $(VENV)/.dev  ## Style and types, code and notebooks
+lint: style types  ## Style and types, code and notebooks
+
+style: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
 	$(BIN)/mypy
 
 format: $(VENV)/.dev  ## Rewrite files in the house style
