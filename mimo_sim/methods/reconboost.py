@@ -42,11 +42,12 @@ def boosting_loss(logits: Tensor, rest: Tensor, target: Tensor, w1: float, w2: f
 class ReconBoost(Method):
     """Alternating boosting: modalities take turns, and one shared head H serves them all.
 
-    With f_k = H(h_k) the joint output is the ensemble rho sum_k f_k. A stage trains one modality,
-    in turn. First come `own_epochs` epochs of its encoder and H on :func:`boosting_loss`, plus
-    alpha times the mean squared difference of its probabilities to those of the modality of the
-    stage before. Then come `joint_epochs` epochs of everything on the loss of the ensemble. Where
-    such a phase begins, the optimizer's memory is cleared. The shared head is the model's first
+    Let f_k = H(h_k). The joint output, called the ensemble, is rho sum_k f_k. Training goes in
+    stages. A stage trains one modality, in turn, and has two phases. First, `own_epochs` epochs
+    train the modality's encoder and H. Their loss is :func:`boosting_loss` plus alpha times an
+    alignment: the mean squared difference between the probabilities of this modality and of the one
+    of the stage before. Then `joint_epochs` epochs train everything on the loss of the ensemble.
+    Where a phase begins, the optimizer's memory is cleared. The shared head is the model's first
     uni-modal head, and the fusion layer is not used.
 
     Parameters
