@@ -79,7 +79,7 @@ def moment_blocks(sigma: Blocks, dims: tuple[int, ...]) -> list[list[FloatArray]
 
 
 def cross_blocks(sigma_yx: Any) -> list[FloatArray]:
-    """`sigma_yx` as arrays (m, d_k) with one m."""
+    """`sigma_yx` as arrays (m, d_k), all with the same m."""
     if not isinstance(sigma_yx, Sequence | np.ndarray):
         raise TypeError(
             f"`sigma_yx` must be a list of blocks, one per modality. Got {sigma_yx!r:.80}."
@@ -110,11 +110,12 @@ def output_moment(y_second_moment: Any, m: int) -> FloatArray:
 
 
 def true_weights(weights: Sequence[npt.ArrayLike]) -> list[FloatArray]:
-    """`weights` as arrays (m, d_k) with one m."""
+    """`weights` as arrays (m, d_k), all with the same m."""
     true = [np.atleast_2d(finite_array(f"weights[{k}]", w)) for k, w in enumerate(weights)]
     if not true or any(w.ndim != 2 or len(w) != len(true[0]) for w in true):
         raise ValueError(
-            f"`weights` must be arrays (m, d_k) with one m. Got shapes {[w.shape for w in true]}."
+            "`weights` must be arrays (m, d_k), all with the same m. "
+            f"Got shapes {[w.shape for w in true]}."
         )
     return true
 
@@ -145,7 +146,7 @@ def sample_columns(inputs: Any, y: npt.ArrayLike) -> tuple[list[FloatArray], Flo
 
 
 def centred(samples: FloatArray, standardize: bool) -> FloatArray:
-    """Samples (n, d) about their means; scaled to unit variance too where `standardize` is set.
+    """Samples (n, d) minus their means; with `standardize` also scaled to unit variance.
 
     Constant columns become zero.
     """

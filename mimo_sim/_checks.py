@@ -41,10 +41,11 @@ def check_choice(name: str, value: Any, allowed: Iterable[Any]) -> None:
 
 
 def did_you_mean(value: Any, allowed: Iterable[Any]) -> str:
-    """A question that names what `value` may have been meant to be, for the end of a message.
+    """A question for the end of a message: which allowed string did the user mean?
 
-    It begins with a space, and names at most two of the `allowed` strings. It is empty where none
-    of them is close, and where `value` is no string. Capital letters do not count.
+    It begins with a space and names at most two of the `allowed` strings that are close to `value`.
+    It is empty where none is close, and where `value` is no string. Upper and lower case count as
+    the same.
 
     Examples
     --------

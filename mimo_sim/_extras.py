@@ -1,4 +1,7 @@
-"""Packages that only some rooms need. A missing one is named with the command that installs it."""
+"""Packages that only some rooms need. A missing one is named with the command that installs it.
+
+An *extra* is a group of such packages in pyproject.toml: ``mimo_sim[testing]`` installs one.
+"""
 
 from __future__ import annotations
 
@@ -24,19 +27,19 @@ EXTRAS = {
 
 
 def sentence(package: str) -> str:
-    """What to say of a package of :data:`EXTRAS` that is not installed."""
+    """The message about a package of :data:`EXTRAS` that is not installed."""
     return (
         f"this needs {package}, which is not installed: pip install 'mimo_sim[{EXTRAS[package]}]'"
     )
 
 
 class MissingExtraError(ModuleNotFoundError):
-    """A package that an extra of mimo_sim brings is not installed."""
+    """An optional package is not installed. The message names the extra that installs it."""
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Within this block a missing package of an extra is named together with its extra.
+    """Inside this block, the error about a missing package also names its extra.
 
     Raises
     ------
@@ -55,7 +58,7 @@ def explained() -> Iterator[None]:
 def attach(
     package: str, file: str
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """``__getattr__``, ``__dir__`` and ``__all__`` of a room whose names load when they are used.
+    """``__getattr__``, ``__dir__`` and ``__all__`` of a room that loads a name at its first use.
 
     The names stand in the stub ``__init__.pyi`` beside `file`.
     """

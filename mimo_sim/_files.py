@@ -12,8 +12,9 @@ from pathlib import Path
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path` to write to.
 
-    When the block ends well, the file is renamed to `path`; otherwise it is removed. The temporary
-    name starts with a dot and keeps the suffix, because writers choose a format by it.
+    When the block ends without an error, the file is renamed to `path`; otherwise it is removed.
+    The temporary name starts with a dot. It keeps the suffix, because writers choose a format by
+    it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -91,7 +91,8 @@ def checked_moments(
     Raises
     ------
     ValueError
-        Of many problems, the first that is refused for a reason gives the numbers of the message.
+        If no pair (x, y) can have these moments. Of many problems, the message has the numbers of
+        one that was refused.
     """
     whole = output.ndim == sigma.ndim  # all of E[y y^T] is known, not the trace alone
     check_moment("sigma", sigma)
@@ -180,7 +181,7 @@ def _singular_solve(
 
 
 def optimum(second_moment: Any, best: FloatArray, cross: FloatArray) -> FloatArray:
-    r"""(...) The least loss :math:`\frac12 (E|y|^2 - tr\,M C^T)`, reached by the map `best` M.
+    r"""(...) The least loss :math:`\frac12 (E|y|^2 - tr\,M C^T)`, reached by the map M = `best`.
 
     `best` and `cross` :math:`C = E[y x^T]` have shape (..., m, d).
     """

@@ -45,7 +45,7 @@ def progress_bar(
     unit : str
         What is counted.
     rate : (float, str), optional
-        Show the speed too: the counts per second times this number, in this unit.
+        Also show the speed: the counts per second times the number, with the unit.
 
     Yields
     ------

@@ -38,7 +38,7 @@ def scan(
         What a module holds and what several entries are called, for the messages:
         ``"the data set"`` and ``"data sets"``.
     remedy : str
-        What to do about two entries of one name; ends the message.
+        What to do when two entries have the same name: the end of the message.
 
     Returns
     -------

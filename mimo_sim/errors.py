@@ -57,4 +57,4 @@ class ChatteringWarning(UserWarning):
 
 
 class UnconvergedWarning(UserWarning):
-    """A run was still moving when it stopped, and something was asked that its end defines."""
+    """A run was still moving when it stopped, but a measure needs its final values."""

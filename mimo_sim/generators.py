@@ -183,8 +183,9 @@ def random_problem(
     noise_variance : float
         Variance of the noise on each output, >= 0.
     degrees_of_freedom : int, optional
-        Of the Wishart distribution, >= sum(dims); three times sum(dims) by default. More of them
-        mean inputs that are better conditioned and less correlated.
+        The covariance is that of so many Gaussian vectors (a Wishart distribution); >= sum(dims),
+        by default three times sum(dims). With more vectors the inputs are better conditioned and
+        less correlated.
     scale_spread : float
         Standard deviation of the logarithm of each modality's input scale, >= 0.
     max_tries : int
@@ -250,6 +251,6 @@ NAMES = tuple(FAMILIES)
 
 
 def named(name: str) -> LateFusionProblem:
-    """The problem that the command line calls `name`: a family of :data:`FAMILIES` by default."""
+    """The problem that the command line calls `name`: one of :data:`FAMILIES`, all defaults."""
     check_choice("name", name, NAMES)
     return FAMILIES[name]()

@@ -20,7 +20,7 @@ Array: TypeAlias = Any  # a numpy.ndarray or a torch.Tensor; what comes in goes 
 
 
 def as_array(values: Any) -> Array:
-    """`values` as they are when they are an array already, as a NumPy array of floats otherwise."""
+    """`values` unchanged if they are an array already, else as a NumPy array of floats."""
     return values if is_array_api_obj(values) else np.asarray(values, dtype=float)
 
 
@@ -97,17 +97,17 @@ def mimo_objective(loss_mm: Array, gaps: Array, lam: float, mu: float) -> Array:
     Returns
     -------
     array (...)
-        F, differentiable where the inputs are: ``F.backward()`` is the whole step of Algorithm 1.
+        F. With torch inputs, one ``F.backward()`` gives every gradient that Algorithm 1 needs.
     """
     return loss_mm + lam * smoothed_maximum(gaps, mu)
 
 
 def running_minimum(previous: Array, losses_uni: Array) -> Array:
-    """One update of the running-minimum estimate of f*: the smallest loss so far, this one too.
+    """Update an estimate of f*: the smallest loss so far, the one of this step included.
 
-    On full-batch losses it never lies below the true minimum, so it can only understate a gap.
-    While every f_k decreases, it equals the current loss: all gaps are zero, and every sigma_k is
-    1/K.
+    On full-batch losses it never lies below the true minimum, so a gap can only come out too small.
+    While every f_k decreases, the estimate equals the current loss. Then all gaps are zero, and
+    every sigma_k is 1/K.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""The two-layer late-fusion regression problem, seen through its second moments.
+"""Regression by a two-layer network with late fusion, seen through second moments.
 
-A linear network that is trained on squared loss sees nothing of the data but their second
-moments. So a population, a small sample and a sample of a million points are all the same object
-here.
+Late fusion means that every modality has its own encoder, and that the results are added. A linear
+network that is trained on squared loss sees nothing of the data but their second moments. So a
+population, a small sample and a sample of a million points are all the same object here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mimo_sim._moments import frozen
 
 
 class LateFusionProblem:
-    r"""A two-layer linear late-fusion regression problem, K >= 1 modalities, outputs in R^m.
+    r"""A regression problem for two-layer linear late fusion: K >= 1 modalities, outputs in R^m.
 
     Modality k has inputs :math:`x_k \in R^{d_k}`, an encoder :math:`W_k` (h, d_k), its block
     :math:`V_k` (m, h) of the multi-modal head, and a uni-modal head :math:`U_k` (m, h), with the
@@ -36,7 +36,7 @@ class LateFusionProblem:
     Parameters
     ----------
     sigma : K x K blocks
-        ``sigma[k][l]`` is :math:`E[x_k x_l^T]`, of shape (d_k, d_l); numbers are taken as (1, 1).
+        ``sigma[k][l]`` is :math:`E[x_k x_l^T]`, of shape (d_k, d_l); a number counts as (1, 1).
     sigma_yx : K blocks
         ``sigma_yx[k]`` is :math:`E[y x_k^T]`, of shape (m, d_k), or (d_k,) when m = 1.
     y_second_moment : float or array (m, m)
@@ -56,14 +56,14 @@ class LateFusionProblem:
     y_second_moment : float
         :math:`E|y|^2`, in squared units of y.
     joint_map : (m, D) array
-        The map of least norm that minimises f_mm; ``joint_map[:, features(k)]`` is where V_k W_k
-        ends.
+        The map of least norm that minimises f_mm. ``joint_map[:, features(k)]`` is what V_k W_k
+        becomes in training.
 
     Raises
     ------
     ValueError, TypeError
-        If shapes do not fit, a value is not finite, `sigma` is not symmetric positive
-        semi-definite, or no pair (x, y) can have these moments: the joint second moment of (x, y)
+        If shapes do not fit, or a value is not finite. If `sigma` is not symmetric and positive
+        semi-definite. If no pair (x, y) can have these moments: the joint second moment of (x, y)
         must be positive semi-definite too.
 
     Notes
@@ -110,7 +110,7 @@ class LateFusionProblem:
         )
 
     def _fill(self, **fields: Any) -> None:
-        """Set all fields. Those that are otherwise computed on demand may be among them."""
+        """Set all fields. This may include those that are else computed at first use."""
         self.__dict__.update(fields)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -284,7 +284,7 @@ class LateFusionProblem:
 
     @cached_property
     def unimodal_maps(self) -> tuple[FloatArray, ...]:
-        """The (m, d_k) maps of least norm that minimise f_k, where U_k W_k ends."""
+        """The (m, d_k) maps of least norm that minimise f_k: what U_k W_k becomes in training."""
         return tuple(
             frozen(_moments.generalised_solve(self.sigma_yx[k], self.sigma[k][k]))
             for k in range(self.num_modalities)

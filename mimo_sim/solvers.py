@@ -26,9 +26,9 @@ class Vanilla:
     ----------
     heads : {"frozen", "plain"}
         What happens to the uni-modal heads, which never influence the encoders here. ``"frozen"``
-        (default) leaves them at their initial values. ``"plain"`` lets each follow the gradient
-        of its own loss; the recorded uni-modal losses then say what can be read off the jointly
-        trained encoders.
+        (default) leaves them at their initial values. ``"plain"`` lets each follow the gradient of
+        its own loss. The recorded uni-modal losses then show how well each jointly trained encoder
+        can predict alone.
 
     Raises
     ------
@@ -59,8 +59,9 @@ class MIMO:
     mu : float
         Smoothing of the maximum, > 0, in units of the loss.
     f_star : {"exact", "zero", "running_minimum"}, float, or K floats
-        Estimate of the uni-modal optima: the closed form, zero, the smallest full-batch loss so far
-        (:func:`mimo_sim.objective.running_minimum`), or constants, in units of the loss.
+        Estimate of the uni-modal optima f*, in units of the loss. ``"exact"``: the closed form.
+        ``"zero"``: 0. ``"running_minimum"``: the smallest full-batch loss so far
+        (:func:`mimo_sim.objective.running_minimum`). Or constants.
     heads : {"gradient", "plain"}
         How a uni-modal head moves. ``"gradient"`` (default): by ``lam * sigma_k`` times the
         gradient of its loss. This is gradient descent on the objective, which Theorem 1 assumes.
@@ -73,7 +74,7 @@ class MIMO:
 
     Notes
     -----
-    Source: arXiv:2511.06686, Eq. 10, Algorithm 1. The step size that is safe shrinks as lam and
+    Source: arXiv:2511.06686, Eq. 10, Algorithm 1. The largest safe step size shrinks as lam and
     1/mu grow (:func:`mimo_sim.theory.smoothness`).
     """
 
@@ -133,7 +134,7 @@ def initial_f_star(method: Solver, unimodal_optima: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        If ``method.f_star`` holds another number of constants than K.
+        If ``method.f_star`` holds constants, but not K of them.
     """
     rule = method.f_star
     count = len(unimodal_optima)

@@ -1,8 +1,8 @@
 r"""Hypothesis strategies: random problems, solvers and initial weights for your own tests.
 
-Everything is made of small multiples of simple fractions. So a failing case shrinks to few
-modalities, few dimensions, identity moments and unit weights. Needs ``hypothesis`` (``pip install
-mimo_sim[testing]``).
+Everything is made of small multiples of simple fractions. When a test fails, hypothesis *shrinks*
+the case: it looks for a simpler one. It ends at few modalities, few dimensions, identity moments
+and unit weights. Needs ``hypothesis`` (``pip install mimo_sim[testing]``).
 
 Examples
 --------
@@ -122,21 +122,20 @@ def problems(
     output_dim : int or strategy
         m >= 1; 1 to 2 by default. Laws for scalar targets need ``output_dim=1``.
     require : {"none", "superficial"}
-        ``"superficial"``: a modality A that explains less than another, B, has the largest
-        :math:`|C_k|`. Every modality but B explains 1/2 to 3/4 of what B does. :math:`|C_A|` is
-        1.25 to 2 times :math:`|C_B|`, which no other :math:`|C_k|` exceeds. Such problems are
-        constructed, so no draw is rejected: what a modality explains,
-        :math:`tr C_k S_{kk}^{-1} C_k^T`, does not change when its inputs are rescaled, while
-        :math:`|C_k|` does.
+        ``"superficial"``: modality A has the largest :math:`|C_k|`, but another one, B, explains
+        more. :math:`|C_A|` is 1.25 to 2 times :math:`|C_B|`, and no other :math:`|C_k|` exceeds
+        :math:`|C_B|`. Every modality but B explains 1/2 to 3/4 of what B explains. No draw is
+        rejected, because such problems are constructed: to rescale the inputs of a modality changes
+        :math:`|C_k|`, but not what it explains, :math:`tr C_k S_{kk}^{-1} C_k^T`.
     noise : float or strategy
         Variance of the noise on each output, >= 0; 0 to 1/2 by default.
 
     Returns
     -------
     strategy of LateFusionProblem
-        With the inputs divided by their scales s, `input_moment` has eigenvalues in [1/16,
-        49/16], so a condition number of at most 49. Scales lie in [1/2, 2] for
-        ``require="none"``, and in [1/20, 20] otherwise.
+        Divide the inputs by their scales s: then `input_moment` has eigenvalues in [1/16, 49/16],
+        so its condition number is at most 49. Scales lie in [1/2, 2] for ``require="none"``, and in
+        [1/20, 20] otherwise.
 
     Raises
     ------
@@ -208,8 +207,9 @@ def _make_superficial(
 ) -> FloatArray:
     """Draw two modalities A and B, and make the preference for A superficial.
 
-    `cross` is changed in place: every C_k but that of B shrinks until k explains a drawn share of
-    what B does. Returns the (K,) scales of the inputs with which A correlates most.
+    `cross` is changed in place: every C_k but that of B shrinks, until modality k explains a drawn
+    share of what B explains. Returns scales (K,) of the inputs. With these, A has the largest
+    |C_k|.
     """
     every = range(len(cross))
     first = draw(st.sampled_from(every))

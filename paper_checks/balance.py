@@ -1,4 +1,4 @@
-"""Paired simulations for all claims about balance and its price.
+"""Simulations in pairs, for all claims about balance and its price.
 
 A pair is joint training and MIMO, on the same problem and at the same step size where possible.
 The pairs cover the paper's grid of lam and mu. They are simulated once, for all claims together.
@@ -34,8 +34,9 @@ ROWS = 4000  # recorded in a run: the resolution of the times
 DOUBLINGS = 4  # of a run's length, at most
 MOST_STEPS = 400_000  # of MIMO
 
-# Of joint training for 1.5 predicted learning times. Where MIMO's step size would need more steps,
-# joint training takes a larger one. Its half-time ratio hardly depends on it (that is measured).
+# Most steps of joint training, for 1.5 predicted learning times. Where MIMO's step size would need
+# more steps, joint training takes a larger step size. Its half-time ratio hardly depends on the
+# step size (that is measured).
 VANILLA_STEPS = 40_000
 
 

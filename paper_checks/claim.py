@@ -53,7 +53,7 @@ class Claim:
         What the check is known to find. `mimo-sim check` fails when it finds something else.
     false_alarm : str
         For statistical checks: how often other seeds would change the verdict, although the claim
-        is as true as before. (The stored seeds never do.)
+        is as true as before. (The stored seeds always give the same verdict.)
     """
 
     id: str

@@ -31,7 +31,7 @@ def present(names: Sequence[str]) -> list[str]:
 
 
 def look(names: Sequence[str], decides: str) -> Evidence:
-    """Needs data while one of the data sets is missing; open while nobody has trained on them."""
+    """The verdict "needs data" while a data set is missing, else "open": nobody has trained yet."""
     there = present(names)
     missing = [name for name in names if name not in there]
     if os.environ.get(VARIABLE):

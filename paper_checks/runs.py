@@ -26,9 +26,9 @@ MANY_OUTPUTS = 2  # outputs, or more
 
 @contextmanager
 def without_advice() -> Iterator[None]:
-    """Silence the package's advice: that sigma flips from step to step, or a run has not converged.
+    """Silence two warnings: that sigma flips from step to step, and that a run has not converged.
 
-    For checks that know it, or that look for it themselves.
+    For checks that expect these, or that look for them themselves.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ms.ChatteringWarning)
@@ -53,9 +53,10 @@ def converged(
     steps: int = 0,
     tolerance: float = 1e-6,
 ) -> xr.Dataset | None:
-    """A run that is long enough for f_mm to lose all but `tolerance` of its first excess.
+    """A run at whose end the excess of f_mm is at most `tolerance` times its first value.
 
-    The number of steps is doubled until it is. None if more than MOST_STEPS would be needed.
+    The number of steps is doubled until the run is long enough. None if it would need more than
+    MOST_STEPS.
     """
     if steps == 0:
         growth = step_size * float(sizes(problem).max())

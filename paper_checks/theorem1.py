@@ -68,7 +68,7 @@ def setting(
 
 
 def infimum(data: Data, objective: Objective) -> Array:
-    """The infimum of F (B,): both levels are solved exactly, and all K gaps are zero.
+    """The infimum of F (B,): f_mm and every f_k are at their minima.
 
     A network reaches it with one or more hidden units for each output.
     """
@@ -90,7 +90,7 @@ def increases(objective: Array, scale: Array) -> Array:
 
 
 def rate_ratio(grad_sq: Array, drop: Array, step_size: Array) -> Array:
-    """How much of Theorem 1's bound each run (B,) uses, at the T where it uses most.
+    """What fraction of Theorem 1's bound each run (B,) reaches, at the T where it is largest.
 
     That is min_{t<T} |grad F|^2 over 2 (F_0 - inf F) / (eta T). `drop` is F_0 - inf F (B,).
     """

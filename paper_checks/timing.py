@@ -2,8 +2,8 @@
 
 All methods run on one late-fusion network: two MLP encoders, a joint head on the concatenated
 features, and one linear uni-modal head each. The data are random tensors for classification, and
-torch uses one thread of the CPU. The methods are written compactly here, without the transfers and
-loops over tensors of released code, so the ratios are lower bounds for what released code takes.
+torch uses one thread of the CPU. The methods are written compactly here. Released code also moves
+data and loops over tensors. So the ratios are lower bounds for what released code takes.
 
 Sources: MGDA, Sener and Koltun, NeurIPS 2018, with Frank-Wolfe on the Gram matrix; PCGrad, Yu et
 al., NeurIPS 2020; MMPareto, Wei and Hu, ICML 2024 (per encoder, two objectives; gamma = 1.5);
@@ -76,7 +76,7 @@ def _flat(gradients: tuple[Tensor, ...]) -> Tensor:
     return torch.cat([gradient.reshape(-1) for gradient in gradients])
 
 
-# From the losses to the flat gradient of each encoder. The gradients of the heads are computed too.
+# A method: from the losses to the flat gradient of each encoder. Heads get their gradients too.
 Step = Callable[[Network, Tensor, list[Tensor]], list[Tensor]]
 
 

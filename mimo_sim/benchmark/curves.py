@@ -15,8 +15,8 @@ CURVES = ("vanilla", "linear_scalarization", "mimo", "unimodal")
 def default_curves(runs: Sequence[FinishedRun], grids: Mapping[str, Grid]) -> list[str]:
     """The methods of :data:`CURVES`, and the best member of each of their grids.
 
-    A method that was not run with its defaults is replaced by its variants outside of grids. If
-    nothing of all this was run, all methods are returned.
+    If a method was not run with its defaults, its variants outside of grids take its place. If none
+    of these was run, all methods are returned.
 
     Parameters
     ----------

@@ -5,8 +5,8 @@ The second moments of the inputs (or of their features) and of the centred one-h
 network learns first, whether that preference is superficial, and which penalty lam* of MIMO
 reverses it. The answer has two limits.
 
-- A growth rate :math:`|C_k|` is in units of the inputs, so the answer depends on how they are
-  scaled; the optima do not. Hence there is a prediction for each of
+- A growth rate :math:`|C_k|` is in units of the inputs, so the answer depends on how the inputs are
+  scaled. (The optima do not.) So there is a prediction for each of
   :data:`mimo_sim.benchmark.linear.UNITS`.
 - Encoders of real networks are not linear. They may find what a linear map cannot.
 """
@@ -143,10 +143,10 @@ def learning_times(
 ) -> dict[str, float] | None:
     r"""Mean learning time of each modality, in epochs.
 
-    It is :math:`\tau = \sum_t (1 - p_t)` over the ends of epochs. Here :math:`p_t` is the share,
-    clipped to [0, 1], of the way from `start` to the largest value. What happens within the first
-    epoch cannot be seen. A modality that rises by less than a tenth of the largest rise is not
-    learned; its tau is the number of epochs.
+    It is :math:`\tau = \sum_t (1 - p_t)` over the ends of epochs. Here :math:`p_t` says how far the
+    curve has come from `start` (0) to its largest value (1); it is clipped to [0, 1]. What happens
+    within the first epoch cannot be seen. A modality that rises by less than a tenth of the largest
+    rise is not learned; its tau is the number of epochs.
 
     Parameters
     ----------

@@ -37,8 +37,8 @@ def predict(problem: LateFusionProblem) -> dict[str, Any]:
           - ``after_first``: as if the first modality were learned completely before the second
             emerges. This is the formula of [ZLS], exact for one output
             (:func:`mimo_sim.theory.time_ratio`). For several outputs largest singular values
-            take the place of correlations. It is then not exact: modes of both modalities take
-            turns, and a modality goes on learning after its first mode.
+            take the place of correlations. It is then not exact: modes of the two modalities are
+            learned in turn, and a modality goes on learning after its first mode.
     """
     report = theory.superficial_preference(problem)
     names, second_moment = problem.names, problem.y_second_moment

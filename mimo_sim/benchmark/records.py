@@ -142,7 +142,7 @@ def _without(entries: Mapping[str, Any], *names: str) -> dict[str, Any]:
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     """The leaves of a tree, with the keys on the way to them joined by ``/``.
 
-    The level ``unimodal`` is left out: ``unimodal/probe/image`` is ``probe/image``.
+    The level ``unimodal`` is left out: ``unimodal/probe/image`` becomes ``probe/image``.
     """
     found: dict[str, float] = {}
     for key, value in tree.items():

@@ -1,4 +1,4 @@
-"""What a balancing method costs: the time of its steps, as a ratio to joint training.
+"""What a balancing method costs: the time of its steps over that of joint training.
 
 All methods take their steps in turn within one run, so that whatever else the machine does
 disturbs them alike.

@@ -24,7 +24,7 @@ from mimo_sim.training import train
 
 POLL_SECONDS = 0.3
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-KEEP_MEMORY = {  # glibc: keep freed memory for the next step, do not give it back to the system
+KEEP_MEMORY = {  # glibc, the C library: keep freed memory for the next step
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
     "MALLOC_TRIM_THRESHOLD_": str(2**32),
 }

@@ -30,9 +30,9 @@ Mu = Annotated[float, typer.Option(help="Smoothing mu of MIMO's maximum, > 0.")]
 Steps = Annotated[int, typer.Option(help="Gradient steps, >= 1.")]
 StepSize = Annotated[
     float | None,
-    typer.Option(help="Step size; by default half of 1/L from the problem's smoothness."),
+    typer.Option(help="Step size; by default half of 1/L, where L bounds the curvature."),
 ]
-Width = Annotated[float, typer.Option(help="Hidden width of every encoder; 'inf' is the limit.")]
+Width = Annotated[float, typer.Option(help="Hidden width of every encoder, or 'inf' (infinite).")]
 TinyScale = Annotated[
     float, typer.Option(help="Initial scale u0 in (0, 1); predictions hold as it tends to 0.")
 ]

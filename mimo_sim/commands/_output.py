@@ -23,8 +23,8 @@ WIDTH_IN_A_FILE, LONGEST_UNFOLDED_NAME = 10_000, 24  # of tables, in characters
 def command_line(*words: Any, **options: Any) -> str:
     """The shell command that was given, for records: `words`, then `options` with their values.
 
-    A number is written short, a list repeats its option, True stands for the option alone. Options
-    that are None, False or an empty list are left out.
+    A number is written in short form. A list repeats its option. True stands for the option alone.
+    Options that are None, False or an empty list are left out.
     """
     parts = list(words)
     for name, given in options.items():

@@ -55,9 +55,7 @@ def run(
     ] = 1,
     first_seed: Annotated[
         int,
-        typer.Option(
-            help="Begin with this seed: what was chosen on some seeds can be tried on new ones."
-        ),
+        typer.Option(help="First seed. What was chosen on some seeds can be tried on others."),
     ] = 0,
     set_: Annotated[
         list[str] | None,
@@ -234,27 +232,27 @@ def compare(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for tables and figures, none by default. "
-            "Names of those of the validation split end in -validation.",
+            help="Folder for tables and figures; by default none are written. "
+            "With --split validation their names end in -validation.",
             file_okay=False,
         ),
     ] = None,
     split: Annotated[
-        str, typer.Option(help="test, to report; or validation, to choose by.")
+        str, typer.Option(help="test, to report results; or validation, to choose.")
     ] = "test",
     baseline: Annotated[
-        str, typer.Option(help="Method that the differences are taken to, seed by seed.")
+        str, typer.Option(help="Method that all others are compared with, seed by seed.")
     ] = "vanilla",
     curves: Annotated[
         list[str] | None,
-        typer.Option(help="Method in the figure over epochs, repeatable; a few by default."),
+        typer.Option(help="Method to draw over epochs; repeatable. By default a few."),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Compare methods: means and 95 % intervals over seeds, and differences to a baseline.
 
-    With --out: tables, and figures of accuracy against modality gap, of grids of hyper-parameters,
-    and of curves over epochs.
+    With --out it writes tables and three kinds of figures: accuracy against modality gap, grids of
+    hyper-parameters, and curves over epochs.
     """
     from mimo_sim import benchmark, plots
     from mimo_sim._files import replacing

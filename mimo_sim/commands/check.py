@@ -35,8 +35,8 @@ def check(
 ) -> None:
     """Check the claims of arXiv:2511.06686.
 
-    Writes the ledger; needs the extra `testing`. Exit code 0 when every verdict is the recorded
-    one, 1 when not.
+    Writes the ledger. Needs the extra `testing`. The exit code is 0 when every verdict is the
+    recorded one, else 1.
     """
     try:
         from paper_checks import ledger, runner

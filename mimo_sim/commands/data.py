@@ -40,7 +40,7 @@ def settings(options: list[str] | None) -> dict[str, Any]:
 
 @data.command("list")
 def list_() -> None:
-    """What data sets there are, their size and licence."""
+    """List the data sets, with their size and licence."""
     from mimo_sim import datasets
 
     for name in datasets.available():
@@ -71,7 +71,7 @@ def _facts(record: Record) -> dict[str, str]:
 
 @data.command()
 def verify(name: Name, root: Root = None, quiet: Quiet = False) -> None:
-    """Check that every raw file is there and unharmed. Exit code 0 if so, else 1."""
+    """Check that every raw file is there and undamaged. Exit code 0 if so, else 1."""
     from mimo_sim import datasets
     from mimo_sim.datasets import _files as files
 

@@ -26,7 +26,7 @@ def diagnose(
     setting: Annotated[str | None, typer.Option(help="Short for --option setting=...")] = None,
     options: Option = None,
     features: Annotated[
-        str, typer.Option(help="pca (of each modality's network input) or raw.")
+        str, typer.Option(help="pca (principal components of each input) or raw (the input).")
     ] = "pca",
     components: Annotated[
         int, typer.Option(help="Largest number of principal components per modality.")
@@ -35,8 +35,8 @@ def diagnose(
     units: Annotated[
         str,
         typer.Option(
-            help="modality (each of unit total variance), network (as the network sees them), "
-            "or feature (each of unit variance)."
+            help="How inputs are scaled: modality (each has total variance 1), network (as the "
+            "network sees them), or feature (each has variance 1)."
         ),
     ] = "modality",
     records: Annotated[
@@ -54,8 +54,8 @@ def diagnose(
 ) -> None:
     """Say which modality a linear late-fusion network learns first.
 
-    Also: whether that preference is superficial, and which penalty lam* of MIMO reverses it. With
-    --records: whether training agreed.
+    It also says whether that preference is superficial, and which penalty lam* of MIMO reverses it.
+    With --records it says whether training agreed.
     """
     from mimo_sim import benchmark, datasets
     from mimo_sim.benchmark.linear import linear_view

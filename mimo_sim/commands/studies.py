@@ -49,9 +49,10 @@ def zls(
     steps: Steps = 40_000,
     quiet: Quiet = False,
 ) -> None:
-    """Compare time ratio and mis-attribution of joint training with theory, over correlation.
+    """Redraw the figure of Zhang, Latham and Saxe (ICML 2024): theory and simulation.
 
-    The figure of Zhang, Latham and Saxe (ICML 2024).
+    Over the correlation of two inputs it shows how long joint training lets the second one wait
+    (time ratio), and what it wrongly credits to the first one meanwhile (mis-attribution).
     """
     from mimo_sim import plots, studies
 

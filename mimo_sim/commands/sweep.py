@@ -59,7 +59,7 @@ def sweep(
     options: RunOptions,
     tolerance: Annotated[
         float | None,
-        typer.Option(help="Stop a run early when it has converged to this; by default none does."),
+        typer.Option(help="Stop a run once its growth rates fall to this part; by default none."),
     ] = None,
     on_error: Annotated[
         str,
@@ -97,9 +97,9 @@ def sweep(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train at every point of a design.
+    """Train the toy at many points, on a grid or at random.
 
-    The points are a grid, or random, or both. The results are one labelled file.
+    The points are called the design. The results are one labelled file.
 
     A parameter belongs to the problem (sigma_ratio, rho, ...), to the solver (method, lam, mu,
     f_star, heads) or to the run (step_size, init_scale, width, weight_decay). Every point is run

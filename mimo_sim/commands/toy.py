@@ -174,9 +174,9 @@ def simulate(
 @app.command()
 @expand
 def theory(*, problem: ProblemName = "superficial", solver: SolverOptions) -> None:
-    """Print as JSON what the closed forms say of a problem.
+    """Print what the closed forms say of a problem, as JSON.
 
-    Conditions, time ratio, order threshold, final norms, default step size.
+    That is: conditions, time ratio, order threshold, final norms, default step size.
     """
     from mimo_sim import theory as closed_forms
 

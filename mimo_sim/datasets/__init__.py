@@ -86,8 +86,8 @@ def load(name: str, root: str | Path | None = None, seed: int = 0, **settings: A
     name : str
         One of :func:`available`.
     root : path, optional
-        Folder of the raw files. By default it is ``$MIMO_SIM_DATA``, else a folder in the cache,
-        which is filled from the network when it has to be.
+        Folder of the raw files. By default it is ``$MIMO_SIM_DATA``, else a folder in the cache.
+        Files that are missing in the cache are downloaded.
     seed : int
         >= 0; draws the split, and the pairs and the noise of a data set that has them. The same
         seed and settings give the same tensors.

@@ -98,7 +98,7 @@ class Raw:
         Returns
         -------
         clips : list of arrays (length,)
-            Scaled to an RMS of 1, then cut at one second.
+            Scaled to a root mean square (RMS) of 1, then cut at one second.
         digits : array (n,)
         names : list of str
 

@@ -143,7 +143,8 @@ def noisy_waves(
     babble : array (n, 3)
         The three clips whose sum is the babble, where that is the noise.
     snr : float
-        20 log10 of the ratio of the RMS of speech and noise over the clip's length, in dB.
+        Signal-to-noise ratio in dB: 20 log10 of the root mean square of speech over that of noise,
+        both over the clip's length.
     rng : numpy Generator
         Draws the coloured noise.
 

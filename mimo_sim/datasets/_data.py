@@ -90,7 +90,8 @@ class Split:
 class Dataset:
     """A data set that is ready for training.
 
-    Methods and the selection of an epoch see ``train`` and ``validation``; ``test`` is for the end.
+    Training and the choice of an epoch use ``train`` and ``validation`` only. ``test`` is used
+    once, at the end.
 
     Attributes
     ----------
@@ -192,7 +193,7 @@ class Dataset:
             )
 
     def checksum(self) -> str:
-        """Eight hexadecimal digits: of every number, and of how it becomes a network input."""
+        """Eight hexadecimal digits, made of every number and of how it becomes a network input."""
         parts: list[Tensor] = []
         for _, split in self._splits():
             parts += [*split.inputs, split.target]

@@ -28,7 +28,7 @@ class Download:
         file that is the *decompressed* content: mirrors compress differently, the content is the
         same.
     size : int
-        Bytes to fetch, about.
+        Bytes to fetch, roughly.
     """
 
     url: str

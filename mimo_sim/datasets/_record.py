@@ -19,7 +19,7 @@ PRESET_EPOCHS = 30  # where a preset names no number of epochs
 class Record:
     """One data set: what is in it, whose it is, and its raw files.
 
-    A module of this package with a ``RECORD`` is a data set: that is all it takes to register it.
+    A module of this package with a ``RECORD`` is a data set. It is found by itself.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Record:
     downloads : sequence of Download
         Raw files; empty when nothing has to be fetched.
     group : str
-        What must not be shared between splits.
+        What no two splits may share, such as a recording.
     settings : mapping
         Named settings -> what they are.
     presets : mapping

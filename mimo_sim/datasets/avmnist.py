@@ -1,9 +1,10 @@
 """AV-MNIST, rebuilt from open material: a handwritten digit and the same digit spoken in noise.
 
 The images are MNIST's with little of their energy left. The recipe is the published one
-(Vielzeuf et al. 2018, CentralNet), with two replacements: the Free Spoken Digit Dataset for
-TIDIGITS, which is not free, and synthetic noise and babble for ESC-50. Settings A and B come close
-to the uni-modal accuracies published for MultiBench and MFAS.
+(Vielzeuf et al. 2018, CentralNet), with two replacements. The Free Spoken Digit Dataset stands in
+for TIDIGITS, a set of spoken digits that is not free. Synthetic noise and babble (several voices at
+once) stand in for the recorded noise of ESC-50. Settings A and B come close to the uni-modal
+accuracies that MultiBench and MFAS published.
 """
 
 from __future__ import annotations
@@ -102,10 +103,10 @@ def build(
 
     Notes
     -----
-    No recording is in two splits: of every speaker and digit, takes 0 to 4 are in test, 5 to 9 in
-    validation, 10 to 49 in train, and babble is made of clips of the same split. No image is in
-    two splits either: train has the first 55,000 of MNIST's train set, validation its last 5,000,
-    test MNIST's test set.
+    No recording is in two splits. Of every speaker and digit, takes 0 to 4 are in test, 5 to 9 in
+    validation, and 10 to 49 in train. Babble is made of clips of the same split. No image is in two
+    splits either. Train has the first 55,000 of MNIST's train set, validation its last 5,000, and
+    test has MNIST's test set.
     """
     if setting not in SETTINGS:
         raise ValueError(f"`setting` must be one of {tuple(SETTINGS)}. Got setting={setting!r}.")

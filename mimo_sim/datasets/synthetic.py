@@ -28,8 +28,9 @@ def build(
 ) -> Dataset:
     """Regression on Gaussian samples of a late-fusion problem: K modalities (d_k,), targets (m,).
 
-    The samples have the second moments of the problem. With linear encoders without bias and half
-    the squared error, a network on them is the toy of :func:`mimo_sim.simulate`, up to sampling.
+    The samples have the second moments of the problem, up to sampling error. A network with linear
+    encoders without bias, trained on half the squared error, is then the toy of
+    :func:`mimo_sim.simulate`.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Machine code on disk that is never stale.
 
 Compiling the loops takes tens of seconds, so numba keeps machine code on disk. The machine code of
-a function contains that of the functions it calls, but numba looks only at the file of the function
-itself: after an edit of `gram.evaluate` it would go on using loops with the old one inside.
+a function contains that of the functions it calls. But numba checks only the file of the function
+itself. After an edit of `gram.evaluate` it would go on using loops that contain the old `evaluate`.
 
 Here the machine code carries a stamp of everything that went into it (:func:`fingerprint`), and it
 is used only while that stamp is right.
@@ -27,7 +27,7 @@ from mimo_sim._files import replacing
 
 PACKAGE = __name__.partition(".")[0]
 
-# For functions that are written into their callers: a call would cost a fifth of a small step.
+# For functions whose code is copied into their callers: a call would cost a fifth of a small step.
 inlined: Any = numba.njit(inline="always")
 
 
@@ -47,10 +47,11 @@ def jit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 
 class StampedFiles:
-    """The machine code of one function: one file for each signature, which a new version replaces.
+    """The machine code of one function, in one file for each signature.
 
-    This takes the place of numba's `IndexDataCacheFile`. That one numbers its files and keeps the
-    numbers in an index, and two processes that write at the same time can mix them up.
+    A new version replaces the file. This class takes the place of numba's `IndexDataCacheFile`,
+    which numbers its files and keeps the numbers in an index. Two processes that write at the same
+    time can mix up these numbers.
     """
 
     def __init__(self, function: Callable[..., Any], folder: Path) -> None:
@@ -68,7 +69,7 @@ class StampedFiles:
         return self._folder / f"{self._name}.{short}.nbc"
 
     def load(self, key: tuple[Any, ...]) -> Any:
-        """The stored machine code for this key of numba's; None if there is none, or an old one."""
+        """The stored machine code for this key; None if there is none, or only an old one."""
         try:
             with self._path(key).open("rb") as file:
                 if pickle.load(file) != self._stamp:
@@ -92,8 +93,8 @@ class StampedFiles:
 def fingerprint(function: Callable[..., Any]) -> str:
     """A digest of all that goes into the machine code of `function`.
 
-    These are the files of the function and of every function of this package that it reaches, the
-    constants that they read from their modules, and the versions of numba and Python.
+    That is: the files of the function and of every function of this package that it calls, directly
+    or not; the constants that these read from their modules; the versions of numba and Python.
     """
     files: set[str] = set()
     constants: set[str] = set()

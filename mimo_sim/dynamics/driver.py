@@ -70,7 +70,8 @@ def finished(
 ) -> xr.Dataset:
     """The labelled run, with an error if it diverged and a warning if sigma chattered.
 
-    `default` and `threshold` tell the user which step size is safe, and from which on sigma flips.
+    `default` computes a safe step size, and `threshold` the one above which sigma flips. The
+    messages tell both to the user.
     """
     step_size = options.step_size
     trajectory = build(problem, method, settings, options.steps, records)
@@ -131,14 +132,15 @@ def simulate(
     steps : int
         Number of gradient steps, >= 1.
     width : int or inf
-        Hidden width h of every encoder. ``inf`` is the limit :math:`Z_k Z_k^T` =
-        ``init_scale**2`` I (engines "gram" and "flow").
+        Hidden width h of every encoder. ``inf`` is the limit of infinite width, where
+        :math:`Z_k = [V_k; U_k; W_k^T]` starts with :math:`Z_k Z_k^T` = ``init_scale**2`` I (engines
+        "gram" and "flow").
     init_scale : float
         :math:`u_0` > 0: weights are Gaussian with variance ``init_scale**2 / width``.
     seed : int
         Of the initial weights, >= 0. Same seed, same bytes.
     record_every : int
-        Record step 0, every so many steps, and always the last.
+        Record step 0, then every `record_every` steps, and always the last step.
     engine : {"gram", "autograd", "flow"}
         ``"gram"``: exact gradient descent; its cost depends on neither width nor sample size.
         ``"autograd"``: the whole network in torch, the reference.
@@ -258,7 +260,7 @@ def rerun(run: xr.Dataset, **changes: Any) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        Bit-identical to `run` when nothing is changed, on the same machine and versions.
+        If nothing is changed, the same bits as `run`, on the same machine with the same versions.
 
     Raises
     ------

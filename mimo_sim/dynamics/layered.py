@@ -4,8 +4,8 @@ A network has `depth` L layers of weights. Every modality passes `fusion_layer` 
 own. Their results are summed and pass the other L - L_f layers, the trunk, together. L_f = 1 is
 early fusion, L_f = L is late fusion, and L = L_f = 2 is the toy of :func:`mimo_sim.simulate`.
 
-There are no biases, so an input set to zero says nothing. The uni-modal prediction of modality k
-comes from a head U_k of its own, which reads what the network computes from x_k alone:
+There are no biases, so an input set to zero contributes nothing. The uni-modal prediction of
+modality k comes from a head U_k of its own, which reads what the network computes from x_k alone:
 
 * ``readout="trunk"``: U_k takes the place of the last layer. It reads features L - 1 layers deep,
   with all other inputs set to zero where the modalities share layers.
@@ -151,7 +151,7 @@ def aligned_weights(
     """Every layer of rank one and norm `init_scale`, the first along C_k.
 
     The laws of :mod:`mimo_sim.theory.deep` become exact for this start as `init_scale` tends to 0.
-    Its arguments are those of :func:`gaussian_weights`; nothing is random, so `seed` says nothing.
+    Its arguments are those of :func:`gaussian_weights`; nothing is random, so `seed` has no effect.
 
     Raises
     ------

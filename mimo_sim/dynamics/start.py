@@ -87,10 +87,10 @@ def checked_weights(
 
 
 def compact(Z: FloatArray) -> FloatArray:
-    """A factor of Z Z^T with at most as many columns as rows; Z may be a stack of matrices.
+    """A factor F of Z Z^T = F F^T with at most as many columns as rows.
 
-    It comes from a QR decomposition. So nothing is squared, and tiny initial weights keep their
-    relative precision.
+    Z may be a stack of matrices. F comes from a QR decomposition. So nothing is squared, and tiny
+    initial weights keep their relative precision.
     """
     if Z.shape[-1] <= Z.shape[-2]:
         return Z

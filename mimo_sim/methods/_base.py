@@ -4,7 +4,7 @@ The loop (:mod:`mimo_sim.training`) does::
 
     method.setup(run)                     # once; on a resume before the state is loaded
     for epoch in range(method.epochs(run)):
-        method.begin_epoch(run)           # say, renew prototypes or blend weights
+        method.begin_epoch(run)           # e.g. renew prototypes, blend weights
         plan = method.samples(run)        # the samples of the epoch, and the modalities of each
         for batch in shuffled(plan):
             method.step(run, batch)       # forward, objective, backward, gradients, optimizer
@@ -38,9 +38,9 @@ class Method(nn.Module):
     """A balancing method for networks.
 
     To add one, write a subclass in a new module of this package; it is then found by its ``name``.
-    Its constructor takes the hyper-parameters as keyword arguments with the published defaults,
-    checks them, and hands all of them on, ``super().__init__(alpha=alpha)``. They become
-    ``self.hyper``, which records and tables show.
+    Its constructor takes the hyper-parameters as keyword arguments, with the published values as
+    defaults. It checks them and passes all of them on: ``super().__init__(alpha=alpha)``. They
+    become ``self.hyper``, which records and tables show.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Method(nn.Module):
     Raises
     ------
     TypeError
-        If what is handed on is not exactly the constructor's hyper-parameters.
+        If the arguments of ``super().__init__`` are not exactly the constructor's hyper-parameters.
     """
 
     name: ClassVar[str] = ""
@@ -138,7 +138,7 @@ class Method(nn.Module):
         """
 
     def epochs(self, run: Run) -> int:
-        """Number of epochs of the loop. A method that needs passes elsewhere may return fewer."""
+        """Number of epochs of the loop. A method that spends passes elsewhere may return fewer."""
         return run.num_epochs
 
     def begin_epoch(self, run: Run) -> None:

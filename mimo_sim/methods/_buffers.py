@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class EpochMean(nn.Module):
-    """The mean of a statistic over the steps of an epoch. Nothing waits for the device.
+    """The mean of a statistic over the steps of an epoch. No step waits for a result of the GPU.
 
     Parameters
     ----------

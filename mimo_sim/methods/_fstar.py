@@ -1,9 +1,9 @@
 r"""Rules that estimate the best uni-modal losses :math:`f_k^*` of networks, one small class each.
 
 On full-batch losses the paper's running minimum is harmless: it never lies below the true minimum.
-On mini-batches it drifts down to the noise floor. Zero, on the other hand, makes the modality with
-the largest irreducible loss the worst one for ever. So the rules here differ in what they take the
-minimum of, and in what they cost:
+On mini-batches it falls, by chance, to the lowest of many noisy losses. Zero has another fault. The
+modality with the largest loss that no training can remove is then the worst one for ever. The rules
+here differ in what they take the minimum of, and in what they cost:
 
 ===================  ===================================================  =========================
 rule                 f_k^*                                                cost
@@ -251,8 +251,8 @@ class Reference(FStar):
     """What each modality reaches when it is trained alone.
 
     The references are trained before the first epoch, from the run's initial weights and with its
-    optimizer settings; the model is then put back. Other runs of this process from the same start
-    use them too. The report has the seconds that the training took.
+    optimizer settings. Then the model gets its initial weights back. Other runs of this process
+    from the same start use the same references. The report has the seconds that the training took.
 
     Parameters
     ----------

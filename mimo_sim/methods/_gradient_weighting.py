@@ -4,10 +4,10 @@ Encoder k has two gradients: u_k of the joint loss L, and g_k of the loss l_k of
 Because l_k depends on no other encoder, one backward pass of sum_k l_k gives every g_k. A step
 therefore costs one forward and two backward passes.
 
-What a method does with the gradients depends on their inner products alone. It maps Gramians
-(..., m, m) to weights (..., m), and the encoder moves along the weighted sum of the m gradients.
-The fusion layer follows L, and every head follows its own loss, both unchanged. Nothing waits for
-the device.
+What a method does with the gradients depends on their inner products alone. These stand in a
+Gramian, a matrix (m, m). So a method maps Gramians (..., m, m) to weights (..., m), and the encoder
+moves along the weighted sum of the m gradients. The fusion layer follows L, and every head follows
+its own loss, both unchanged. No step waits for a result of the GPU.
 """
 
 from __future__ import annotations

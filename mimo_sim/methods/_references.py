@@ -29,8 +29,7 @@ def best_losses(run: Run, epochs: int) -> tuple[Tensor, float]:
     losses : Tensor (K,)
         On the CPU.
     seconds : float
-        What the training took. A result that this process had already has the seconds of its
-        own training.
+        What the training took, also where this process had the result already.
     """
     key = _fingerprint(run, epochs)
     if key not in _KEPT:

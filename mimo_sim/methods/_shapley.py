@@ -12,7 +12,8 @@ from torch import Tensor
 def coalitions(num_players: int) -> Iterator[tuple[int, ...]]:
     """All coalitions of K players, in the order of the columns of :func:`shapley`.
 
-    The columns count from 0 to 2^K - 1; player k belongs to a column whose number has bit k.
+    Columns are numbered from 0 to 2^K - 1. Player k is in a coalition if bit k of its column's
+    number is set.
     """
     for column in range(2**num_players):
         yield tuple(k for k in range(num_players) if column >> k & 1)

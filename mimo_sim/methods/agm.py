@@ -20,7 +20,7 @@ from mimo_sim.methods._step import Batch, Forward
 from mimo_sim.methods._windows import Window, check_window, inside
 
 LEAST_PROBABILITY = 1e-8
-"""Smaller probabilities of the true class are taken for this, so that scores are finite."""
+"""Least probability of the true class that counts, so that scores are finite."""
 
 
 def lead(scores: Tensor) -> Tensor:
@@ -34,8 +34,9 @@ def lead(scores: Tensor) -> Tensor:
 def modulation(scores: Tensor, averages: Tensor, alpha: float, cap: float) -> Tensor:
     """Coefficients kappa (K,): exp(alpha min(tau_k - r_k, cap)).
 
-    r is the :func:`lead` in the scores (K,) of this batch, and tau the lead in their running
-    averages (K,). So a modality that is further ahead than usual is slowed down.
+    r is the :func:`lead` by the scores (K,) of this batch, and tau the lead by their running
+    averages (K,). A modality that is further ahead than usual has r_k > tau_k, so it is slowed
+    down.
     """
     return torch.exp(alpha * (lead(averages) - lead(scores)).clamp_max(cap))
 
@@ -43,10 +44,10 @@ def modulation(scores: Tensor, averages: Tensor, alpha: float, cap: float) -> Te
 class AGM(Method):
     """Adaptive gradient modulation: scale the gradient of each modality's share of the output.
 
-    The response phi_k of a modality is its Shapley value in the joint output, over coalitions of
-    inputs whose absent members are set to zero. The responses add up to the output. In the backward
-    pass the gradient of phi_k is multiplied by kappa_k of :func:`modulation`, so the whole network
-    is affected.
+    The response phi_k of a modality is its fair share of the joint output, a Shapley value
+    (:func:`mimo_sim.methods._shapley.shapley`). For that, the network is evaluated with some of its
+    inputs set to zero. The responses add up to the output. In the backward pass the gradient of
+    phi_k is multiplied by kappa_k of :func:`modulation`, so the whole network is affected.
 
     Parameters
     ----------
@@ -59,16 +60,16 @@ class AGM(Method):
     cap : float
         Bound on tau_k - r_k, > 0. Default 10, for CREMA-D; 7 for UR-Funny.
     clip : float
-        Where an entry of the fusion layer's weight gradient exceeds it, the norm of the whole
-        gradient is clipped to it; > 0. Default 1, for CREMA-D; 5 for UR-Funny.
+        > 0. If an entry of the fusion layer's weight gradient exceeds this bound, the norm of the
+        whole gradient is clipped to it. Default 1, for CREMA-D; 5 for UR-Funny.
 
     Notes
     -----
     Li, Li, Hu, Lei, Li, Zhou (ICCV 2023), with the sign of the released code: a modality that runs
-    ahead is damped. The full coalition is in training mode and the masked ones in evaluation mode,
-    as released. The fusion layer's bias has no say in whether to clip, as released.
-    With late fusion the masked outputs need one more pass per encoder and its response to one zero
-    input, instead of 2^K - 1 passes of the network.
+    ahead is damped. The output with all inputs is computed in training mode, and those with inputs
+    set to zero in evaluation mode, as in the released code. Also as released, the fusion layer's
+    bias has no say in whether to clip. With late fusion, the masked outputs need only one more pass
+    of each encoder and its feature of a zero input, instead of 2^K - 1 passes of the network.
     """
 
     name: ClassVar[str] = "agm"

@@ -54,9 +54,9 @@ class CML(Method):
     """Calibrating multi-modal learning: punish confidence that grows when a modality is removed.
 
     For every sample, modalities are removed one by one in random order until one is left. This
-    gives K joint outputs from the one fusion layer, for sets of modalities that get smaller. The
-    objective is the mean of their K losses, plus lam times the :func:`ranking_loss`: the confidence
-    that the K - 1 removals gain, added up over the samples of the step.
+    gives K joint outputs from the one fusion layer, for smaller and smaller sets of modalities. The
+    objective is the mean of their K losses, plus lam times the :func:`ranking_loss`. That is the
+    confidence which the K - 1 removals gain, added up over the samples of the step.
 
     Parameters
     ----------

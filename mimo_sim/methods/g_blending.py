@@ -18,7 +18,7 @@ from mimo_sim.methods._step import Batch, Forward
 from mimo_sim.methods._windows import Window, check_window, inside
 
 LEAST_OVERFITTING = 1e-2
-"""Smaller |O| are taken for this; in units of the loss."""
+"""Least |O| that counts, in units of the loss."""
 
 
 def blend_weights(
@@ -28,8 +28,8 @@ def blend_weights(
 
     A branch has the weight G / O^2, divided by the sum over all branches. Its gain G is the fall of
     the held-out loss; its over-fitting O is the growth of the distance between held-out and
-    training loss. A branch that got worse has weight zero, |O| counts at least 0.01, and where no
-    branch gained all weights are equal.
+    training loss. A branch that got worse has weight zero. |O| counts at least 0.01. If no branch
+    gained, all weights are equal.
 
     Parameters
     ----------
@@ -55,16 +55,17 @@ def blend_weights(
 class GBlending(Method):
     """Gradient blending: give weight to branches that generalise, and take it from over-fitters.
 
-    The branches are the K uni-modal heads and the joint output, and the objective is sum_m w_m
-    loss_m. The weights are estimated anew at the start of every super-epoch: each branch is trained
-    from the current model for the length of a super-epoch, its losses before and after give its
-    weight (:func:`blend_weights`), and the model is put back.
+    The branches are the K uni-modal heads and the joint output. The objective is sum_m w_m loss_m.
+    A super-epoch is a block of epochs. At its start the weights are estimated anew: each branch is
+    trained from the current model for one super-epoch. Its losses before and after give its weight
+    (:func:`blend_weights`). Then the model is put back as it was.
 
     Parameters
     ----------
     super_epoch : int
-        Length of a super-epoch in epochs, >= 1. Default 10. An estimate costs as many epochs of the
-        joint network, twice: the K uni-modal branches train in one backward pass.
+        Length of a super-epoch in epochs, >= 1. Default 10. An estimate costs this many epochs
+        twice: once for the joint branch, and once for the K uni-modal branches, which share one
+        backward pass.
     weights : K + 1 floats, optional
         Fixed weights >= 0 instead of estimated ones ("offline"): uni-modal first, joint last.
     window : (int, int), optional

@@ -43,11 +43,12 @@ class InfoReg(Method):
     r"""Pull the encoders of leading modalities back to where their epoch began.
 
     The encoder gradient of modality k gains :math:`\alpha_k (\theta_k - \theta_k^{start})`, where
-    start is the beginning of the epoch and alpha_k = exp(beta tanh(lead_k)). The lead is taken in
-    mean true-class log-probabilities of the sliced logits; modalities without a lead are not
-    pulled. A pull happens only in an epoch before which the mean squared gradient of the encoder
-    (the trace of the Fisher information) had grown by more than `threshold`, and never in the first
-    two.
+    start is the beginning of the epoch and alpha_k = exp(beta tanh(lead_k)). The lead compares the
+    mean log-probabilities that the sliced logits give to the true class. A modality without a lead
+    is not pulled. An encoder that has stopped gaining information is not pulled either: the pull
+    needs a mean squared gradient (the trace of the Fisher information) that grew by more than
+    `threshold` from the last epoch but one to the last. So there is no pull in the first two
+    epochs.
 
     Parameters
     ----------

@@ -19,9 +19,10 @@ def distillation(first: Tensor, second: Tensor, target: Tensor) -> Tensor:
     """How far the weaker of two modalities is from the stronger one; a batch mean, 0-dim.
 
     On each sample the stronger modality is the one that gives the true class more probability.
-    The sample counts t (mean square of a - b over classes + KL(p_strong, p_weak)), where t is the
-    difference of these two probabilities, or 0 where both modalities are wrong. The strong side
-    passes no gradient.
+    The sample contributes t times the sum of two terms: the mean square of a - b over classes, and
+    the Kullback-Leibler divergence KL(p_strong, p_weak). Here t is the difference of the two
+    probabilities of the true class, or 0 where both modalities are wrong. The strong side passes no
+    gradient.
 
     Parameters
     ----------
@@ -58,9 +59,9 @@ class MBSD(Method):
 
     Notes
     -----
-    Liu, Li, Song, Yang, Zeng (WSDM 2023). The paper's equations were not available. This is the
-    reading of a public benchmark with two repairs: the strong side is a constant, and the
-    divergence is a divergence.
+    Liu, Li, Song, Yang, Zeng (WSDM 2023). The paper's equations were not available. This is how a
+    public benchmark reads it, with two repairs: the strong side passes no gradient, and KL is a
+    true divergence.
     """
 
     name: ClassVar[str] = "mbsd"

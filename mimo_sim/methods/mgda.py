@@ -19,7 +19,8 @@ def min_norm_weights(gram: Tensor) -> Tensor:
 
     Two gradients have a closed form. With more, the optimum lies on some face of the simplex and
     is stationary there. So the stationary point of every face is computed, and the best one inside
-    the simplex is taken. A norm below 1e-4 of the largest does not have all digits.
+    the simplex is taken. Where the least norm is below 1e-4 of the largest norm of a gradient, it
+    is not exact to all digits.
 
     Parameters
     ----------
@@ -69,8 +70,9 @@ class MGDA(GradientWeighting):
     Notes
     -----
     Desideri (2012); Sener and Koltun (NeurIPS 2018). The weights add up to one. So steps shrink
-    near Pareto points, and elsewhere they are about half those of the plain sum. The smallest
-    gradient gets the most weight; often it is that of an objective which is fitted already.
+    near Pareto points, where no loss can fall unless another rises. Elsewhere they are about half
+    those of the plain sum. The smallest gradient gets the most weight. Often that is the gradient
+    of an objective which is fitted already.
     """
 
     name: ClassVar[str] = "mgda"

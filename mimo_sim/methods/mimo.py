@@ -37,16 +37,16 @@ class MIMOLoss(SizedByLosses, Method):
     Its gradient is that of L + lam sum_k sigma_k l_k, where sigma = softmax(gap / mu). So the
     modality with the largest gap gets the most weight, and ``loss.backward()`` is the whole step.
 
-    Call it like any criterion, ``loss = mimo(loss_mm, losses_uni)``, once per step. The number K
-    of modalities is that of the first losses. Like other modules it has ``state_dict``, ``to``,
-    ``train`` and ``eval``. The state follows the losses to their device.
+    Call it like any criterion, ``loss = mimo(loss_mm, losses_uni)``, once per step. The first call
+    sets the number K of modalities. Like other modules it has ``state_dict``, ``to``, ``train`` and
+    ``eval``. The state follows the losses to their device.
 
     Parameters
     ----------
     lam : float
-        Penalty, >= 0. Default 2, the size of linear scalarization with two modalities. Zero is
-        joint training, bit for bit. The step of an encoder grows like 1 + lam / K, so the paper's
-        10 and more need a smaller step size, or `normalise`.
+        Penalty, >= 0. Default 2: with two modalities, the uni-modal losses then weigh as much as in
+        linear scalarization. Zero is joint training, bit for bit. The step of an encoder grows like
+        1 + lam / K, so the paper's 10 and more need a smaller step size, or `normalise`.
     mu : float
         Smoothing of the maximum, > 0, in units of the loss. Default 0.1. As it grows every sigma_k
         tends to 1/K, which is linear scalarization of weight lam / K.
@@ -87,12 +87,12 @@ class MIMOLoss(SizedByLosses, Method):
     -----
     Source: arXiv:2511.06686, Eq. 10 and Algorithm 1. The estimate is renewed before it is used, so
     a loss that is the smallest so far has gap zero. A loss that is not finite gets weight zero in
-    its step and leaves the state as it was. Nothing in a step waits for the device.
+    its step and leaves the state as it was. No step waits for a result of the GPU.
 
     Examples
     --------
     A complete training loop with three modalities. The uni-modal heads exist during training only;
-    their parameters belong into the optimizer.
+    their parameters must be in the optimizer too.
 
     >>> import torch
     >>> from torch import nn
@@ -199,8 +199,8 @@ class MIMOLoss(SizedByLosses, Method):
     def forward(self, loss_mm: Tensor, losses_uni: Tensor | Sequence[Tensor]) -> Tensor:
         """The objective of one step, 0-dim. Its backward pass is the whole step of Algorithm 1.
 
-        In eval mode the state stays as it is, so that you can look at other data. Losses of half
-        precision are averaged, weighted and added in float32.
+        In eval mode the state does not change, so you can compute the objective of other data.
+        Losses of half precision are averaged, weighted and added in float32.
 
         Parameters
         ----------

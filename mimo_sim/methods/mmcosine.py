@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mimo_sim.networks.late import LateFusion
 
 LEAST_NORM = 1e-6
-"""Shorter features and weights are divided by this. It bounds the gradient at zero."""
+"""Least length that features and weights are divided by. It bounds the gradient at zero."""
 
 
 def cosine_logits(features: Tensor, weight: Tensor, scale: float) -> Tensor:
@@ -27,7 +27,8 @@ def cosine_logits(features: Tensor, weight: Tensor, scale: float) -> Tensor:
 
 
 class MMCosine(Method):
-    """Take the size of features and weights out of the fusion layer, so that no modality shouts.
+    """Take the size of features and weights out of the fusion layer, so that none dominates by
+    size.
 
     The joint output is z = s sum_k cos(h_k, W_k), where W_k are the fusion weights of modality k.
     There is no bias. Training and test use the same formula, and the uni-modal outputs are the

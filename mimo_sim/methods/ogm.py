@@ -50,10 +50,10 @@ class OGM(Method):
 
     Notes
     -----
-    Peng, Wei, Deng, Wang, Hu (CVPR 2022), Eq. 7-11. All weights of the encoders are modulated but
-    not their one-dimensional parameters; the released code takes convolution kernels only. The
-    ratio for K > 2 is an extension. Optimizers of Adam's kind cancel most of a constant scaling;
-    the paper uses SGD.
+    Peng, Wei, Deng, Wang, Hu (CVPR 2022), Eq. 7-11. Modulated are all parameters of the encoders
+    that have two or more dimensions; in the released code, only convolution kernels. The ratio for
+    K > 2 is an extension. Optimizers of Adam's kind cancel most of a constant scaling; the paper
+    uses SGD.
     """
 
     name: ClassVar[str] = "ogm"

@@ -51,14 +51,14 @@ def boosting_loss(
 class ReconBoost(Method):
     """Alternating boosting: modalities take turns, and one shared head H serves them all.
 
-    With f_k = H(h_k) the joint output is the ensemble rho sum_k f_k. A stage trains one modality,
-    in turn. Each modality joins the ensemble when its first stage begins, so in stage 0 the
-    ensemble is one modality, and a run needs at least K stages. A stage begins with `own_epochs`
-    epochs of the modality's encoder and H on :func:`boosting_loss`, plus alpha times the mean
-    squared difference of its probabilities to those of the modality of the stage before. Then come
-    `joint_epochs` epochs of the whole ensemble on its own loss. Where such a phase begins, the
-    optimizer's memory is cleared. The shared head is the model's first uni-modal head, and the
-    fusion layer is not used.
+    Let f_k = H(h_k). The joint output, called the ensemble, is rho sum_k f_k. Training goes in
+    stages. A stage trains one modality, in turn. Each modality joins the ensemble when its first
+    stage begins, so in stage 0 the ensemble is one modality, and a run needs at least K stages. A
+    stage has two phases. First, `own_epochs` epochs train the modality's encoder and H. Their loss
+    is :func:`boosting_loss` plus alpha times an alignment: the mean squared difference between the
+    probabilities of this modality and of the one of the stage before. Then `joint_epochs` epochs
+    train the whole ensemble on its own loss. Where a phase begins, the optimizer's memory is
+    cleared. The shared head is the model's first uni-modal head, and the fusion layer is not used.
 
     Parameters
     ----------

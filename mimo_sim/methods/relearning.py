@@ -1,4 +1,4 @@
-"""Diagnosing & Re-learning: set every encoder back towards its start, as far as it over-fits."""
+"""Diagnosing & Re-learning: the more an encoder over-fits, the nearer it is moved to its start."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def purity(features: np.ndarray, target: np.ndarray, num_classes: int) -> float:
 
 
 class Relearning(Method):
-    """Diagnosing & Re-learning: re-initialise encoders softly, those that over-fit more strongly.
+    """Diagnosing & Re-learning: move encoders part of the way back to their initial weights.
 
-    An encoder over-fits as far as its features separate the classes better on the train split than
-    on the validation split, by their :func:`purity`. After epochs `every`, 2 `every`, ...
-    (zero-based), `times` in all, the parameters of each encoder become
-    alpha_k theta_k(0) + (1 - alpha_k) theta_k with
+    How far depends on over-fitting: an encoder over-fits if its features separate the classes
+    better on the train split than on the validation split. This is measured by their
+    :func:`purity`. After epochs `every`, 2 `every`, ... (zero-based), `times` in all, the
+    parameters of each encoder become alpha_k theta_k(0) + (1 - alpha_k) theta_k with
     alpha_k = tanh(lam |purity_train - purity_validation|).
 
     Parameters

@@ -22,7 +22,7 @@ Shape = Literal["identity", "tanh", "power"]
 def copies(values: Tensor) -> Tensor:
     """How often to repeat a sample with one modality, from its Shapley value; elementwise.
 
-    Never from 1 up, once in [1/2, 1), twice in [0, 1/2), three times below 0.
+    Never for a value of 1 or more; once in [1/2, 1); twice in [0, 1/2); three times below 0.
     """
     return (2 - torch.floor(2 * values + 1e-6)).clamp(0, 3).long()
 
@@ -49,9 +49,9 @@ class SMV(Method):
     ----------
     level : {"sample", "modality"}
         ``"sample"`` (default): :func:`copies` of every sample for every modality. ``"modality"``:
-        copies only for the modality of lowest mean contribution, of samples that are drawn at
-        random with replacement. Their number is floor(f(2/3 gap) n), where the gap is that between
-        the largest and the smallest mean contribution.
+        copies of samples drawn at random with replacement, only for the modality with the lowest
+        mean contribution. Their number is floor(f(2/3 gap) n), where gap is the largest minus the
+        smallest mean contribution.
     warm_up : int, optional
         Epochs on the plain data first, >= 0. Default: the published share, 5 of 60.
     subset : float

@@ -21,8 +21,8 @@ class UMT(Method):
 
     The objective is L + lam sum_k mean |h_k - t_k|^2, where t_k is the teacher's feature; the mean
     is over samples and features. The teachers have the form of the model's encoders. They are
-    trained before the first epoch with the uni-modal heads, from the run's initial weights and
-    with its optimizer settings; the model is then put back as it was. Teachers stay frozen and in
+    trained before the first epoch with the uni-modal heads, from the run's initial weights and with
+    its optimizer settings. Then the model is put back as it was. Teachers stay frozen and in
     evaluation mode.
 
     Parameters

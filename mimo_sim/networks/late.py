@@ -11,9 +11,9 @@ from torch import Tensor, nn
 class LateFusion(nn.Module):
     r"""z = sum_k h_k W_k^T + b with h_k = encoder_k(x_k), and head logits v_k = h_k V_k^T + c_k.
 
-    The uni-modal heads V_k are used in training only. They are created last, under a random state
-    of their own, so a network with heads starts from the same encoders and fusion weights as one
-    without.
+    B is the number of samples in a batch. The uni-modal heads V_k are used in training only. They
+    are created last, from a random state of their own. So they do not change the start weights of
+    the encoders and of the fusion layer.
 
     Parameters
     ----------

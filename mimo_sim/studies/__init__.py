@@ -1,6 +1,7 @@
-"""The studies behind the named figures, one a file: `compute` runs it, `summarise` its numbers.
+"""The studies behind the named figures, one file each.
 
-Results are datasets. They are drawn in :mod:`mimo_sim.plots`.
+`compute` runs a study and returns a dataset. `summarise` gives its numbers as plain values. The
+figures are drawn in :mod:`mimo_sim.plots`.
 """
 
 from mimo_sim import _extras

@@ -31,7 +31,8 @@ def compute(
     r"""Train once by joint training and once by MIMO for each penalty, at one step size.
 
     Joint training carries uni-modal heads that follow their own losses and leave the encoders
-    alone (``Vanilla(heads="plain")``). So its uni-modal gaps say what can be read off its encoders.
+    alone (``Vanilla(heads="plain")``). So its uni-modal gaps show how well each of its encoders can
+    predict alone.
 
     Parameters
     ----------

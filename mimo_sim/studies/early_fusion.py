@@ -17,7 +17,7 @@ from mimo_sim.solvers import MIMO, Solver, Vanilla
 from mimo_sim.studies._fusion import SCALE, Advance, correlated_preference, time_ratios
 from mimo_sim.studies._fusion import summarise as summarise
 
-STRETCH = 2.2  # length of a run, in joint training's latest learning time
+STRETCH = 2.2  # length of a run, over joint training's latest learning time
 RECORDED = 1000  # steps of a run that are recorded, at most
 GROWN = 1e6  # the squared encoder norm is still small when it has grown by this factor
 

@@ -32,7 +32,7 @@ def compute_ratios(
     init_scale: float = 1e-6,
     on_run: Callable[[], None] = lambda: None,
 ) -> xr.Dataset:
-    """The map over who is louder and who explains more, at one correlation of the inputs.
+    """The map over two ratios, of correlation and of explained variance, at one `rho`.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def compute_correlations(
     init_scale: float = 1e-6,
     on_run: Callable[[], None] = lambda: None,
 ) -> xr.Dataset:
-    """The map over who is louder and how much the inputs correlate.
+    """The map over the ratio of correlations, and over the correlation of the inputs.
 
     Everything else is as in :func:`compute_ratios`; the dimensions are correlation_ratio and rho.
     """

@@ -5,9 +5,9 @@ are flow times: steps times step size.
 
 MIMO minimises :math:`f_{mm} + \lambda g_\mu`, whose weights add up to :math:`1 + \lambda`. So at
 one step size it takes larger steps. Gains are therefore stated for the *matched* objective
-:math:`F / (1 + \lambda)`, a weighted mean of losses as joint training has it: each of MIMO's flow
-times counts :math:`1 + \lambda` fold. Multiply a gain by :math:`1 + \lambda` to compare at equal
-step size.
+:math:`F / (1 + \lambda)`, whose weights add up to 1 as in joint training. In other words, each of
+MIMO's flow times is multiplied by :math:`1 + \lambda`. Multiply a gain by :math:`1 + \lambda` to
+compare at equal step size.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mimo_sim.solvers import MIMO, Solver, Vanilla
 CHUNK = 256  # races whose trajectories are in memory at once
 ROWS = 1024  # steps that are recorded of a run
 MARGIN = 1.1  # a gain within this factor of 1 is neutral
-BUDGET = 3.0  # flow time of the comparison of gaps, in joint training's first learning times
+BUDGET = 3.0  # flow time at which gaps are compared, over joint training's first learning time
 LEVELS = (0.1, 0.01)  # f_mm has settled when its excess stays below this part of the initial one
 SOLVERS = ("vanilla", "mimo")
 COMPARISONS = ("equal step size", "matched")
@@ -80,7 +80,7 @@ def ratio_pair(
 
 
 def plateau_hidden(problem: LateFusionProblem) -> bool:
-    """Whether the half-time of the modality learned first misses its emergence (one output).
+    """Whether the half-time of the modality learned first comes after its emergence (one output).
 
     While it is alone, the squared norm of its encoder rests on a plateau. A half-time is when half
     of the final squared norm is reached. So it comes too late if the plateau lies below that half.
@@ -145,7 +145,7 @@ def gains(runs: xr.Dataset) -> xr.Dataset:
     -------
     xarray.Dataset
         ``half_time_ratio`` (solver) is the later half-time over the earlier one. ``balance_gain``
-        is that of joint training over that of MIMO.
+        is joint training's ratio over MIMO's.
 
         ``learning_gain`` compares the later half-times, ``loss_gain`` (level) the times until f_mm
         has settled. Both are joint training's time over MIMO's matched time: 0 where only MIMO did
@@ -183,7 +183,8 @@ def compute(
     r"""Race joint training against MIMO on each problem.
 
     Joint training carries uni-modal heads that follow their own losses and leave the encoders
-    alone (``Vanilla(heads="plain")``). So its gaps say what can be read off its encoders.
+    alone (``Vanilla(heads="plain")``). So its gaps show how well each of its encoders can predict
+    alone.
 
     A race ends at `stretch` times the time that joint training is predicted to need, or at the
     budget below if that is later. Its number of steps is the smallest power of two with which the

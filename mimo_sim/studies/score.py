@@ -135,11 +135,11 @@ def compute(
 def summarise(data: xr.Dataset, *, resamples: int = 1000) -> dict[str, Any]:
     """How well each score predicts each gain.
 
-    The first half of the problems chooses the direction and the threshold of a score; everything
-    else is measured on the second half. A score with "direction" -1 says that MIMO helps where it
-    lies *below* its threshold. Areas, accuracies and rank correlations are those of the directed
-    score. Intervals are 95 % percentile bootstrap over the problems of the second half, with
-    direction and threshold held fixed.
+    The first half of the problems chooses the direction and the threshold of a score. Everything
+    else is measured on the second half. A score with "direction" -1 says that MIMO helps where the
+    score lies *below* its threshold. Areas, accuracies and rank correlations take the direction
+    into account. Intervals are 95 % intervals of a percentile bootstrap over the problems of the
+    second half, with direction and threshold held fixed.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ def compute(
     init_scale : float
         :math:`u_0` in (0, 1).
     steps : int
-        Steps of each run, >= 1. Its step size is such that it ends when all is learned.
+        Steps of each run, >= 1. Its step size is chosen so that the run ends when all is learned.
     on_run : callable
         Called once per run.
 

@@ -1,8 +1,8 @@
 """Sweeps: many runs over parameters of the problem, the method and the run, as one dataset.
 
 The runs of a design are numbered once. A chunk is a range of these numbers, and its results depend
-on the design alone. So nothing in the result shows in which order, on which machine and at which
-attempt its chunks were computed. Finished chunks survive a kill.
+on the design alone. So the result is the same, in whatever order, on whatever machine and at
+whatever attempt the chunks were computed. Finished chunks survive a kill.
 """
 
 from typing import TYPE_CHECKING

@@ -90,7 +90,7 @@ def _itself(problem: LateFusionProblem) -> LateFusionProblem:
 
 
 def check_names(axes: Mapping[str, Any], design: Design, parameters: Mapping[str, str]) -> None:
-    """Raise for a method that is none, and for an axis that is no parameter of anything."""
+    """Raise for a method that does not exist, and for an axis that names no parameter."""
     swept = design.axes["method"][1] if "method" in design.axes else [design.fixed["method"]]
     owned: set[str] = set()
     for method in swept:

@@ -28,7 +28,7 @@ def identity(arguments: Mapping[str, Any]) -> Identity:
 
 
 def fingerprint(problems: Iterable[LateFusionProblem]) -> str:
-    """A digest of problems, for functions that now make other ones than before."""
+    """A digest of problems. It shows when a function makes other problems than before."""
     text = "".join(problem.to_json() for problem in dict.fromkeys(problems))
     return hashlib.sha256(text.encode()).hexdigest()
 

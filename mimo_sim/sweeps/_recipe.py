@@ -82,7 +82,7 @@ class Recipe:
                 )
 
     def solver(self, point: Mapping[str, Any]) -> Solver:
-        """The solver at a point of the design, with those of the swept parameters that it has."""
+        """The solver at a point of the design; it takes those swept parameters that it has."""
         method = point["method"]
         base = self.solvers[method] if isinstance(method, str) else method
         own = {field.name for field in fields(base)} & point.keys()

@@ -61,7 +61,8 @@ def finished(out: Path, own: Identity) -> xr.Dataset | None:
 def open_folder(folder: Path, own: Identity, overwrite: bool) -> None:
     """Make the folder of chunks, or continue the one that is there.
 
-    Raise if it belongs to another sweep, which `overwrite` allows to be lost, or to nobody known.
+    Raise if it belongs to another sweep, unless `overwrite` allows its loss. Raise also if it is no
+    folder of chunks.
     """
     note = folder / "design.json"
     if folder.exists() and any(_finished_file(path) for path in folder.iterdir()):
@@ -82,7 +83,7 @@ def open_folder(folder: Path, own: Identity, overwrite: bool) -> None:
 
 
 def _finished_file(path: Path) -> bool:
-    """Whether this is more than the temporary file of a kill, whose name begins with a dot."""
+    """Whether a file is finished. The temporary file of a killed run begins with a dot."""
     return not path.name.startswith(".")
 
 

@@ -52,16 +52,16 @@ def sweep(
 
     A design is a grid, random points, or both, times seeds. With `out`, every finished chunk of
     runs is kept beside it in ``<out>.chunks``. After an interruption of any kind, the same call
-    computes only what is missing and ends with the same bytes. The folder goes when `out` is
+    computes only what is missing and ends with the same bytes. The folder is deleted once `out` is
     written.
 
     Parameters
     ----------
     problem : {"superficial", "scalar-pair", "random"}, callable, or LateFusionProblem
-        A family of :mod:`mimo_sim.generators`, any function of its parameters that returns a
+        A family of :mod:`mimo_sim.generators`, or a function that takes parameters and returns a
         problem, or one problem.
     axes : mapping
-        From a parameter to its values: a sequence makes a dimension of the result, a single value
+        From a parameter to its values. A sequence makes a dimension of the result. A single value
         is set for all runs.
 
         A parameter belongs to the method (``lam``, ``mu``, ``f_star``, ``heads``), to the run
@@ -91,8 +91,8 @@ def sweep(
         Allow another sweep, or any other file, at `out` to be replaced. A finished sweep is
         computed again.
     backend : {"threads", "processes", "dask"}
-        This process, `workers` processes of one thread, or a dask cluster with one thread per
-        chunk.
+        Where runs are computed: in threads of this process, in `workers` processes of one thread
+        each, or on a dask cluster with one thread per chunk.
     workers : int, optional
         Number of threads or processes; all cores by default.
     cluster : str or cluster object, optional
@@ -115,9 +115,9 @@ def sweep(
     Raises
     ------
     ValueError, TypeError
-        For a parameter that nothing has, for values out of range, for a design with errors. One
-        step at up to 1000 values of every axis is tried first, so most errors show before any work.
-        Also where `out` holds something else.
+        For an axis that names no parameter, for values out of range, for a faulty design, and for
+        an `out` that holds something else. Before the work, one step is tried at up to 1000 values
+        of every axis, so most errors show at once.
 
     Examples
     --------

@@ -76,9 +76,10 @@ def delay_factor(depth: int, weight: float) -> float:
 def deep_order_threshold(problem: LateFusionProblem, depth: int) -> float:
     r"""The penalty above which deep late fusion learns the most explaining modality first.
 
-    It solves :math:`(L-2)\,T_L(\lambda) = |C_B|/|C_A|` (:func:`delay_factor`), for exact f*, mu
-    -> 0 and the aligned start with u0 -> 0. It falls with depth, from :func:`order_threshold` at
-    L = 2 towards :math:`|C_A|/|C_B| - 1`.
+    Let B be the modality that explains most, and A the one with the largest :math:`|C_k|`. The
+    threshold solves :math:`(L-2)\,T_L(\lambda) = |C_B|/|C_A|` (:func:`delay_factor`). It holds for
+    exact f*, mu -> 0 and the aligned start with u0 -> 0. It falls with depth, from
+    :func:`order_threshold` at L = 2 towards :math:`|C_A|/|C_B| - 1`.
 
     Parameters
     ----------
@@ -121,15 +122,15 @@ def deep_time_ratio(
 
     The start is the aligned one.
 
-    A is learned first, at :math:`t_A = u_0^{2-L} I/|C_A|` with an integral I of order one. B
-    waits after that for
+    A is learned first, at :math:`t_A = u_0^{2-L} I/|C_A|` with an integral I of order one. After
+    that, B waits for
 
     .. math:: \frac{1 - |C_B|/|C_A|}{|D|\,|M_A|^{(L-L_f)/L}} \times
        \begin{cases} u_0^{2-L_f}/(L_f-2) & L_f > 2\\ \ln(1/u_0) & L_f = 2\\ 0 & L_f = 1\end{cases}
 
-    where :math:`M_A` is the uni-modal optimum of A and D is as in :func:`time_ratio`. So the
-    uni-modal phase lasts :math:`O(u_0^{L-L_f})` times :math:`t_A`: the earlier the fusion, the
-    shorter the phase.
+    Here :math:`M_A` is the best map from A alone, and D is as in :func:`time_ratio`. So the phase
+    in which only A is learned lasts :math:`O(u_0^{L-L_f})` times :math:`t_A`: the earlier the
+    fusion, the shorter the phase.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ def check_scalar_output(problem: LateFusionProblem, what: str) -> None:
 
 
 def residual_correlation(problem: LateFusionProblem, learned: int, waiting: int) -> FloatArray:
-    r"""What one modality still has to learn when another is learned.
+    r"""What one modality still has to learn once another one is learned.
 
     Returns
     -------
@@ -43,11 +43,16 @@ def residual_correlation(problem: LateFusionProblem, learned: int, waiting: int)
 def turned(gain: float, old: FloatArray, new: FloatArray, exact_limit: bool) -> float:
     r"""How much a mode has grown along a new direction, after growth along an old one.
 
-    Growth by exp(gain) along the unit vector c of `old` makes of the state (v, w) of a modality a
-    growing part :math:`e^{gain}(1, c)/\sqrt2`, a shrinking part :math:`e^{-gain}(1, -c)/\sqrt2`,
-    and neutral parts orthogonal to c. Projected on :math:`(1, d)/\sqrt2` along the unit vector d
-    of `new`, with :math:`\cos = c \cdot d`, these carry :math:`(1+\cos)/2`, :math:`(1-\cos)/2`
-    and :math:`\sin/\sqrt2`.
+    The state of a modality is its head v and its encoder w. Let c be the unit vector of `old`.
+    After growth by exp(gain) along c, the state (v, w) has
+
+    * a growing part :math:`e^{gain}(1, c)/\sqrt2`,
+    * a shrinking part :math:`e^{-gain}(1, -c)/\sqrt2`,
+    * neutral parts, orthogonal to c.
+
+    Let d be the unit vector of `new`, and :math:`\cos = c \cdot d`. Projected on
+    :math:`(1, d)/\sqrt2`, the three carry :math:`(1+\cos)/2`, :math:`(1-\cos)/2` and
+    :math:`\sin/\sqrt2`.
 
     Parameters
     ----------
@@ -83,11 +88,10 @@ def turned(gain: float, old: FloatArray, new: FloatArray, exact_limit: bool) -> 
 def learning_times(problem: LateFusionProblem, init_scale: float | None = None) -> FloatArray:
     r"""When joint training learns each modality, under gradient flow from tiny initialisation.
 
-    Modalities are learned one after another. Each grows at the rate of its residual correlation
-    :math:`D_k = C_k - \sum_{l\,learned} M_l S_{lk}`, with M the joint optimum over the modalities
-    learned so far, until its amplitude reaches order one. For K = 2 this is [ZLS]'s
-    :math:`t_A = \ln(1/u_0)/|C_A|` and :func:`time_ratio`; the same argument is carried on for K >
-    2.
+    Modalities are learned one after another. Each grows until its amplitude reaches order one. Its
+    rate is the size of its residual correlation :math:`D_k = C_k - \sum_{l\,learned} M_l S_{lk}`,
+    where M is the best joint map from the modalities learned so far. For K = 2 this gives [ZLS]'s
+    :math:`t_A = \ln(1/u_0)/|C_A|` and :func:`time_ratio`. For K > 2 the same argument is repeated.
 
     Parameters
     ----------
@@ -95,10 +99,10 @@ def learning_times(problem: LateFusionProblem, init_scale: float | None = None) 
         With m = 1.
     init_scale : float, optional
         :math:`u_0`. Without it, times are in units of :math:`\ln(1/u_0)`, in the limit
-        :math:`u_0 \to 0`. With it, they are flow times (step size times steps) and hold the terms
-        of order one that have a closed form for scalar inputs: the mode starts at
-        :math:`|W|^2 = u_0^2/2`, it counts as learned at half its plateau, and a mode whose
-        direction changes keeps only its projection.
+        :math:`u_0 \to 0`. With it, they are flow times (step size times steps). They then include
+        the terms of order one that have a closed form for scalar inputs: a mode starts at
+        :math:`|W|^2 = u_0^2/2`, it counts as learned at half its plateau, and it keeps only its
+        projection when its direction changes.
 
     Returns
     -------
@@ -178,10 +182,10 @@ def time_ratio(problem: LateFusionProblem, init_scale: float | None = None) -> f
 
     .. math:: t_B / t_A = 1 + (|C_A| - s\,|C_B|) / |D|, \qquad D = C_B - C_A S_{AA}^{-1} S_{AB}
 
-    where s = 1, except that s = -1 when D points exactly opposite to C_B: then B's mode has been
-    shrinking while A was learned. (For scalar inputs this happens when learning A flips the sign
-    of what B must learn.) The scalar pair gives :math:`1 + (r^2 - 1)/(1 - \rho^2)` for
-    :math:`\rho > -1/r`.
+    A is learned first, then B. The sign s is 1. It is -1 only when D points exactly opposite to
+    C_B: B's mode has then been shrinking while A was learned. (For scalar inputs this happens when
+    learning A flips the sign of what B must learn.) For the scalar pair with r = `sigma_ratio` the
+    ratio is :math:`1 + (r^2 - 1)/(1 - \rho^2)` for :math:`\rho > -1/r`.
 
     Parameters
     ----------
@@ -230,7 +234,7 @@ def misattribution(problem: LateFusionProblem) -> FloatArray:
     -------
     (m, d_A) array
         :math:`C_A S_{AA}^{+} - M_A`: the uni-modal optimum of the modality learned first, minus
-        its part of the joint optimum. For the scalar pair it is rho / r.
+        its part of the joint optimum. For the scalar pair with r = `sigma_ratio` it is rho / r.
 
     Notes
     -----

@@ -39,7 +39,8 @@ def growth_rates(
 ) -> FloatArray:
     r"""Exponential growth rate of each encoder's norm near the origin, under gradient flow.
 
-    With :math:`\sigma(0)` the weights of the zero network, it is
+    Let :math:`\sigma(0)` be the weights sigma of a network whose parameters are all zero. The rate
+    is
 
     .. math::
         |C_k| \sqrt{1 + \lambda^2 \sigma_k(0)^2} \quad\text{(heads="gradient")}, \qquad
@@ -77,12 +78,13 @@ def order_threshold(
 ) -> float:
     r"""The penalty lam* above which MIMO (exact f*) learns the most explaining modality first.
 
-    With B the most explaining modality and A the one of largest :math:`|C_k|`, for mu -> 0,
+    Let B be the modality that explains most, and A the one with the largest :math:`|C_k|`. For mu
+    -> 0
 
     .. math:: \lambda^* = \sqrt{(|C_A|/|C_B|)^2 - 1}
 
-    (``heads="plain"``: its square). For mu > 0, lam* is where the :func:`growth_rates` of A and B
-    are equal.
+    For ``heads="plain"`` it is the square of this. For mu > 0, lam* is where the
+    :func:`growth_rates` of A and B are equal.
 
     Parameters
     ----------
@@ -123,15 +125,16 @@ def order_threshold(
 def mimo_learning_times(problem: LateFusionProblem, lam: float) -> FloatArray:
     r"""When MIMO makes each of two encoders emerge (exact f*, mu -> 0, :math:`u_0 \to 0`).
 
-    The modality g with the larger initial gap has sigma = 1 and grows at
-    :math:`|C_g|\sqrt{1+\lambda^2}`. The other one, o, grows at :math:`|C_o|`. When the first has
-    arrived, the second sees its part of the joint residual gone,
-    :math:`D = C - C_{first} S_{first}^{+} S_{first,second}`, and has sigma = 1 from then on:
+    Let g be the modality with the larger gap at the start, and o the other one. Modality g has
+    sigma = 1 and grows at the rate :math:`|C_g|\sqrt{1+\lambda^2}`. Modality o has sigma = 0 and
+    grows at :math:`|C_o|`. One of them emerges first. From then on the second one has sigma = 1:
 
-    * if g was first, its gap falls until it ties with the other's, and is held there;
+    * if g was first, its gap falls until it equals the gap of o, and stays equal to it;
     * if o was first, g's gap is still the larger one.
 
-    So the second grows at the largest singular value of :math:`[D; \lambda C]`.
+    The first one has also taken a part of what the second could explain. With C the correlation of
+    the second, :math:`D = C - C_{first} S_{first}^{+} S_{first,second}` is left. So the second
+    grows at the largest singular value of :math:`[D; \lambda C]`.
 
     Parameters
     ----------
@@ -154,9 +157,9 @@ def mimo_learning_times(problem: LateFusionProblem, lam: float) -> FloatArray:
     -----
     For uncorrelated inputs and :math:`\lambda > \lambda^*` the ratio of the two times is
     :math:`1 + |C_g|/|C_o| - 1/\sqrt{1+\lambda^2}`. MIMO shortens the wait of joint training
-    (:func:`time_ratio`) without abolishing it. Half-times lie closer together than that, because
-    the first encoder is held below half of its final size while it waits. The limit needs a mu
-    well below both gaps and their difference.
+    (:func:`time_ratio`), but does not abolish it. Half-times lie closer together than that, because
+    the first encoder is held below half of its final size while it waits. The limit needs a mu well
+    below both gaps and their difference.
     """
     check_scalar_output(problem, "The order of learning under MIMO")
     check_positive("lam", lam, allow_zero=True)
@@ -188,9 +191,10 @@ def mimo_learning_times(problem: LateFusionProblem, lam: float) -> FloatArray:
 def final_encoder_norms(problem: LateFusionProblem, method: Solver) -> FloatArray:
     r"""Frobenius norm of each encoder at the end of a converged run from tiny initialisation.
 
-    :math:`|W_k|_F^2` is the nuclear norm of the map that modality k's heads must realise: of
-    :math:`[M_k; N_k]` for MIMO, and of :math:`M_k` alone for joint training. Here M and
-    :math:`N_k` are the maps at the joint and at the uni-modal optimum.
+    :math:`|W_k|_F^2` is a nuclear norm, the sum of the singular values of a map that modality k's
+    heads must realise. The map is :math:`[M_k; N_k]` for MIMO, and :math:`M_k` alone for joint
+    training. Here :math:`M_k` is modality k's part of the best joint map, and :math:`N_k` its best
+    map alone.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ GRID = 513  # common gaps at which the chattering threshold is looked for, both 
 
 
 def _map_sizes(problem: LateFusionProblem) -> FloatArray:
-    """(K,) spectral norm of modality k's map at the joint or its uni-modal optimum, the larger."""
+    """(K,) spectral norm of modality k's map: the larger one of the joint and uni-modal optimum."""
     sizes = []
     for k, alone in enumerate(problem.unimodal_maps):
         joint = problem.joint_map[:, problem.features(k)]
@@ -31,7 +31,7 @@ def _squared_slopes(problem: LateFusionProblem, remaining: FloatArray) -> FloatA
     r"""(K, ...) bound on :math:`|\nabla f_k|^2` on the way from the origin to the optimum.
 
     `remaining` is the fraction q of the map :math:`N_k^*` that is not yet learned. On the ray N =
-    (1 - q) N* it is
+    (1 - q) N* the squared slope is bounded by
 
     .. math::
         |\nabla f_k|^2 = |Q W^T|^2 + |Q^T U|^2 \le q^2 |C_k|^2 (|W|^2 + |U|^2), \qquad
@@ -48,11 +48,11 @@ def smoothness(
 
     .. math:: L = L_{mm} + \lambda\,(\max_k L_k + \max_k l_k^2 / 2\mu)
 
-    where :math:`L_{mm} = |S|\nu + \max_k |C_k|` and :math:`L_k = |S_{kk}|\nu_k + |C_k|`. The
-    norms at the optimum (the argument of :func:`final_encoder_norms`) give :math:`\nu_k`, a bound
-    on :math:`|W_k|^2 + |V_k|^2` and on :math:`|W_k|^2 + |U_k|^2`. :math:`l_k^2` bounds
-    :math:`|\nabla f_k|^2`. The factor 1/2 is the largest eigenvalue that
-    :math:`diag(\sigma) - \sigma\sigma^T` can have.
+    where :math:`L_{mm} = |S|\nu + \max_k |C_k|` and :math:`L_k = |S_{kk}|\nu_k + |C_k|`.
+    :math:`\nu_k` bounds :math:`|W_k|^2 + |V_k|^2` and :math:`|W_k|^2 + |U_k|^2`, and
+    :math:`\nu = \max_k \nu_k`. It follows from the norms at the optimum, by the argument of
+    :func:`final_encoder_norms`. :math:`l_k^2` bounds :math:`|\nabla f_k|^2`. The factor 1/2 is the
+    largest eigenvalue that :math:`diag(\sigma) - \sigma\sigma^T` can have.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def smoothness(
 def default_step_size(
     problem: LateFusionProblem, method: Solver, *, init_norm_squared: float = 0.0
 ) -> float:
-    """Half of 1/L (:func:`smoothness`): by Theorem 1 the objective falls, with a margin of two.
+    """Half of 1/L (:func:`smoothness`). By Theorem 1 the objective falls already at 1/L.
 
     It is 1 where there is no curvature, as nothing can be learned there.
     """
@@ -101,14 +101,14 @@ def default_step_size(
 def chattering_threshold(problem: LateFusionProblem, lam: float, mu: float) -> float:
     r"""The step size above which sigma is expected to flip from step to step once gaps have met.
 
-    Where two gaps are tied, gradient descent holds them together by
-    :math:`\sigma_k \propto 1/l_k^2` with :math:`l_k = |\nabla f_k|`. This fixed point of the
-    discrete iteration is stable while :math:`\eta \lambda c / \mu < 2`. Here
+    Where two gaps are equal, gradient descent keeps them equal with the weights
+    :math:`\sigma_k \propto 1/l_k^2`, where :math:`l_k = |\nabla f_k|`. These weights are a fixed
+    point of the iteration. It is stable while :math:`\eta \lambda c / \mu < 2`. Here
     :math:`c = 1/(l_i^{-2} + l_j^{-2})` is the largest eigenvalue of
     :math:`diag(l)(diag(\sigma) - \sigma\sigma^T)diag(l)`. The threshold is the smallest
-    :math:`2\mu/(\lambda c)` over pairs of modalities, and over common gaps from the smaller of
-    the pair's initial gaps down to zero. :math:`l_k` is bounded as in :func:`smoothness`. More
-    modalities tied at once have a smaller c.
+    :math:`2\mu/(\lambda c)` over all pairs of modalities and all values of their common gap. These
+    values go from the smaller of the two initial gaps down to zero. :math:`l_k` is bounded as in
+    :func:`smoothness`. More modalities tied at once have a smaller c.
 
     Parameters
     ----------

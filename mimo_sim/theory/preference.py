@@ -64,7 +64,7 @@ def superficial_preference(problem: LateFusionProblem) -> PreferenceReport:
 
     A = `first_learned` has the largest :math:`|C_k|`. B = `most_explaining` has the largest
     :math:`tr C_k S_{kk}^{+} C_k^T`. The preference is superficial when they differ. The first
-    condition compares growth rates near the origin, the second exact uni-modal optima.
+    condition compares growth rates near the origin. The second compares exact uni-modal optima.
 
     Parameters
     ----------

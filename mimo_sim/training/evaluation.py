@@ -1,4 +1,4 @@
-"""What a network in training is worth: after every epoch on validation, at the end on test.
+"""How good a network is: measured after every epoch on validation, and at the end on test.
 
 The functions take the run that they look at; :class:`EvaluatedRun` says what they use of it.
 """
@@ -103,7 +103,7 @@ def blank_features(run: EvaluatedRun) -> list[Tensor]:
 
 
 def unimodal_outputs(run: EvaluatedRun, features: Sequence[Tensor]) -> dict[str, list[Tensor]]:
-    """Uni-modal outputs that need no further fit, by definition.
+    """Uni-modal outputs that need no further fit, by the name of their definition.
 
     Returns
     -------
@@ -247,8 +247,8 @@ def measure(
     -------
     dict of JSON types
         Classification has ``accuracy``, ``macro_f1``, ``loss``, and by modality ``contribution``;
-        regression has ``mse``, ``correlation``, ``loss``. Both have, by definition, ``unimodal``
-        of each modality (regression: the loss f_k) and ``gap``.
+        regression has ``mse``, ``correlation``, ``loss``. Both have ``unimodal`` of each modality
+        (regression: the loss f_k) and ``gap``, with one entry per definition of uni-modal accuracy.
     """
     names, target = run.modality_names, seen.target
     joint = run.method.fuse(run.model, seen.features)

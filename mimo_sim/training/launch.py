@@ -54,7 +54,8 @@ def train(
     on_epoch : function or None
         Called with the number of epochs just done.
     config : dict or None
-        What the record's ``config.json`` says; None is method, data set and settings.
+        What is written into ``config.json`` of the record; None writes method, data set and
+        settings.
     **settings
         The other fields of :class:`Settings`.
 

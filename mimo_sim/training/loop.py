@@ -36,8 +36,8 @@ class TrainingRun:
     """One training from start weights to the last epoch.
 
     It is what a method sees as its ``run`` (:class:`mimo_sim.methods._run.Run`). The run holds the
-    train and validation splits only, so nothing that happens before its end can look at test data;
-    :meth:`test` then takes the test split, once. :func:`mimo_sim.training.train` does all of it.
+    train and validation splits only, so nothing can look at test data during training. After that,
+    :meth:`test` takes the test split, once. :func:`mimo_sim.training.train` does all of this.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ CONFIG, TABLE, RESULT, CHECKPOINT = "config.json", "epochs.csv", "result.json", 
 
 
 def plain(tree: Any) -> Any:
-    """The same in JSON types: arrays become lists, what JSON does not know becomes its words."""
+    """The same in JSON types: arrays become lists, and what JSON does not know becomes its text."""
 
     def convert(value: Any) -> Any:
         return value.tolist() if hasattr(value, "tolist") else str(value)
@@ -38,10 +38,7 @@ def plain(tree: Any) -> Any:
 
 
 def describe(method: Method, dataset: Dataset, settings: Settings) -> dict[str, Any]:
-    """What makes a run the run it is.
-
-    The same description gives the same numbers on the same machine.
-    """
+    """Everything that decides the numbers of a run, apart from the machine."""
     about = {
         "dataset": dataset.name,
         "data": {**dataset.about, "checksum": dataset.checksum()},
@@ -93,7 +90,7 @@ class Record:
     ----------
     folder : Path
     config : dict
-        What makes the run the run it is, in JSON types.
+        Everything that decides the numbers of the run, in JSON types.
     """
 
     folder: Path
@@ -142,7 +139,7 @@ class Record:
         return done
 
     def close(self, result: Result, definitions: Mapping[str, str]) -> None:
-        """Write table and result, drop the checkpoint.
+        """Write the table and the result, and delete the checkpoint.
 
         Parameters
         ----------

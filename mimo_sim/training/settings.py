@@ -37,8 +37,8 @@ class Settings:
         Of the optimizer. Only ``sgd`` uses ``momentum``, which lies in [0, 1).
     optimizer : {"sgd", "adam", "adamw"}
     schedule : {"step", "cosine", "constant"}
-        Learning rate over the epochs: x 0.1 after 70 % of them; half a cosine down to zero; or
-        constant.
+        Learning rate over the epochs. ``"step"``: x 0.1 after 70 % of them. ``"cosine"``: half a
+        cosine, down to zero.
     seed : int
         Of the start weights, the order of samples, and the method's random draws.
     devices, accelerator, precision

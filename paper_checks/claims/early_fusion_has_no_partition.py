@@ -103,10 +103,9 @@ class Fusion:
 def measure(kind: Kind, seed: int) -> tuple[float, float]:
     """Two relative changes in one random network.
 
-    The first is the change of the gradient of <residual, prediction>, by the weights that carry
-    modality 0, when modality 1's inputs are replaced and the residual stays the same. The second
-    is the change of modality 1's part of the joint prediction, by a gradient step on modality 0's
-    own loss.
+    The first: replace modality 1's inputs, and keep the residual. How much does the gradient of
+    <residual, prediction> change, by the weights that carry modality 0? The second: take a gradient
+    step on modality 0's own loss. How much does modality 1's part of the joint prediction change?
     """
     generator = torch.Generator().manual_seed(seed)
     network = Fusion(kind, generator)

@@ -116,8 +116,9 @@ def check(draws: int) -> Evidence:
         f"At lam = 10, mu = 0.01 the median half-time ratio falls from {before[0]:.2f} to "
         f"{after[0]:.2f} (95% interval {after[1]:.2f} to {after[2]:.2f}). Over lam >= 10 and mu <= "
         f"0.1 it comes closer to 1 in {closer(apart)} of {len(apart)} runs in which joint "
-        f"training's is predicted to be {UNBALANCED} or more, and in {closer(near)} of the "
-        f"{len(near)} others, where MIMO can make the other modality wait instead. {len(waiting)} "
+        f"training's ratio is predicted to be {UNBALANCED} or more. Of the {len(near)} others "
+        f"it does so in {closer(near)}: there MIMO can make the other modality wait. "
+        f"{len(waiting)} "
         f"of {len(every)} runs did not converge within their budget and count against MIMO; in "
         f"{late} of them the inputs have dimension 2, and f_mm stays on a plateau."
     )
@@ -133,8 +134,8 @@ def check(draws: int) -> Evidence:
 def _step_size_effect(cells: tuple[balance.Cell, ...]) -> tuple[float, float]:
     """How much joint training's half-time ratio depends on the step size.
 
-    For each problem, the largest ratio over the smallest, minus 1, at the step sizes of all cells.
-    Returned are the median and the largest value over the problems.
+    For each problem it is the largest ratio divided by the smallest one, minus 1, over the step
+    sizes of all cells. Returns the median and the largest value over the problems.
     """
     logs: dict[object, list[float]] = {}
     for cell in cells:

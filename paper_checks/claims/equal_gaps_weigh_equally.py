@@ -87,7 +87,7 @@ def check(draws: int) -> Evidence:
     return Evidence(
         verdict=Verdict.HOLDS if holds else Verdict.REFUTED,
         words=f"In none of {draws} cases (K up to 8, gaps up to 1e6, mu from 1e-6 to 1e6) do the "
-        "weights differ from 1/K, and a gap that is larger by a mu gets exp(a) times the weight. "
+        "weights differ from 1/K. A gap that is larger by x times mu gets exp(x) times the weight. "
         f"{count} steps of the package at equal gaps are those of the equally weighted sum, to "
         f"{step:.0e}.",
         numbers={"draws": draws, "steps compared": count, "largest difference of maps": step},

@@ -16,8 +16,9 @@ from paper_checks.search import counterexample
 CLAIM = Claim(
     id="final-norms",
     topic="8 Superficial preference",
-    says="From small weights the encoder ends at |W_k|_F^2 = nuclear norm of the map that its "
-    "heads realise: of [M_k; N_k] with MIMO, of M_k alone with joint training (|M_k| for m = 1).",
+    says="From small weights the encoder ends at |W_k|_F^2 = nuclear norm (sum of the singular "
+    "values) of the map that its heads realise: of [M_k; N_k] with MIMO, of M_k alone with joint "
+    "training (|M_k| for m = 1).",
     source="this project's theory of [MIMO] Algorithm 1 (the plateaus of its Figure 1)",
     assumptions="M_k is modality k's part of the best joint map, N_k its best map alone. "
     "Uni-modal heads follow the gradient of the objective; a converged run; u0 -> 0 and step "

@@ -94,8 +94,8 @@ def split_error(data: Data, network: Network) -> tuple[float, float]:
         relative(by_encoders, np.stack(encoder_blocks)),
     )
 
-    # The other modalities get features mixed by a matrix, and heads unmixed by its inverse: the
-    # weights are others, the residual is the same.
+    # For the other modalities, features are multiplied by a matrix and heads by its inverse. So the
+    # weights differ, but the residual is the same.
     mixing = np.eye(width) + 0.3 * np.triu(np.ones((width, width)))
     other_heads, other = v.copy(), w.copy()
     other[1:] = mixing @ other[1:]

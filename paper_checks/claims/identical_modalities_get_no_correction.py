@@ -52,8 +52,8 @@ def equally_weighted(
 def errors(rng: np.random.Generator) -> tuple[float, float, float]:
     """Three largest distances in one random case.
 
-    Of sigma from 1/K; of the run from the equally weighted one, relative; and of the encoder norms
-    from each other, relative.
+    The distance of sigma from 1/K; the relative distance of the run from the equally weighted one;
+    and the relative distance of the encoder norms from each other.
     """
     k = int(rng.integers(2, 4))
     lam = float(np.exp(rng.uniform(-1, 3)))

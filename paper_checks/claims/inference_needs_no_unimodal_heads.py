@@ -31,8 +31,8 @@ def loss_of_map(joint_map: Array, x: list[Array], y: Array) -> float:
 def errors(rng: np.random.Generator) -> tuple[float, float, float]:
     """Three relative differences of f_mm in one random case.
 
-    At the end, from the loss of V W on the samples; at the start, with other uni-modal heads; and
-    at the end, after training with other uni-modal heads.
+    The difference at the end from the loss of V W on the samples; at the start when the uni-modal
+    heads are replaced; and at the end after training with other uni-modal heads.
     """
     x = [rng.standard_normal((SAMPLES, 1)) * scale for scale in (1.5, 1.0)]
     y = sum(x) + 0.3 * rng.standard_normal((SAMPLES, 1))

@@ -53,8 +53,8 @@ def turns(problem: ms.LateFusionProblem) -> bool:
     """Whether a direction that grows first must be turned round later.
 
     That is B's direction once A is learned, or A's once B is learned too. A also counts as turned
-    if its plateau is below PLATEAU of its final size: it does not reach half of that in its own
-    rise.
+    if its plateau is below PLATEAU of its final size: in its own rise it does not reach half of the
+    final size.
     """
     a, b, missing = left_to_learn(problem)
     end = joint_map(problem)[:, problem.features(a)]

@@ -33,8 +33,8 @@ CLAIM = Claim(
 
 LAMS = (0.3, 1.0, 3.0, 30.0, 100.0, 300.0)
 ROUND_OFF = 1e-7  # of the right-hand side: the minimiser is known to 1e-8 in the gradient
-# A point counts as a minimiser when this much of the gradient at the start is left, or less. The
-# gradient is formed with a sigma that is not the package's.
+# A point counts as a minimiser when at most this part of the gradient at the start is left. The
+# sigma of this gradient is not computed by the package.
 STATIONARY = 1e-3
 STEPS = 10_000
 

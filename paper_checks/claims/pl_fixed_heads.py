@@ -1,4 +1,7 @@
-"""With fixed heads a uni-modal loss satisfies the PL inequality, with a known constant."""
+"""With fixed heads a uni-modal loss satisfies the PL inequality, with a known constant.
+
+PL (Polyak-Lojasiewicz): |grad f|^2 >= 2 m (f - min f). So only a minimum has a zero gradient.
+"""
 
 from __future__ import annotations
 
@@ -58,8 +61,9 @@ class Regression:
 def ratios(rng: np.random.Generator) -> tuple[float, float, float]:
     """Three numbers of one random problem.
 
-    Both sides' ratio, smallest over random encoders, and at the worst encoder; and how far min f_k
-    over W_k lies above f_k*, relative to f_k(0). The first is 0 if the package's f_k* is wrong.
+    The first two are the ratio of the two sides: the smallest one over random encoders, and the one
+    at the worst encoder. The third says how far min f_k over W_k lies above f_k*, relative to
+    f_k(0). The first is 0 if the package's f_k* is wrong.
     """
     n, d, m, h = 12, int(rng.integers(1, 5)), int(rng.integers(1, 4)), int(rng.integers(1, 5))
     x = rng.standard_normal((n, d)) * np.exp(0.5 * rng.standard_normal(d))

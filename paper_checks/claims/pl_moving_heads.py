@@ -1,4 +1,4 @@
-"""Open question 3, measured: does the PL inequality survive when all heads move?"""
+"""Open question 3, measured: does the PL inequality (see pl_fixed_heads) hold when heads move?"""
 
 from __future__ import annotations
 
@@ -200,9 +200,10 @@ def check(draws: int) -> Evidence:
         f"trainings, from the first step on (smallest ratio {scalar:.4f}). With two outputs it is "
         f"broken at {broken:.0%} of the looks, and still at the last one in {at_end:.0%} of the "
         "trainings, because U_k grows one output at a time. With the smallest singular value it "
-        f"always held ({with_smallest:.4f}). Does it guarantee a decay? Its constant starts at "
-        f"{np.median(start):.0e} of its end, and passes half of that {np.median(late):.1f} times "
-        "later than g halves. The decay that it promises for g alone is kept in "
+        f"always held ({with_smallest:.4f}). Does it guarantee that g decays? Its constant starts "
+        f"at {np.median(start):.0e} of its final value. It passes half of that value "
+        f"{np.median(late):.1f} times later than g halves. The decay that it promises for g alone "
+        "is kept in "
         f"{kept[0].mean():.0%} of scalar problems at lam = 1, but in {kept[1].mean():.0%} at "
         f"lam = 10, where the gradient of f_mm makes g rise for {rising[1].mean():.0%} of the "
         "time. A guarantee for the whole of training stays open."

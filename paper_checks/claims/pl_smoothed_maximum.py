@@ -1,6 +1,6 @@
 """The smoothed maximum inherits the PL inequality, but only from gaps that all can reach zero.
 
-The stated constant is m_min/K^2. In fact m_min/K holds.
+The stated constant is m_min/K^2. In fact m_min/K holds. For the PL inequality see pl_fixed_heads.
 """
 
 from __future__ import annotations

@@ -45,8 +45,9 @@ BATCHES = (4, 8, 16, 32, 64)
 def full_batch(seed: int) -> tuple[float, float, float]:
     """Three numbers of a run of the package on 24 samples.
 
-    The least (estimate - f*) / f* along the run; the share of recorded steps with sigma = 1/K; and
-    the least final (estimate - f*) / f*, where f* is the population's.
+    The first is the least (estimate - f*) / f* along the run. The second is the share of recorded
+    steps with sigma = 1/K. The third is the least final (estimate - f*) / f*, where f* is the
+    population's.
     """
     population = ms.generators.random_problem((2, 2), seed, noise_variance=0.3)
     x, y = population.sample(24, seed)

@@ -33,7 +33,7 @@ def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 def errors(seed: int) -> dict[str, float]:
-    """Gradients of F, computed in several ways, against the weighted sum written out.
+    """Errors of gradients of F, computed in several ways, against the weighted sum written out.
 
     One random network, data set, lam and mu.
     """

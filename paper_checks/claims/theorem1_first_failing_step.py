@@ -149,11 +149,11 @@ def check(draws: int) -> Evidence:
         verdict=Verdict.HOLDS if holds else Verdict.REFUTED,
         words=f"Over {len(fits)} random problems the first failing step is {fits.min():.3g} / L at "
         f"the least and {median:.3g} / L in the median (10% to 90%: {low:.3g} to {high:.3g}). "
-        f"Times the curvature on the step that fails, it is at least {over_step.min():.2f}, as the "
-        "descent lemma asks (2). Times the curvature along the run at 1/L, it is "
-        f"{over_run.min():.2f} at the least and {np.median(over_run):.2f} in the median, because "
-        f"larger steps reach other places. The package fails at the same step in {agree} of "
-        f"{compared} runs.",
+        "The product of that step and the curvature on it is at least "
+        f"{over_step.min():.2f}; the descent lemma demands 2. With the curvature along the run at "
+        f"1/L the product is {over_run.min():.2f} at the least and {np.median(over_run):.2f} in "
+        "the median, because larger steps reach other places. The package fails at the same step "
+        f"in {agree} of {compared} runs.",
         numbers={
             "problems": len(fits),
             "least multiple of 1/L": float(fits.min()),

@@ -1,6 +1,6 @@
 """With the hard maximum only the worst modality gets weight: where gaps differ, not where they tie.
 
-Runs are drawn to the ties.
+Training leads to ties.
 """
 
 from __future__ import annotations

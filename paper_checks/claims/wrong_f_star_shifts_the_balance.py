@@ -156,7 +156,7 @@ def random_problem(seed: int) -> ms.LateFusionProblem:
 def price_of_zero(compared: Comparison, more: list[ms.LateFusionProblem]) -> np.ndarray:
     """|log balance| with f* = 0 minus that with the exact f*, on each problem.
 
-    Problems differ much, so it takes `more` of them than are compared.
+    Problems differ much, so `more` problems are added to those compared.
     """
     off = {}
     for name in ("zero", "exact"):

@@ -1,4 +1,4 @@
-"""Do the checks have teeth? Faults are planted in the package one at a time: who notices?
+"""Do the checks notice errors? Faults are planted in the package, one at a time, to find out.
 
 A claim notices a fault when its verdict is no longer the recorded one, or when its runs diverge.
 `python -m paper_checks.faults` plants every fault and prints who noticed it.

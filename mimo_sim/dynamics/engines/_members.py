@@ -31,8 +31,8 @@ def training_data(
     problem : LateFusionProblem
         Sizes K, m, d_k; D features in all.
     samples : int, optional
-        How many samples to draw, an even number. By default the data are D weighted pseudo-samples
-        with the moments of `problem`.
+        How many samples to draw, an even number. By default the data are D weighted
+        *pseudo-samples*: no real samples, but they have the moments of `problem`.
     sample_seed : int
         Of the samples.
 
@@ -41,9 +41,9 @@ def training_data(
     LateFusionProblem
         `problem`, or the one that the samples make.
     dict of arrays
-        ``inputs`` (K, n, d) and ``target`` (n, m) for the joint loss, ``alone`` (K, n, d) and
-        ``targets`` (K, n, m) for the uni-modal losses, each loss half a sum of squares; and
-        ``shift_mm`` () and ``shift_uni`` (K,), which make these losses excesses over the optima.
+        For the joint loss: ``inputs`` (K, n, d) and ``target`` (n, m). For the uni-modal losses:
+        ``alone`` (K, n, d) and ``targets`` (K, n, m). Each loss is half a sum of squares. To get
+        its excess over the optimum, add ``shift_mm`` () or ``shift_uni`` (K,).
     """
     if samples is None:
         return problem, _pseudo_samples(problem)
@@ -128,9 +128,9 @@ def member_objective(
 ) -> Callable[..., tuple[torch.Tensor, tuple[torch.Tensor, ...]]]:
     """MIMO's objective of one member as a function ``(weights, data, method)`` of its trees.
 
-    ``method`` holds ``lam``, ``mu``, ``estimate`` (K,), the estimate of f* minus f*, and
-    ``running``, which says whether the estimate follows the losses. The function returns the
-    objective, and what a step records: excess of f_mm, excesses of the f_k, new estimate.
+    ``method`` holds four entries: ``lam``; ``mu``; ``estimate`` (K,), the estimate of f* minus f*;
+    and ``running``, whether the estimate follows the losses. The function returns the objective,
+    and what a step records: the excess of f_mm, the excesses of the f_k, and the new estimate.
     """
     relu, read_from = architecture.activation == "relu", architecture.uni_layers
 

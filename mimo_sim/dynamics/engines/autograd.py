@@ -1,8 +1,7 @@
 """The reference engine: the whole network in torch, differentiated by autograd.
 
-It works in float64 and takes its steps with torch's SGD. It is there to be compared with: it shares
-nothing with the exact engine but :mod:`mimo_sim.objective`, and a step costs thousands of times
-more.
+It works in float64 and takes its steps with torch's SGD. The exact engine is compared with it: the
+two share nothing but :mod:`mimo_sim.objective`. A step costs thousands of times more.
 """
 
 from __future__ import annotations
@@ -43,8 +42,9 @@ class LateFusionNetwork(torch.nn.Module):
         0-dim tensor
             Excess of f_mm over its minimum.
         two tensors (K,)
-            Excesses of the f_k over their minima, twice. They differ with `plain_heads` only: the
-            first then sends no gradient to the uni-modal heads, the second none to the encoders.
+            Excesses of the f_k over their minima, twice, with the same values. With `plain_heads`
+            their gradients differ: the first sends none to the uni-modal heads, the second none to
+            the encoders.
         """
         joint = [v @ w for v, w in zip(self.joint_heads, self.encoders, strict=True)]
         missing = self.joint_map - torch.cat(joint, dim=1)
@@ -151,7 +151,7 @@ def _grad_norm_squared(
     method: Solver,
     sigma: torch.Tensor,
 ) -> float:
-    """|grad F|^2. With plain heads their part of grad F is lam sigma_k times what they follow."""
+    """|grad F|^2. A plain head follows grad f_k; its part of grad F is lam sigma_k times that."""
     scale = {id(parameter): 1.0 for parameter in trained}
     if method.heads == "plain":
         for head, weight in zip(network.uni_heads, sigma, strict=True):

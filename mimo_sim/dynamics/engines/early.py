@@ -1,24 +1,24 @@
 r"""Early fusion in the exact engine: one encoder over the joined input.
 
 The network is yhat = V W [x_1; ...; x_K] with one encoder W = [W_1 ... W_K] (h, D). A uni-modal
-objective needs a prediction that depends on one modality alone, but no part of this encoder belongs
-to one modality. What the encoder has is its response W_k x_k to x_k with every other input set to
-zero. A head of its own reads that:
+loss needs a prediction from one modality alone. But all modalities share this encoder. So set every
+input but x_k to zero: the encoder then answers W_k x_k. A head U_k for this modality reads the
+answer:
 
 .. math:: \hat y_k = U_k W_k x_k, \qquad f_k = \tfrac12 E|y - \hat y_k|^2
 
 As functions of (U_k, W_k) these f_k are those of late fusion, with the same optima f_k*. So
 :class:`mimo_sim.MIMO` applies unchanged.
 
-Why not otherwise? Heads with encoders of their own would be trained beside the network and leave it
-alone. The joint head V in place of U_k would be one map for K different regressions: V W_k would
-have to be the joint and the uni-modal optimum at once, and the gaps could not close together.
+Two other choices do not work. Heads with encoders of their own would not train the network at all.
+And the joint head V in place of U_k would be one map for K different regressions. V W_k would have
+to be the joint and the uni-modal optimum at once, so the gaps could not close together.
 
 Let Z = [V; U_1; ...; U_K; W^T]. One step of gradient descent is Z <- (I + eta A) Z, where A depends
-on Z Z^T alone. So a square factor of that matrix stands for Z, whatever the width h. In
-Z_k = [V; U_k; W_k^T] each modality moves as in late fusion (:mod:`.gram`), except that the K copies
-of V are one matrix, which follows the sum of their directions. So this engine takes the directions
-from the late-fusion one.
+on Z Z^T alone. So a square factor of that matrix stands for Z, whatever the width h. The part of
+modality k, Z_k = [V; U_k; W_k^T], moves as in late fusion (:mod:`.gram`), with one exception: there
+is only one V. It follows the sum of the K directions that late fusion has for the V_k. So this
+engine takes its directions from the engine of late fusion.
 
 Near the origin A is constant, and Z grows along the singular directions of
 :func:`mimo_sim.theory.growth_matrix`. Joint training is the special case of one modality, learned
@@ -74,10 +74,11 @@ def joined(problem: LateFusionProblem) -> LateFusionProblem:
 def default_step_size(
     problem: LateFusionProblem, method: Solver, *, init_norm_squared: float = 0.0
 ) -> float:
-    r"""Half of 1/L. L adds the bounds of late fusion for the joined problem and for the problem.
+    r"""Half of 1/L. L is a sum of two bounds: late fusion of the joined problem, and of `problem`.
 
-    The bounds are those of :func:`mimo_sim.theory.smoothness`. The encoder ends at the nuclear norm
-    of [M; diag(N_k)]. That is at most the sum of those of M and of the N_k, which the two cover.
+    The bounds are those of :func:`mimo_sim.theory.smoothness`. At the end |W|_F^2 is the nuclear
+    norm of [M; diag(N_k)]. It is at most the nuclear norm of M plus those of the N_k. The two
+    bounds cover these.
     """
     bound = 0.0
     for one in (joined(problem), problem):

@@ -1,8 +1,8 @@
-r"""The gradient flow, the limit of small steps, integrated by LSODA.
+r"""The gradient flow, the limit of small steps, integrated by LSODA (a solver of scipy).
 
-:math:`\dot Z_k = A_k Z_k` on the same small factors as in the exact engine (:mod:`.gram`). scipy's
-LSODA switches to a stiff method where a small mu makes sigma fast. It crosses the long plateaus of
-a tiny initialisation in tens of steps.
+:math:`\dot Z_k = A_k Z_k` on the same small factors as in the exact engine (:mod:`.gram`). Where a
+small mu makes sigma change fast, LSODA switches to a method for stiff equations. It crosses the
+long plateaus of a tiny initialisation in tens of steps.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ G_k = Z_k Z_k^T, and one step of gradient descent is
     A_k = \begin{pmatrix} 0 & 0 & R_k \\ 0 & 0 & \lambda\sigma_k Q_k \\
     R_k^T & \lambda\sigma_k Q_k^T & 0 \end{pmatrix}
 
-where A_k depends on G alone. So any factor of G_k may stand for Z_k. This engine steps the square
+where R_k and Q_k are the correlations of the inputs with the residuals of f_mm and f_k. A_k depends
+on the Gram matrices alone. So any factor of G_k may stand for Z_k. This engine steps the square
 factor of :func:`.start.compact_factors`, which has at most 2m + d_k columns instead of h. (It does
 not step G itself: that would square the initial scale and drown it in round-off.)
 
@@ -67,8 +68,8 @@ def evaluate(Z, sizes, S, joint, uni, lam, mu, heads, running, base, excess, sig
     Read: Z (K, 2m + d, r), the factors; S (K d, K d), the moments of the inputs; joint and uni
     (m, K d), the optimal maps. `heads` is one of :data:`HEADS`.
 
-    Filled: excess (K,), f_k - f_k*; sigma (K,); dZ, the direction, like Z. Also base (K,), the
-    estimate of f* minus f*, if it is `running`.
+    Filled: excess (K,), f_k - f_k*; sigma (K,); dZ, the direction, shaped like Z. With `running`
+    also base (K,), the estimate of f* minus f*.
 
     work (4, m, K d) is scratch. It is left with what the maps still miss of their optima (joint,
     uni) and the correlations of these residuals with the inputs (R, Q).

@@ -7,13 +7,14 @@ seeds at once.
 Near the origin, while predictions are small, late fusion of any depth follows a simple rule. Let
 a = lam sigma_k be the weight on the uni-modal loss. Then modality k moves as in joint training, but
 with the head :math:`(V_k + a U_k)/\sqrt{1+a^2}`, and :math:`\sqrt{1+a^2}` times as fast. The other
-combination of the two heads stands still. A Gaussian start gives this head the distribution of V_k,
-so the two-layer order threshold :math:`\lambda^* = \sqrt{(|C_A|/|C_B|)^2-1}` holds in distribution
-at every depth. Single runs scatter: a deep network spends its time near the origin and does not
-forget its start. For the aligned start see :func:`mimo_sim.theory.deep_order_threshold`.
+combination of the two heads stands still. From a Gaussian start this head has the same distribution
+as V_k. So over many starts, the two-layer order threshold
+:math:`\lambda^* = \sqrt{(|C_A|/|C_B|)^2-1}` holds at every depth (in distribution). Single runs
+scatter: a deep network spends its time near the origin and does not forget its start. For the
+aligned start see :func:`mimo_sim.theory.deep_order_threshold`.
 
-A two-layer ReLU network is a linear network at half the speed where data and start are symmetric
-under a change of sign, because a ReLU then passes exactly half of every gradient.
+Let data and start be symmetric under a change of sign. Then a ReLU passes exactly half of every
+gradient, so a two-layer ReLU network is a linear network at half the speed.
 
 These rules are this project's own. For joint training see [ZLS] Zhang, Latham, Saxe, ICML 2024.
 """
@@ -98,7 +99,7 @@ def simulate_layered(
         their inputs have exactly the problem's moments. The optima f_k* are then those of linear
         regression on the samples. ReLU networks need samples.
     record_every : int
-        Record step 0, every so many steps, and the last.
+        Record step 0, then every `record_every` steps, and the last step.
     initial : list of Network, optional
         One per seed; `width`, `init_scale`, `seeds` and `start` are then ignored.
     progress : bool
@@ -325,8 +326,8 @@ def learning_steps(
     of : {"response", "encoder_norm"}
         What is measured.
     converged : float
-        A member has learned if f_mm, measured from the linear optimum, has fallen to at most this
-        part of what it was at first.
+        A member has learned if the excess of f_mm over the linear optimum has fallen to this
+        fraction of its first value, or below.
 
     Returns
     -------

@@ -41,7 +41,8 @@ from mimo_sim.dynamics.ensemble.step import (
     step_source,
 )
 
-# Runs side by side. This is several vectors: while one waits for a result, others can be worked on.
+# How many runs advance side by side. They fill several vectors: while one waits for a result, the
+# processor works on the others.
 LANES = 32
 
 
@@ -270,7 +271,7 @@ def _view(state, constants, own, fixed, sizes, rows, out):  # type: ignore[no-un
 
 
 def view(shape: Shape, state: FloatArray, constants: FloatArray) -> dict[str, FloatArray]:
-    r"""What the state of some runs says, by name.
+    r"""What can be read from the state of some runs, by name.
 
     ``excess_mm``; ``penalty``, lam times the smoothed maximum; and ``speed``, the largest
     :math:`|R_k|^2 + (\lambda\sigma_k|Q_k|)^2` over modalities: each (runs,).

@@ -16,8 +16,8 @@ from mimo_sim._checks import FloatArray
 from mimo_sim.dynamics.ensemble.step import GENERATED_SIZE, Advance, Shape, names, step_source
 
 THREADS = 128  # per block
-# Run-steps in one launch: well under a second, so that the watchdog of the screen, the progress bar
-# and Ctrl-C get their turn.
+# Run-steps in one launch: well under a second of work. So the progress bar and Ctrl-C get their
+# turn, and the watchdog of a GPU that also drives a screen does not stop the launch.
 LAUNCH = 100_000_000
 
 

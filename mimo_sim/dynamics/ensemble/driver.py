@@ -67,8 +67,8 @@ def simulate_ensemble(
     tolerance : float, optional
         Stop a run once it has converged (see Notes). By default all steps are taken.
     record_every : int, optional
-        Also return trajectories: step 0, every so many steps, and the last. Rows after the end of a
-        run are NaN.
+        Also return trajectories: step 0, then every `record_every` steps, and the last step. Rows
+        after the end of a run are NaN.
     engine : {"batch", "cuda"}
         ``"batch"``: vectorised over runs, on all cores. ``"cuda"``: one GPU thread per run; needs
         the extra ``mimo_sim[cuda]`` and a device.
@@ -93,8 +93,8 @@ def simulate_ensemble(
         * ``half_time`` (run, modality): what :func:`mimo_sim.half_times` says of the run, recorded
           at every step.
         * ``drift`` (run): largest relative change of a :math:`|W_k|_F^2` over the last tenth of the
-          run, seen every ``ceil(steps / 64)`` steps. Above 5% half-times refer to values that are
-          not final.
+          run, seen every ``ceil(steps / 64)`` steps. Above 5% do not trust the half-times: the
+          final norms were still changing.
         * ``plateau_step`` (run): the step midway between the two earliest half-times.
         * ``plateau_map`` (run, output, modality, component): the maps V_k W_k at that step. They
           show what each modality was credited with while one was learned alone.
@@ -124,9 +124,10 @@ def simulate_ensemble(
     f_k. The growth rate of modality k is :math:`(|R_k|_F^2 + (\lambda\sigma_k|Q_k|_F)^2)^{1/2}`. A
     run has converged once its largest rate has fallen to `tolerance` times that of a network which
     computes zero. This is looked at every ``ceil(steps / 64)`` steps. Excess losses are then of
-    relative order ``tolerance**2``; norms, and so half-times, are final to relative order
-    `tolerance`. A saddle, where one modality is learned and the other not yet, does not count: the
-    rate of the other is not small there. Runs with weight decay do not get that far.
+    relative order ``tolerance**2``. Norms are final up to a relative error of order `tolerance`,
+    and so are half-times. A saddle, where one modality is learned and the other not yet, does not
+    count: the rate of the other is not small there. Runs with weight decay never meet this
+    condition.
 
     Examples
     --------

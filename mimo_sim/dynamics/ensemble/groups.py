@@ -40,7 +40,7 @@ class _Live:
     constants: FloatArray
 
     def only(self, kept: BoolArray) -> _Live:
-        """Some of them. Tables stay row by row in memory: another layout would be compiled for."""
+        """Some of these runs. Tables stay row by row: another layout would cost a compilation."""
         return _Live(
             self.runs[kept],
             self.state.compress(kept, axis=1),
@@ -51,9 +51,9 @@ class _Live:
 class Group:
     """Runs of one shape that are trained together.
 
-    After :meth:`run`, `state` is the last state of every run, `final_step` the step it belongs to,
-    `status` how the run ended, and `last` the state one step further: its ``peak`` and ``bad`` are
-    those of the final step.
+    After :meth:`run`, `state` is the last state of every run, and `final_step` the step of that
+    state. `status` says how the run ended. `last` is the state one step further: its ``peak`` and
+    ``bad`` are those of the final step.
     """
 
     def __init__(
@@ -182,9 +182,10 @@ class Group:
     ) -> tuple[FloatArray, IntArray]:
         """Take legs again, up to the last step before something has happened.
 
-        `legs` and `runs` say where each search starts. `passed` (state after some steps, steps
-        taken by then) says for each run whether it has happened. Bisection finds the step, at most
-        `span` - 1 steps from the start of the leg, in as many steps as the leg has.
+        `legs` and `runs` say where each search starts. ``passed(state, taken)`` gets the state
+        after so many steps, and says for each run whether it has happened by then. The step is at
+        most `span` - 1 steps from the start of the leg. Bisection finds it, and takes as many steps
+        as the leg has.
 
         Returns the states there and the steps taken.
         """

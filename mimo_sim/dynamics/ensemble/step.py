@@ -74,7 +74,10 @@ ONE_ROW = 0
 
 
 def stacked(**sizes: int) -> dict[str, Any]:
-    """Rows one below the other: a slice of so many rows for each name, a number for `ONE_ROW`."""
+    """Places in a table for parts that stand one below the other.
+
+    For each name: a slice of so many rows, or the number of the row where the size is `ONE_ROW`.
+    """
     rows: dict[str, Any] = {}
     first = 0
     for name, size in sizes.items():
@@ -141,7 +144,7 @@ def names(rows: StateRows | ConstantRows) -> list[str]:
 
 @jit(nogil=True, fastmath=FASTMATH)
 def exp(x):  # type: ignore[no-untyped-def]
-    """e**x for x <= 0 to within an ulp, in operations that vectorise.
+    """e**x for x <= 0 to within one unit in the last place, in operations that vectorise.
 
     0 where the result would be subnormal (x < -708.4), NaN for NaN.
     """

@@ -73,7 +73,7 @@ def make_encoder(shape: Sequence[int], name: str | None = None, width: int = 64)
     shape : tuple of int
         Of one input, without the batch axis.
     name : str or None
-        One of :func:`available`; None is :func:`default_encoder` of the shape.
+        One of :func:`available`. None chooses by the shape (:func:`default_encoder`).
     width : int
         Length of the feature, >= 1; ``resnet18`` always gives 512.
 

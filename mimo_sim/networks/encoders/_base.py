@@ -11,9 +11,9 @@ from torch import Tensor, nn
 class Encoder(nn.Module):
     """An encoder: input (B, *shape) to feature (B, width), which is always float32.
 
-    Subclass it in a new module of this package: that is all it takes to register it. The
-    subclass has a ``name``, and a constructor that takes `shape` and `width` and hands a body and
-    its width on to this one.
+    B is the number of samples in a batch. To add an encoder, write a subclass in a new module of
+    this package; it is then found by itself. The subclass has a ``name``. Its constructor takes
+    `shape` and `width`, and passes a body and the width of the body's output to this constructor.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ class LeNet(Encoder):
                 nn.Conv2d(inside, outside, KERNEL, stride, padding=KERNEL // 2),
                 nn.BatchNorm2d(outside),
                 nn.MaxPool2d(2),
-                nn.ReLU(),  # the same function as before the pooling, on a quarter of the numbers
+                nn.ReLU(),  # before the pooling it would give the same, at four times the cost
             ]
             inside = outside
             sides = [((side - 1) // stride + 1) // 2 for side in sides]

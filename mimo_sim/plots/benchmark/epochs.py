@@ -55,9 +55,9 @@ def draw_epochs(
     """Validation accuracy, uni-modal accuracy and MIMO's weights sigma against the epoch.
 
     For regression losses take the place of accuracies. Curves are means over seeds; a method has a
-    colour and a marker, a modality has dashes. Uni-modal accuracy has a panel for each definition:
-    linear probes if all methods were probed during training, else the methods' own heads and the
-    split joint head, each with the methods that have it.
+    colour and a marker, a modality has dashes. Uni-modal accuracy has a panel for each definition
+    (linear probes, own heads, split joint head), with the methods that have it. If all methods were
+    probed during training, the only panel is that of the linear probes.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ def method_looks(names: Sequence[str]) -> dict[str, Look]:
 
 
 def _place(method: str) -> int:
-    """The place of a method in a table of looks with a column for each colour.
+    """The place of a method in a table of looks, where each column is a colour.
 
     Methods that are shown by default come first. One that is not registered is in the last row, in
     a column that only its name decides.

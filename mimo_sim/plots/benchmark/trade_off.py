@@ -39,7 +39,7 @@ class Point:
 
 
 def pareto_front(places: Mapping[str, tuple[float, float]]) -> list[str]:
-    """The methods that no other one beats, by rising gap.
+    """The methods that no other one beats, sorted by their gap.
 
     A method beats another if its gap is not larger and its accuracy not lower, and one of them
     differs.
