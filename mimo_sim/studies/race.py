@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 
 from mimo_sim import theory
-from mimo_sim._checks import FloatArray, check_positive
+from mimo_sim._checks import FloatArray, check_positive, check_within
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Solver, Vanilla
 
@@ -227,6 +227,7 @@ def compute(
         For other problems or methods than these, and for `stretch` or `init_scale` out of range.
     """
     _check_problems(problems)
+    check_within("init_scale", init_scale, 0, 1)
     mimos = _one_per_problem(methods, len(problems))
     if not 1 < stretch < math.inf:
         raise ValueError(f"`stretch` must be finite and > 1. Got stretch={stretch}.")

@@ -47,7 +47,11 @@ def test_the_command_writes_whole_files_that_its_summary_describes(
     ("arguments", "words"),
     [
         (("phase", "--grid", "1"), "`--grid` must be >= 2"),
+        (("phase", "--init-scale", "0"), "`init_scale` must lie in (0, 1). Got init_scale=0.0."),
         (("score", "--problems", "3"), "`problems` must be"),
+        (("score", "--init-scale", "-1"), "`init_scale` must lie in (0, 1). Got init_scale=-1.0."),
+        (("zls", "--init-scale", "1"), "`init_scale` must lie in (0, 1). Got init_scale=1.0."),
+        (("scatter", "--init-scale", "nan"), "`init_scale` must lie in (0, 1). Got"),
     ],
 )
 def test_the_commands_refuse_in_one_sentence(
