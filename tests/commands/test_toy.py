@@ -243,6 +243,21 @@ def test_theory_of_the_figure_1_problem() -> None:
         ("simulate --f-star best", "`f_star` must be one of"),
         ("simulate --f-star 1,2,3", "`f_star` must hold one number per modality (2)."),
         ("simulate --heads loose", "`heads` must be one of"),
+        (
+            "simulate --method vanilla --lam 5 --mu -3",
+            "`--lam` and `--mu` belong to MIMO: leave them out, or choose --method mimo."
+            " Got --method vanilla --lam 5 --mu -3.",
+        ),
+        (
+            "simulate --method vanilla --f-star exact",
+            "`--f-star` belongs to MIMO: leave it out, or choose --method mimo."
+            " Got --method vanilla --f-star exact.",
+        ),
+        ("theory --method vanilla --lam 10", "`--lam` belongs to MIMO: leave it out, or"),
+        ("simulate --method vanila", "Got 'vanila'. Did you mean 'vanilla'?"),
+        ("simulate --engine grams", "Got engine='grams'. Did you mean 'gram'?"),
+        ("simulate --problem superficail", "Got 'superficail'. Did you mean 'superficial'?"),
+        ("study scater", "No such command 'scater'. Did you mean 'scatter'?"),
         ("simulate --steps 0", "`steps` must be >= 1. Got steps=0."),
         ("simulate --out run.txt", "`--out` must end in .nc. Got 'run.txt'."),
     ],
