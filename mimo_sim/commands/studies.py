@@ -189,8 +189,13 @@ def score(
 
 @study.command(name="all")
 def every(out: Out = Path("figures"), quiet: Quiet = False) -> None:
-    """Run zls, scatter, phase and score with their default settings (a few minutes)."""
+    """Run zls, scatter, phase, score and fusion with their default settings (some minutes)."""
+    import torch  # noqa: F401 - fusion needs it: where it is missing, say so before the work
+
+    from mimo_sim.commands.fusion import fusion
+
     zls(out, quiet=quiet)
     scatter(out, quiet=quiet)
     phase(out, quiet=quiet)
     score(out, quiet=quiet)
+    fusion(out, quiet=quiet)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import mimo_sim as ms
+from mimo_sim.commands import fusion, studies
 from mimo_sim.studies import zls
 from tests.commands.tool import run_here
 
@@ -64,3 +65,24 @@ def test_the_commands_refuse_in_one_sentence(
     assert run_here(monkeypatch, "study", *arguments, "--out", str(tmp_path)) == 2
     assert words in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_all_studies_are_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever `mimo-sim study --help` lists: a new study must not be forgotten."""
+    assert run_here(monkeypatch, "study", "--help") == 0
+    listed = capsys.readouterr().out.partition("Commands:")[2].split("\n  ")
+    names = {line.split()[0] for line in listed if line.strip() and not line.startswith(" ")}
+    assert names > {"all", "zls", "fusion"}
+    ran: list[str] = []
+    for name in names - {"all"}:
+        module = fusion if name == "fusion" else studies
+
+        def record(out: Path, *, quiet: bool, name: str = name) -> None:
+            assert (out, quiet) == (tmp_path, True)
+            ran.append(name)
+
+        monkeypatch.setattr(module, name, record)
+    assert run_here(monkeypatch, "study", "all", "--out", str(tmp_path), "--quiet") == 0
+    assert sorted(ran) == sorted(names - {"all"})
