@@ -26,7 +26,7 @@ test-lowest:  ## The toy with the lowest versions that pyproject.toml allows (ne
 	build/lowest/bin/python -m tests.lowest > build/lowest.txt
 	env -u PIP_CONSTRAINT build/lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint build/lowest.txt --editable . pytest hypothesis
 	build/lowest/bin/mimo-sim figure1 --quiet --seeds 2 --out build/lowest/figures
-	OMP_NUM_THREADS=1 build/lowest/bin/python -m pytest -q -m "not slow" tests/problem tests/theory tests/test_objective.py
+	OMP_NUM_THREADS=1 build/lowest/bin/python -m pytest -q -m "not slow" tests/problem tests/theory tests/dynamics/test_simulate.py tests/dynamics/test_trajectory.py tests/dynamics/test_ensemble.py tests/test_generators.py tests/test_checks.py
 
 wheel:  ## Build the wheel and try it in an empty environment: Figure 1, the files in it, the extras that are missing
 	rm -rf build/wheel && $(PYTHON) -m venv build/wheel

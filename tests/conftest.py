@@ -4,14 +4,39 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from mimo_sim._extras import MissingExtraError
 
 # no deadline: the first example may compile
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50)
 settings.register_profile("deep", deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+# In an installation without the extra `train` the tests that need torch are left out.
+HERE = Path(__file__).resolve().parent
+collect_ignore = [
+    str(path)
+    for path in HERE.rglob("test_*.py")
+    if find_spec("torch") is None and "torch" in path.read_text()
+]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Skip a test that needs an extra which is not installed."""
+    try:
+        return (yield)
+    except BaseException as error:
+        for cause in (error, error.__context__):
+            if isinstance(cause, MissingExtraError):
+                pytest.skip(str(cause))
+        raise
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ def curve_limit(
     Parameters
     ----------
     curve : array (E,)
-        One loss per epoch e. A curve of fewer than three epochs gives its smallest value.
+        One loss per epoch e. Epochs whose loss is not finite are left out. Fewer than three epochs
+        give their smallest value, and none at all gives inf.
     decays : sequence of float
         The values of r in (0, 1) to try. For each of them a and b follow in closed form.
 
@@ -30,11 +31,13 @@ def curve_limit(
     >>> round(curve_limit(0.5 + 1.5 * 0.6 ** np.arange(6)), 6)
     0.5
     """
-    curve = np.asarray(curve, dtype=float)
-    least = float(curve.min())
-    if len(curve) < 3 or not np.isfinite(curve).all():
+    losses = np.asarray(curve, dtype=float)
+    epochs = np.flatnonzero(np.isfinite(losses))
+    curve = losses[epochs]
+    least = float(curve.min(initial=np.inf))
+    if len(curve) < 3:
         return least
-    r = np.asarray(decays)[:, None] ** np.arange(len(curve))
+    r = np.asarray(decays)[:, None] ** epochs
     centred = r - r.mean(1, keepdims=True)
     slope = centred @ (curve - curve.mean()) / (centred**2).sum(1)
     limit = curve.mean() - slope * r.mean(1)

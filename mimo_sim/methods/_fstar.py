@@ -20,6 +20,7 @@ rule                 f_k^*                                                cost
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from mimo_sim.methods._run import Run
 
 Numbers: TypeAlias = float | Sequence[float]
+
+PATIENCE = 1000
+"""After so many steps without the end of an epoch, a rule that goes by epochs says so."""
 
 
 class FStar(SizedByLosses):
@@ -59,7 +63,8 @@ class FStar(SizedByLosses):
         Parameters
         ----------
         losses, smoothed : Tensor (K,)
-            The losses of the step and their exponential averages. Both are without gradient.
+            The losses of the step, which may not be finite, and their exponential averages, which
+            are inf for a modality without a finite loss so far. Both are without gradient.
         """
         if not self.value.numel():
             self.value = torch.full_like(losses, torch.inf)
@@ -137,27 +142,54 @@ class PerEpoch(RunningMinimum):
     """A rule that looks at one loss per modality and epoch.
 
     During the first epoch it is a running minimum. Subclasses say which loss an epoch gives
-    (:meth:`summary`) and which estimate follows from all epochs so far (:meth:`estimate`).
+    (:meth:`summary`) and which estimate follows from all epochs so far (:meth:`estimate`). A loss
+    that is not finite does not count. Without :meth:`end_epoch` the first epoch never ends; outside
+    the trainer a warning says so after :data:`PATIENCE` steps.
     """
 
     history: Tensor
-    """One row per epoch so far (epochs, K)."""
+    """One row per epoch so far (epochs, K); inf where an epoch had no finite loss."""
     total: Tensor
-    """Sum (K,) of the training losses of this epoch."""
+    """Sum (K,) of the finite training losses of this epoch."""
     count: Tensor
-    """Steps in this epoch."""
+    """How many they are (K,)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("history", torch.empty(0, 0))
         self.register_buffer("total", torch.empty(0))
         self.register_buffer("count", torch.zeros((), dtype=torch.long))
+        self.steps = 0  # of this epoch; counted here, so that nothing waits for the device
+        self.in_trainer = False
+
+    def begin_epoch(self, run: Run | None) -> None:
+        """Remember whether the trainer runs the epochs."""
+        self.in_trainer = run is not None
 
     def observe(self, losses: Tensor, smoothed: Tensor) -> Tensor:
         """The estimate from the epochs so far; in the first epoch the running minimum."""
-        self.total = self.total + losses if self.total.numel() else losses.clone()
-        self.count += 1
-        return self.value if len(self.history) else super().observe(losses, smoothed)
+        finite = losses.isfinite()
+        counted = torch.where(finite, losses, 0)
+        self.total = self.total + counted if self.total.numel() else counted
+        self.count = self.count + finite
+        if not torch.compiler.is_compiling():  # compiled code would be a new one in every step
+            self._count_step()
+        if not len(self.history):
+            return super().observe(losses, smoothed)
+        known = self.history.isfinite().any(0)
+        self.value = torch.where(known, self.value, running_minimum(self.value, smoothed))
+        return self.value
+
+    def _count_step(self) -> None:
+        """Warn once where nobody seems to end the epochs."""
+        self.steps += 1
+        if self.steps == PATIENCE and not len(self.history) and not self.in_trainer:
+            warnings.warn(
+                f"f_star={self.name!r} goes by epochs, but `end_epoch` was not called in "
+                f"{PATIENCE} steps: until then f* is the running minimum. Call `end_epoch()` after "
+                "every epoch; ignore this if your epochs have more steps.",
+                stacklevel=2,
+            )
 
     def summary(self, run: Run | None) -> Tensor:
         """The loss (K,) of the epoch that ends: the mean of its training losses."""
@@ -172,10 +204,12 @@ class PerEpoch(RunningMinimum):
         if not self.total.numel():
             return
         row = self.summary(run).to(self.total)[None]
+        row = torch.where(row.isfinite(), row, torch.inf)
         self.history = torch.cat([self.history, row]) if len(self.history) else row
         self.value = self.estimate(self.history)
         self.total = torch.zeros_like(self.total)
-        self.count.zero_()
+        self.count = torch.zeros_like(self.count)
+        self.steps = 0
 
 
 class EpochMinimum(PerEpoch):

@@ -34,6 +34,8 @@ class Run(Protocol):
         Batches in a pass over the train split.
     device : torch.device
         Where everything lives.
+    num_processes : int
+        How many processes share a step. Each has its part of the batch.
     train, validation : Split
         The data that a method may see. The test split is not among them.
     generator : torch.Generator
@@ -48,6 +50,7 @@ class Run(Protocol):
     num_epochs: int
     batches_per_epoch: int
     device: torch.device
+    num_processes: int
     generator: torch.Generator
     train: Split
     validation: Split

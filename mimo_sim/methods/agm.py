@@ -59,15 +59,16 @@ class AGM(Method):
     cap : float
         Bound on tau_k - r_k, > 0. Default 10, for CREMA-D; 7 for UR-Funny.
     clip : float
-        Where an entry of the fusion layer's gradient exceeds it, the norm of the whole gradient is
-        clipped to it; > 0. Default 1, for CREMA-D; 5 for UR-Funny.
+        Where an entry of the fusion layer's weight gradient exceeds it, the norm of the whole
+        gradient is clipped to it; > 0. Default 1, for CREMA-D; 5 for UR-Funny.
 
     Notes
     -----
     Li, Li, Hu, Lei, Li, Zhou (ICCV 2023), with the sign of the released code: a modality that runs
     ahead is damped. The full coalition is in training mode and the masked ones in evaluation mode,
-    as released. With late fusion the masked outputs need one more pass per encoder and its response
-    to one zero input, instead of 2^K - 1 passes of the network.
+    as released. The fusion layer's bias has no say in whether to clip, as released.
+    With late fusion the masked outputs need one more pass per encoder and its response to one zero
+    input, instead of 2^K - 1 passes of the network.
     """
 
     name: ClassVar[str] = "agm"
@@ -143,12 +144,14 @@ class AGM(Method):
         return out
 
     def gradients(self, run: Run, out: Forward) -> None:
-        """Clip the whole gradient where one of the fusion layer's entries is too large."""
+        """Clip the whole gradient where an entry of the fusion layer's weight is too large."""
         if not self.acts(run):
             return
         gradients = [p.grad for p in run.model.parameters() if p.grad is not None]
-        of_fusion = [p.grad for p in run.model.fusion.parameters() if p.grad is not None]
-        largest = torch.stack([gradient.abs().amax() for gradient in of_fusion]).amax()
+        of_weight = run.model.fusion.weight.grad
+        if of_weight is None:  # a frozen fusion layer
+            return
+        largest = of_weight.abs().amax()
         norm = nn.utils.get_total_norm(gradients)
         clipped = (self.clip / norm).clamp_max(1.0)
         factor = torch.where(largest > self.clip, clipped, torch.ones_like(norm))

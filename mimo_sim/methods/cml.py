@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -33,24 +34,43 @@ def confidence_gain(larger: Tensor, smaller: Tensor, target: Tensor) -> Tensor:
     return torch.where(rightly, 0.0, gain)
 
 
+def ranking_loss(chain: Sequence[Tensor], target: Tensor) -> Tensor:
+    """The confidence that removals gain, 0-dim: a sum over the removals and over the samples.
+
+    So the gradient of a sample does not depend on how many others are in the batch.
+
+    Parameters
+    ----------
+    chain : sequence of tensors (B, C)
+        Logits of sets of modalities that get smaller: all, all but one, ..., one.
+    target : Tensor (B,)
+        Classes.
+    """
+    gains = [confidence_gain(larger, smaller, target) for larger, smaller in pairwise(chain)]
+    return torch.stack(gains).sum()
+
+
 class CML(Method):
     """Calibrating multi-modal learning: punish confidence that grows when a modality is removed.
 
     For every sample, modalities are removed one by one in random order until one is left. This
     gives K joint outputs from the one fusion layer, for sets of modalities that get smaller. The
-    objective is the mean of their K losses, plus lam times the confidence that the K - 1 removals
-    gain (:func:`confidence_gain`), a batch mean.
+    objective is the mean of their K losses, plus lam times the :func:`ranking_loss`: the confidence
+    that the K - 1 removals gain, added up over the samples of the step.
 
     Parameters
     ----------
     lam : float
-        Weight of the confidence term, >= 0. Default 0.1.
+        Weight of the ranking loss, >= 0. Default 0.1, as published for this sum. The ranking loss
+        is a sum over the batch and the other losses are means, so its share grows with the batch
+        size B. As a batch mean it would have the weight lam B.
 
     Notes
     -----
     Ma, Zhang, Zhang, Wu, Fu, Zhou, Hu (ICML 2023), in the form for classifiers and with the lam of
-    a public benchmark. Orders are drawn and the gain is cut off at zero per sample, as in the
-    authors' code. Both confidences carry gradient.
+    a public benchmark. The sum over the batch is that of the authors' code and of the benchmark.
+    Orders are drawn and the gain is cut off at zero per sample, as in the authors' code; the
+    benchmark draws one order per epoch and cuts off the sum. Both confidences carry gradient.
     """
 
     name: ClassVar[str] = "cml"
@@ -64,16 +84,14 @@ class CML(Method):
         self.lam = lam
 
     def objective(self, run: Run, out: Forward) -> Tensor:
-        """Mean loss over the chain of sets, plus lam times the gains."""
+        """Mean loss over the chain of sets, plus lam times the ranking loss."""
         target = out.batch.target
         chain = self._chain(run, out)
-        losses = torch.stack([out.loss, *(run.loss_function(z, target) for z in chain[1:])])
-        gains = [
-            confidence_gain(larger, smaller, target).mean() for larger, smaller in pairwise(chain)
-        ]
-        if not gains:
+        if len(chain) == 1:
             return out.loss
-        return losses.mean() + self.lam * torch.stack(gains).sum()
+        losses = torch.stack([out.loss, *(run.loss_function(z, target) for z in chain[1:])])
+        # The gradients of the processes are averaged; the sum goes over the samples of all.
+        return losses.mean() + self.lam * run.num_processes * ranking_loss(chain, target)
 
     @staticmethod
     def _chain(run: Run, out: Forward) -> list[Tensor]:

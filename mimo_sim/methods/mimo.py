@@ -7,7 +7,7 @@ need: averages of the losses, and estimates of the best uni-modal losses.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -54,7 +54,9 @@ class MIMOLoss(SizedByLosses, Method):
         Estimate of the best uni-modal losses: ``"running_minimum"`` (default), ``"epoch_minimum"``,
         ``"extrapolation"``, ``"validation"``, ``"reference"``, ``"zero"``, or given numbers. The
         table in :mod:`mimo_sim.methods._fstar` says what each rule is and costs. The default needs
-        no epochs. ``"extrapolation"`` with `normalise` did best on the validation data of AV-MNIST
+        no epochs. ``"epoch_minimum"``, ``"extrapolation"`` and ``"validation"`` need
+        :meth:`end_epoch` after every epoch; before the first they are the running minimum.
+        ``"extrapolation"`` with `normalise` did best on the validation data of AV-MNIST
         (benchmarks/records/table-validation.md).
     heads : {"gradient", "plain"}
         How the uni-modal heads move. ``"gradient"`` (default) descends the objective, so head k
@@ -66,8 +68,8 @@ class MIMOLoss(SizedByLosses, Method):
         losses. Zero takes the batch's losses themselves, as in the paper.
     gap : {"absolute", "relative"}
         ``"absolute"`` (default): gaps in units of the loss. ``"relative"``: as fractions of the
-        first loss of the modality. The penalty is then multiplied by the mean of the first losses,
-        so that `lam` keeps its meaning.
+        first loss of the modality that is finite and not zero. The penalty is then multiplied by
+        the mean of the first losses, so that `lam` keeps its meaning.
     adaptive_mu : float
         The smoothing used is the larger of `mu` and this fraction of the largest gap, >= 0. While
         gaps are >= 0, no weight then falls below exp(-1 / adaptive_mu) times the largest. Default
@@ -136,11 +138,14 @@ class MIMOLoss(SizedByLosses, Method):
     smoothed: Tensor
     """Exponential averages (K,) of the losses; empty before the first step."""
     first: Tensor
-    """First losses (K,)."""
+    """First losses (K,) that are finite and not zero. It is inf, and the average 0, for a modality
+    without a finite loss so far."""
     weight_sum: Tensor
     """Sum (K,) of sigma over the epoch, for the report."""
     mu_sum: Tensor
     """Sum of the smoothing over the epoch, for the report."""
+    epoch_over: Tensor
+    """Whether the epoch of these sums is over, so that the next step begins them anew."""
 
     def __init__(
         self,
@@ -187,6 +192,7 @@ class MIMOLoss(SizedByLosses, Method):
         for name in ("smoothed", "first", "weight_sum"):
             self.register_buffer(name, torch.empty(0))
         self.register_buffer("mu_sum", torch.zeros(()))
+        self.register_buffer("epoch_over", torch.tensor(False))
         self._gate: Tensor | None = None
 
     # -- in your own loop --------------------------------------------------------------------
@@ -218,18 +224,24 @@ class MIMOLoss(SizedByLosses, Method):
             self.to(losses.device, losses.dtype)
         share = 1 + self.lam / len(losses) if self.normalise else 1.0
         with torch.no_grad():
-            finite, gaps, unit = self._observe(losses.detach())
-            mu: Any = self.mu * self.first.mean() if self.gap == "relative" else self.mu
+            finite, gaps = self._observe(losses.detach())
+            mu: Any = self.mu
+            if self.gap == "relative":
+                scale = self._scale()
+                unit = scale.mean() / scale  # what a gap is per unit of its loss
+                gaps = gaps * unit
+                mu = self.mu * scale.mean()
             if self.adaptive_mu:
                 mu = (self.adaptive_mu * gaps.abs().amax()).clamp_min(mu)
             gaps = torch.where(finite, gaps, -torch.inf)
             sigma = sigma_weights(gaps, mu).nan_to_num(0.0)  # nan where no loss is finite
             value: Tensor = mimo_objective(loss_mm.detach(), gaps, self.lam, mu) / share
             weights = self.lam / share * sigma
-            if unit is not None:
+            if self.gap == "relative":
                 weights = weights * unit
-            self.weight_sum += sigma
-            self.mu_sum += mu
+            self.weight_sum = torch.where(self.epoch_over, 0, self.weight_sum) + sigma
+            self.mu_sum = torch.where(self.epoch_over, 0, self.mu_sum) + mu
+            self.epoch_over = torch.zeros_like(self.epoch_over)
         if self.heads == "plain":
             self._open_gate(weights)
             weights = torch.ones_like(weights)
@@ -275,51 +287,67 @@ class MIMOLoss(SizedByLosses, Method):
         self._gate.copy_(weights)
         self._gate = None
 
-    def _observe(self, losses: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Renew the averages and f*.
+    def _observe(self, losses: Tensor) -> tuple[Tensor, Tensor]:
+        """Renew the averages, the first losses and f*.
 
         Returns
         -------
         finite : Tensor (K,) of bool
             Which losses are finite.
         gaps : Tensor (K,)
-            The optimality gaps.
-        unit : Tensor (K,) or None
-            What a gap is per unit of its loss; None stands for 1.
+            The optimality gaps, in units of the loss.
         """
         finite = losses.isfinite()
-        before = self.smoothed if len(self.smoothed) else torch.where(finite, losses, torch.inf)
+        if len(self.smoothed):
+            before = torch.where(self.first.isfinite(), self.smoothed, torch.inf)
+        else:
+            before = torch.where(finite, losses, torch.inf)
         known = torch.where(finite, losses, before)
         average = torch.lerp(before, known, 1 - self.decay) if self.decay else known
         # An average that began with a loss that was not finite begins again.
         smoothed = torch.where(average.isfinite(), average, known)
-        gaps = smoothed - self.f_star.observe(
-            known, smoothed
-        )  # may refuse this K: keep nothing yet
+        # A rule may refuse this K, so nothing is kept before it was asked.
+        gaps = smoothed - self.f_star.observe(losses, smoothed)
         if not len(self.smoothed):
             self.first = before
             self.weight_sum = torch.zeros_like(before)
-        self.smoothed = smoothed
-        if self.gap == "absolute":
-            return finite, gaps, None
-        self.first = torch.where(self.first.isfinite(), self.first, known)
-        unit = self.first.mean() / self.first
-        return finite, gaps * unit, unit
+        self.smoothed = torch.where(smoothed.isfinite(), smoothed, 0)
+        self.first = torch.where(_usable(self.first), self.first, known)
+        return finite, gaps
+
+    def _scale(self) -> Tensor:
+        """What relative gaps are fractions of (K,): the first losses.
+
+        A modality without a first loss so far takes the mean of the others, and 1 where there are
+        none.
+        """
+        usable = _usable(self.first)
+        mean = torch.where(usable, self.first, torch.nan).nanmean().nan_to_num(1.0)
+        return torch.where(usable, self.first, mean)
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        with_default = {f"{prefix}epoch_over": torch.tensor(False), **state_dict}  # 0.2 had none
+        super()._load_from_state_dict(with_default, prefix, *args, **kwargs)
 
     # -- by epochs, and in the trainer -------------------------------------------------------
     def begin_epoch(self, run: Run | None = None) -> None:
         """Begin the means of :meth:`report`. A rule such as ``"reference"`` uses the run."""
         self.weight_sum.zero_()
         self.mu_sum.zero_()
+        self.epoch_over.zero_()
         self.f_star.begin_epoch(run)
 
     def end_epoch(self, run: Run | None = None) -> None:
-        """Tell the estimates that go by epochs that one is over.
+        """Tell :meth:`report` and the estimates that go by epochs that one is over.
 
-        Call it in your own loop with ``f_star="epoch_minimum"`` or ``"extrapolation"``. The rules
-        ``"validation"`` and ``"reference"`` need the trainer's run.
+        Call it in your own loop after every epoch: ``f_star="epoch_minimum"`` and
+        ``"extrapolation"`` need it. The rules ``"validation"`` and ``"reference"`` need the
+        trainer's run.
         """
         self.f_star.end_epoch(run)
+        self.epoch_over.fill_(True)
 
     def objective(self, run: Run, out: Forward) -> Tensor:
         """The objective, with sigma from losses that are averaged over processes."""
@@ -332,7 +360,10 @@ class MIMOLoss(SizedByLosses, Method):
         return self.forward(out.loss, losses if mean is own else losses - own + mean)
 
     def report(self) -> dict[str, Any]:
-        """Epoch means of sigma (K,) and mu, and the estimate f* (K,) at the end."""
+        """Epoch means of sigma (K,) and mu, and the estimate f* (K,) at the end.
+
+        The epoch is the one that runs or, after :meth:`end_epoch`, the one that is over.
+        """
         steps = self.weight_sum.sum().clamp_min(1)  # sigma adds up to one in every step
         return {
             "sigma": (self.weight_sum / steps).tolist(),
@@ -340,6 +371,11 @@ class MIMOLoss(SizedByLosses, Method):
             "f_star": self.f_star.value.tolist(),
             **self.f_star.report(),
         }
+
+
+def _usable(first: Tensor) -> Tensor:
+    """Which first losses (K,) something can be a fraction of: finite, and not zero in effect."""
+    return first.isfinite() & (first.abs() > torch.finfo(first.dtype).eps)
 
 
 MIMO = MIMOLoss

@@ -67,8 +67,14 @@ class MLA(Method):
     Notes
     -----
     Zhang, Yoon, Bansal, Yao (CVPR 2024). At batch b of N the projection has
-    alpha = 10^-(1 + b/N), as intended by the authors. The released code also normalises P and
-    divides element by element, which is left out here. The bias is not projected.
+    alpha = 10^-(1 + b/N), as intended by the authors. The released code never resets P, as with
+    ``"run"``. It also normalises P and divides element by element, which is left out here. The bias
+    is not projected.
+
+    In its own step an encoder moves, and in the steps of the others it rests. The results were
+    published with torch 1.8.1, whose ``zero_grad`` leaves gradients of zero instead of none. There
+    an encoder takes a second step, by momentum and weight decay alone, when a later modality of the
+    batch has its turn.
     """
 
     name: ClassVar[str] = "mla"

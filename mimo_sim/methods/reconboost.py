@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from mimo_sim.networks.late import LateFusion
 
 
-def boosting_loss(logits: Tensor, rest: Tensor, target: Tensor, w1: float, w2: float) -> Tensor:
+def boosting_loss(
+    logits: Tensor, rest: Tensor | None, target: Tensor, w1: float, w2: float
+) -> Tensor:
     """Mean over batch and classes of (w1 - w2 q(y)) (-log p(y)), 0-dim.
 
     p are the probabilities of the modality that is trained, and q, a constant, those of the rest of
@@ -27,15 +29,22 @@ def boosting_loss(logits: Tensor, rest: Tensor, target: Tensor, w1: float, w2: f
 
     Parameters
     ----------
-    logits, rest : Tensor (B, C)
-        Logits of the modality, and of the rest of the ensemble.
+    logits : Tensor (B, C)
+        Logits of the modality.
+    rest : Tensor (B, C) or None
+        Logits of the rest of the ensemble. None where the modality is the only one: then q(y) is 1,
+        as in the released code.
     target : Tensor (B,)
         Classes.
     w1, w2 : float
         Weight of a sample, and what is taken off it where the others are right.
     """
-    q = rest.detach().softmax(1).gather(1, target[:, None])[:, 0]
-    each = (w1 - w2 * q) * F.cross_entropy(logits, target, reduction="none")
+    each = F.cross_entropy(logits, target, reduction="none")
+    if rest is None:
+        each = (w1 - w2) * each
+    else:
+        q = rest.detach().softmax(1).gather(1, target[:, None])[:, 0]
+        each = (w1 - w2 * q) * each
     return each.mean() / logits.shape[1]
 
 
@@ -43,11 +52,13 @@ class ReconBoost(Method):
     """Alternating boosting: modalities take turns, and one shared head H serves them all.
 
     With f_k = H(h_k) the joint output is the ensemble rho sum_k f_k. A stage trains one modality,
-    in turn. First come `own_epochs` epochs of its encoder and H on :func:`boosting_loss`, plus
-    alpha times the mean squared difference of its probabilities to those of the modality of the
-    stage before. Then come `joint_epochs` epochs of everything on the loss of the ensemble. Where
-    such a phase begins, the optimizer's memory is cleared. The shared head is the model's first
-    uni-modal head, and the fusion layer is not used.
+    in turn. Each modality joins the ensemble when its first stage begins, so in stage 0 the
+    ensemble is one modality, and a run needs at least K stages. A stage begins with `own_epochs`
+    epochs of the modality's encoder and H on :func:`boosting_loss`, plus alpha times the mean
+    squared difference of its probabilities to those of the modality of the stage before. Then come
+    `joint_epochs` epochs of the whole ensemble on its own loss. Where such a phase begins, the
+    optimizer's memory is cleared. The shared head is the model's first uni-modal head, and the
+    fusion layer is not used.
 
     Parameters
     ----------
@@ -65,9 +76,11 @@ class ReconBoost(Method):
     Notes
     -----
     Hua, Xu, Bao, Yang, Huang (ICML 2024), with the weights of the authors' CREMA-D script. Every
-    epoch is one pass over the data, so a run has the same budget as one of another method. Two
-    things differ from the released code: the alignment has the gradient that it lacks there, and
-    the batch-norm statistics of the other encoders stay as they are.
+    epoch is one pass over the data, so a run has the same budget as one of another method. The
+    encoders start untrained, which the released code can do too; with the authors' pre-trained
+    encoders every modality would be in the ensemble from stage 0. Two things differ from the
+    released code: the alignment has the gradient that it lacks there, and the batch-norm statistics
+    of the other encoders stay as they are.
     """
 
     name: ClassVar[str] = "reconboost"
@@ -75,6 +88,8 @@ class ReconBoost(Method):
     about: ClassVar[str] = "alternating boosting through a shared head (ICML 2024)"
     uses_heads: ClassVar[bool] = True
     needs_classes: ClassVar[bool] = True
+    joined: Tensor
+    """Which modalities (K,) are in the ensemble."""
 
     def __init__(
         self,
@@ -102,22 +117,25 @@ class ReconBoost(Method):
         self.rho = nn.Parameter(torch.tensor(float(rho)))
 
     def setup(self, run: Run) -> None:
-        """Refuse encoders of different widths."""
+        """Make the buffer. Encoders of different widths are refused."""
         if len(set(run.model.widths)) != 1:
             raise ValueError(
                 "method 'reconboost' shares one head, so all encoders must have one width. "
                 f"Got widths {run.model.widths}."
             )
+        nobody = torch.zeros(run.model.num_modalities, dtype=torch.bool, device=run.device)
+        self.register_buffer("joined", nobody)
 
     def stage(self, run: Run) -> tuple[int, int]:
         """The stage, and the epoch's place in it; both count from zero."""
         return divmod(run.epoch, self.own_epochs + self.joint_epochs)
 
     def begin_epoch(self, run: Run) -> None:
-        """Clear the optimizer's memory where a phase begins."""
-        _, place = self.stage(run)
+        """Clear the optimizer's memory where a phase begins; a stage's modality joins."""
+        stage, place = self.stage(run)
         if place in (0, self.own_epochs):
             run.optimizer.state.clear()
+        self.joined = torch.arange(len(self.joined), device=run.device) <= stage
 
     def step(self, run: Run, batch: Batch) -> Forward:
         """One step of the phase that the epoch is in."""
@@ -126,45 +144,55 @@ class ReconBoost(Method):
             return super().step(run, batch)
         model = run.model
         k = stage % model.num_modalities
-        features = self._features_of_one(run, batch, k)
+        features = self._features_of(run, batch, [k])
         outputs = self.unimodal_outputs(model, features)
-        others = [f.detach() for j, f in enumerate(outputs) if j != k]
-        if others:
-            rest = self.rho.detach() * torch.stack(others).sum(0)
-        else:
-            rest = torch.zeros_like(outputs[k])
+        others = [f.detach() for j, f in enumerate(outputs) if j != k and j <= stage]
+        rest = self.rho.detach() * torch.stack(others).sum(0) if others else None
         loss = boosting_loss(outputs[k], rest, batch.target, self.w1, self.w2)
-        if stage and self.alpha and others:
+        if self.alpha and others:
             before = outputs[(k - 1) % len(outputs)].detach().softmax(1)
             loss = loss + self.alpha * (outputs[k].softmax(1) - before).square().mean()
         run.optimizer.zero_grad(set_to_none=True)
         run.backward(loss)
         run.optimizer.step()
         with torch.no_grad():
-            logits = self.rho * torch.stack(outputs).sum(0)
             seen = [h.detach() for h in features]
-            return Forward(model, batch, seen, logits, run.loss_function)
+            return Forward(model, batch, seen, self._ensemble(outputs), run.loss_function)
+
+    def forward_pass(self, run: Run, batch: Batch) -> Forward:
+        """The ensemble, with a gradient for the modalities that are in it."""
+        stage, _ = self.stage(run)
+        joined = range(min(stage + 1, run.model.num_modalities))
+        features = self._features_of(run, batch, joined)
+        logits = self.fuse(run.model, features)
+        return Forward(run.model, batch, features, logits, run.loss_function)
 
     @staticmethod
-    def _features_of_one(run: Run, batch: Batch, k: int) -> list[Tensor]:
-        """Features (B, d) of all modalities; only those of modality k have a gradient.
+    def _features_of(run: Run, batch: Batch, trained: Collection[int]) -> list[Tensor]:
+        """Features (B, d) of all modalities; only those of the trained ones have a gradient.
 
         The other encoders are in evaluation mode, so their batch-norm statistics stay.
         """
         encoders = run.model.encoders
         with evaluation_mode(run.model), torch.no_grad():
             features = [
-                x if j == k else encoder(x)
+                x if j in trained else encoder(x)
                 for j, (encoder, x) in enumerate(zip(encoders, batch.inputs, strict=True))
             ]
-        features[k] = encoders[k](batch.inputs[k])
+        for k in trained:
+            features[k] = encoders[k](batch.inputs[k])
         if batch.keep is not None:
             features = [h * batch.keep[:, j, None] for j, h in enumerate(features)]
         return features
 
     def fuse(self, model: LateFusion, features: Sequence[Tensor]) -> Tensor:
-        """The ensemble rho sum_k f_k (B, C)."""
-        return self.rho * torch.stack(self.unimodal_outputs(model, features)).sum(0)
+        """The ensemble rho sum_k f_k (B, C), over the modalities that are in it."""
+        return self._ensemble(self.unimodal_outputs(model, features))
+
+    def _ensemble(self, outputs: Sequence[Tensor]) -> Tensor:
+        """rho times the sum (B, C) of the outputs of the modalities that are in the ensemble."""
+        present = self.joined[:, None, None]
+        return self.rho * torch.where(present, torch.stack(list(outputs)), 0).sum(0)
 
     def unimodal_outputs(self, model: LateFusion, features: Sequence[Tensor]) -> list[Tensor]:
         """f_k (B, C): the shared head's output for every modality."""

@@ -70,7 +70,9 @@ class Relearning(Method):
     Notes
     -----
     Wei, Li, Feng, Hu (ECCV 2024). Only parameters are blended, as in the released code: batch-norm
-    statistics, the fusion layer and the optimizer's momentum stay.
+    statistics, the fusion layer and the optimizer's momentum stay. The released code evaluates an
+    epoch before it re-initialises. Here the figures of an epoch with an event are those after it,
+    and so is what the selection of the best epoch sees.
     """
 
     name: ClassVar[str] = "relearning"

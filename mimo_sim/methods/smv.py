@@ -27,11 +27,14 @@ def copies(values: Tensor) -> Tensor:
     return (2 - torch.floor(2 * values + 1e-6)).clamp(0, 3).long()
 
 
-def shaped(gap: Tensor, shape: Shape) -> Tensor:
-    """The gap itself, its tanh, or its power 1.5."""
+def shaped(gap: Tensor, shape: Shape, alpha: float = 1.0) -> Tensor:
+    """The shape f of a gap at strength alpha: alpha gap, tanh(alpha gap), or alpha gap^1.5.
+
+    As in the released code, the power is that of the gap alone.
+    """
     if shape == "tanh":
-        return torch.tanh(gap)
-    return gap**1.5 if shape == "power" else gap
+        return torch.tanh(alpha * gap)
+    return alpha * (gap**1.5 if shape == "power" else gap)
 
 
 class SMV(Method):
@@ -46,21 +49,23 @@ class SMV(Method):
     ----------
     level : {"sample", "modality"}
         ``"sample"`` (default): :func:`copies` of every sample for every modality. ``"modality"``:
-        copies only for the modality of lowest mean contribution, of randomly drawn samples. Their
-        number is floor(f(2/3 gap alpha) n), where the gap is that between the largest and the
-        smallest mean contribution.
+        copies only for the modality of lowest mean contribution, of samples that are drawn at
+        random with replacement. Their number is floor(f(2/3 gap) n), where the gap is that between
+        the largest and the smallest mean contribution.
     warm_up : int, optional
         Epochs on the plain data first, >= 0. Default: the published share, 5 of 60.
     subset : float
-        Share of the train split on which the modality level measures, in (0, 1]. Default 0.2.
+        Share of the train split on which the modality level measures, in (0, 1]. Default 0.2. It
+        draws floor(subset n) samples, at least one, with replacement.
     alpha : float
         Strength of the modality level, >= 0. Default 1. Zero is joint training, bit for bit.
     shape : {"identity", "tanh", "power"}
-        f of the modality level, see :func:`shaped`. Default ``"identity"``.
+        f of the modality level, see :func:`shaped`. Default ``"identity"``, as released.
 
     Notes
     -----
-    Wei, Feng, Wang, Hu (CVPR 2024). For K > 2 the bins of :func:`copies` and the gap are
+    Wei, Feng, Wang, Hu (CVPR 2024). The modality level draws and rounds as the released code does,
+    and its shapes are the released ones. For K > 2 the bins of :func:`copies` and the gap are
     extensions. An epoch grows up to 1 + 3K times, and a valuation is one more pass. So compare
     methods by optimizer steps (column ``samples``), not by epochs.
     """
@@ -132,10 +137,11 @@ class SMV(Method):
     def _modality_level(self, run: Run) -> tuple[Tensor, Tensor]:
         """Positions (n',) of the copied samples, and the modality (n',) that each keeps."""
         n = len(run.train)
-        order = torch.randperm(n, generator=run.generator, device=run.device)
-        mean = self._contributions(run, order[: max(1, round(self.subset * n))]).mean(0)
+        measured = max(1, int(self.subset * n))
+        drawn = torch.randint(n, (measured,), generator=run.generator, device=run.device)
+        mean = self._contributions(run, drawn).mean(0)
         gap = mean.amax() - mean.amin()
-        number = int(shaped(2 / 3 * self.alpha * gap, self.shape) * n)
+        number = int(shaped(2 / 3 * gap, self.shape, self.alpha) * n)
         copied = torch.randint(n, (number,), generator=run.generator, device=run.device)
         return copied, mean.argmin().expand(number)
 

@@ -65,6 +65,7 @@ class TrainingRun:
         self.fabric = fabric or make_fabric(settings)
         self.settings = settings
         self.device = self.fabric.device
+        self.num_processes = self.fabric.world_size
         self.task, self.num_outputs = dataset.task, dataset.num_outputs
         self.modalities = dataset.modalities
         self.modality_names = [modality.name for modality in dataset.modalities]

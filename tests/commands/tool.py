@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 
 from mimo_sim.cli import main
+from tests import processes
 
 TOOL = [sys.executable, "-m", "mimo_sim"]
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"MPLBACKEND": "Agg", "COLUMNS": "200", "NO_COLOR": "1"}
-    return subprocess.run(
-        [*TOOL, *arguments], capture_output=True, text=True, cwd=cwd, env=environment, check=False
-    )
+    return processes.tool(*arguments, cwd=cwd, env=environment)
 
 
 def run_here(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

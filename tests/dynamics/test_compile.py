@@ -183,3 +183,23 @@ def test_a_file_that_is_edited_after_the_import_does_not_count(tmp_path: Path) -
     first = _compile.file_digest(str(path))
     path.write_text("new")
     assert _compile.file_digest(str(path)) == first
+
+
+def test_where_nothing_can_be_written_functions_are_compiled_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiler = numba.njit
+
+    def njit(*function: Any, cache: bool = False, **options: Any) -> Any:
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return compiler(*function, **options)
+
+    monkeypatch.setattr(numba, "njit", njit)
+
+    @_compile.jit(nogil=True)
+    def double(x: int) -> int:
+        return 2 * x
+
+    assert double(3) == 6
+    assert double.stats.cache_path is None

@@ -124,7 +124,7 @@ def test_agm_amplification_is_capped() -> None:
 
 
 @pytest.mark.parametrize("clip", [1e-4, 1e4])
-def test_agm_clips_by_the_fusion_layers_largest_entry(clip: float) -> None:
+def test_agm_clips_by_the_largest_entry_of_the_fusion_layers_weight(clip: float) -> None:
     run = started("agm", clip=clip)
     out = run.method.forward_pass(run, one_batch(run))
     run.method.backward(run, out)
@@ -132,4 +132,22 @@ def test_agm_clips_by_the_fusion_layers_largest_entry(clip: float) -> None:
     run.method.gradients(run, out)
     norm = torch.cat([g.flatten() for g in before]).norm()
     factor = clip / norm if clip < 1 else 1.0
+    torch.testing.assert_close(gradients(run.model), [g * factor for g in before])
+
+
+@given(st.floats(0.0, 100.0), st.sampled_from([0.5, 0.999, 1.001, 3.0]))
+def test_agm_asks_the_fusion_layers_weight_alone_whether_to_clip(
+    of_bias: float, of_weight: float
+) -> None:
+    run = started("agm", clip=1.0)
+    for p in run.model.parameters():
+        p.grad = torch.full_like(p, 0.01)
+    fusion = run.model.fusion
+    assert fusion.weight.grad is not None
+    fusion.weight.grad[1, 2] = -of_weight
+    fusion.bias.grad = torch.full_like(fusion.bias, of_bias)
+    before = gradients(run.model)
+    run.method.gradients(run, None)  # type: ignore[arg-type]
+    norm = torch.cat([g.flatten() for g in before]).norm()
+    factor = min(1.0, 1.0 / float(norm)) if of_weight > 1 else 1.0
     torch.testing.assert_close(gradients(run.model), [g * factor for g in before])

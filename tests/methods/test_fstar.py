@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mimo_sim import methods
+from mimo_sim.methods import MIMOLoss, _references
 from mimo_sim.methods import _fstar as fstar
-from mimo_sim.methods import _references
 from mimo_sim.methods._curves import curve_limit
 from mimo_sim.training import Settings, TrainingRun, checkpoint
 from tests.methods.helpers import (
@@ -43,6 +43,17 @@ def test_extrapolation_stays_between_zero_and_the_best(curve: list[float]) -> No
     assert 0 <= curve_limit(np.array(curve)) <= min(curve)
 
 
+@given(st.floats(0.0, 2.0), st.floats(0.05, 3.0), st.data())
+def test_extrapolation_leaves_out_epochs_without_a_finite_loss(
+    limit: float, height: float, data: st.DataObject
+) -> None:
+    curve = limit + height * 0.6 ** np.arange(9)
+    for epoch in data.draw(st.sets(st.integers(0, 8), max_size=6)):
+        curve[epoch] = data.draw(st.sampled_from([np.inf, np.nan]))
+    assert curve_limit(curve) == pytest.approx(limit, abs=1e-6)
+    assert curve_limit(np.full(4, np.nan)) == np.inf  # nothing is known
+
+
 def test_extrapolation_falls_back_to_the_minimum() -> None:
     assert curve_limit(np.array([3.0, 2.0])) == 2.0  # nothing to extrapolate from
     assert curve_limit(np.array([1.0, 2.0, 3.0, 4.0])) == 1.0  # a rising curve
@@ -60,6 +71,75 @@ def test_epoch_minimum_is_that_of_the_epoch_means() -> None:
                 assert rule.value.tolist() == ([2.0, 3.0] if row == [2.0, 3.0] else [2.0, 1.0])
         rule.end_epoch(None)
         assert rule.value.tolist() == [[3.0, 2.0], [1.5, 2.0], [1.5, 0.75]][k]
+
+
+def observe(rule: fstar.FStar, *rows: list[float]) -> list[list[float]]:
+    """The estimates of some steps whose averages are the losses, inf where they are not finite."""
+    found = []
+    for row in rows:
+        losses = torch.tensor(row)
+        smoothed = torch.where(losses.isfinite(), losses, torch.inf)
+        found.append(rule.observe(losses, smoothed).tolist())
+    return found
+
+
+@pytest.mark.parametrize("name", ["epoch_minimum", "extrapolation"])
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_a_loss_that_is_not_finite_does_not_count_in_its_epoch(name: str, bad: float) -> None:
+    rule = fstar.make_rule(name)
+    observe(rule, [bad, 2.0], [1.0, 4.0], [3.0, 3.0])
+    rule.end_epoch(None)
+    assert rule.value.tolist() == [2.0, 3.0]
+    observe(rule, [1.0, 1.0], [1.0, bad])
+    rule.end_epoch(None)
+    assert rule.value.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("name", ["epoch_minimum", "extrapolation"])
+def test_without_a_finite_loss_in_any_epoch_the_running_minimum_goes_on(name: str) -> None:
+    rule = fstar.make_rule(name)
+    observe(rule, [np.inf, 2.0])
+    rule.end_epoch(None)
+    assert observe(rule, [4.0, 1.0], [3.0, 1.0], [5.0, 1.0]) == [[4.0, 2.0], [3.0, 2.0], [3.0, 2.0]]
+    rule.end_epoch(None)
+    assert rule.value.tolist() == [4.0, 1.0]  # the epoch mean
+
+
+def take_steps(mimo: MIMOLoss, steps: int) -> None:
+    """Steps in a loop of one's own."""
+    for _ in range(steps):
+        mimo(torch.tensor(1.0), torch.tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("name", ["epoch_minimum", "extrapolation", "validation"])
+def test_a_rule_that_waits_for_the_end_of_an_epoch_says_so_once(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fstar, "PATIENCE", 5)
+    mimo = MIMOLoss(f_star=name)
+    take_steps(mimo, 4)  # a warning would be an error here
+    with pytest.warns(UserWarning, match=f"f_star='{name}' .* `end_epoch` .* in 5 steps") as said:
+        take_steps(mimo, 20)
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "steps_per_epoch"),
+    [("extrapolation", 4), ("epoch_minimum", 4), ("running_minimum", 99), ("zero", 99)],
+)
+def test_there_is_no_warning_where_epochs_end_or_do_not_matter(
+    name: str, steps_per_epoch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fstar, "PATIENCE", 5)
+    mimo = MIMOLoss(f_star=name)
+    for _ in range(4):
+        take_steps(mimo, steps_per_epoch)  # a warning would be an error here
+        mimo.end_epoch()
+
+
+def test_there_is_no_warning_in_the_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fstar, "PATIENCE", 2)  # an epoch has three steps
+    fitted("mimo", f_star="extrapolation")
 
 
 def test_validation_is_the_smallest_validation_loss_of_the_heads() -> None:

@@ -129,6 +129,39 @@ def test_relative_gaps_are_fractions_of_the_first_losses() -> None:
     np.testing.assert_allclose(losses.grad, 9.0 * ms.objective.sigma_weights(gaps, 0.1) / [2, 4])
 
 
+@pytest.mark.parametrize("heads", ["gradient", "plain"])
+def test_a_first_loss_of_zero_is_no_unit_for_relative_gaps(heads: Any) -> None:
+    """The fraction is that of the first loss that is not zero; until then of the others' mean."""
+    mimo = MIMOLoss(lam=3.0, mu=0.1, f_star="zero", decay=0.0, gap="relative", heads=heads)
+    scales = [[2.0, 2.0, 4.0 / 2], [2.0, 1.0, 2.0], [2.0, 1.0, 2.0]]
+    for values, scale in zip(
+        [[2.0, 0.0, 0.0], [1.0, 1.0, 2.0], [1.0, 0.0, 3.0]], scales, strict=True
+    ):
+        mimo.gate([torch.zeros(1, 1)] * 3)
+        joint, losses = leaves(values)
+        loss = mimo(joint, losses)
+        loss.backward()
+        gaps = np.array(values) / scale
+        mean = float(np.mean(scale))
+        expected = 1.5 + 3.0 * mean * ms.objective.smoothed_maximum(gaps, 0.1)
+        assert loss.item() == pytest.approx(expected)
+        assert losses.grad is not None
+        if heads == "gradient":
+            weights = 3.0 * mean * ms.objective.sigma_weights(gaps, 0.1) / scale
+            np.testing.assert_allclose(losses.grad, weights)
+    assert np.isfinite(mimo.report()["mu"])
+
+
+def test_relative_gaps_of_first_losses_that_are_all_zero() -> None:
+    mimo = MIMOLoss(gap="relative")
+    joint, losses = leaves([0.0, 0.0])
+    loss = mimo(joint, losses)
+    loss.backward()
+    assert loss.item() == pytest.approx(1.5 + 2 * 0.1 * math.log(2))
+    assert losses.grad is not None
+    assert losses.grad.tolist() == [1.0, 1.0]
+
+
 @given(losses_of, st.floats(0.1, 2.0))
 def test_adaptive_mu_bounds_the_weights(values: list[float], fraction: float) -> None:
     joint, losses = leaves(values)
@@ -177,6 +210,22 @@ def test_the_report_averages_over_the_epoch() -> None:
     assert mimo.report()["mu"] == pytest.approx(0.5)
     mimo.begin_epoch()
     assert mimo.report()["sigma"] == [0.0, 0.0]
+
+
+def test_the_report_is_an_epoch_mean_where_only_the_end_of_an_epoch_is_told() -> None:
+    mimo = MIMOLoss(f_star="zero", decay=0.0, mu=0.5)
+    for epoch in ([[9.0, 1.0], [8.0, 1.0]], [[1.0, 2.0], [2.0, 2.0], [1.0, 1.0]]):
+        for values in epoch:
+            mimo(*leaves(values))
+        mimo.end_epoch()
+        losses = torch.tensor(epoch, dtype=torch.float64)
+        expected = torch.softmax(losses / 0.5, 1).mean(0)
+        assert mimo.report()["sigma"] == pytest.approx(expected.tolist())
+        assert mimo.report()["mu"] == pytest.approx(0.5)
+        loaded = MIMOLoss(f_star="zero", decay=0.0, mu=0.5)
+        loaded.load_state_dict(mimo.state_dict())
+        assert loaded.report() == mimo.report()
+        mimo = loaded
 
 
 def test_integer_losses_are_refused() -> None:

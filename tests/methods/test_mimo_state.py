@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from mimo_sim.methods import MIMOLoss
@@ -60,6 +62,38 @@ def test_first_losses_that_are_not_finite_are_forgotten(first: list[float], deca
         torch.testing.assert_close(losses.grad, same_losses.grad, rtol=0, atol=0)
     assert mimo.smoothed.isfinite().all()
     assert np.isfinite(mimo.report()["f_star"]).all()
+
+
+odd_losses = [0.0, 5e-324, 1e-300, math.inf, -math.inf, math.nan]
+any_loss = st.one_of(st.floats(0.0, 5.0), st.sampled_from(odd_losses))
+
+
+@given(
+    st.lists(st.lists(any_loss, min_size=2, max_size=2), min_size=1, max_size=6),
+    st.sampled_from(["running_minimum", "epoch_minimum", "extrapolation", "zero"]),
+    st.sampled_from(["absolute", "relative"]),
+    st.sampled_from([0.0, 3.0]),
+    st.sampled_from([0.0, 0.95]),
+    st.integers(1, 7),
+)
+def test_whatever_losses_came_before_finite_ones_heal_the_state(
+    rows: list[list[float]], rule: str, gap: Any, lam: float, decay: float, steps_per_epoch: int
+) -> None:
+    mimo = MIMOLoss(lam=lam, f_star=rule, gap=gap, decay=decay)
+    for step, values in enumerate([*rows, [1.0, 2.0]], 1):
+        joint, losses = leaves(values)
+        loss = mimo(joint, losses)
+        loss.backward()
+        assert losses.grad is None or losses.grad.isfinite().all()
+        assert mimo.smoothed.isfinite().all()
+        if np.isfinite(values).any():
+            assert loss.isfinite()
+        if step % steps_per_epoch == 0:
+            mimo.end_epoch()
+    assert mimo.first.isfinite().all()
+    assert (mimo.first != 0).all()
+    assert np.isfinite(mimo.report()["f_star"]).all()
+    assert np.isfinite([*mimo.report()["sigma"], mimo.report()["mu"]]).all()
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
@@ -188,6 +222,16 @@ def test_a_loaded_state_replaces_what_was_learned() -> None:
     assert feed(used, [[3.0, 4.0]]) == feed(fresh, [[3.0, 4.0]])  # another K, as at the beginning
 
 
+def test_a_state_of_version_0_2_is_understood() -> None:
+    mimo, fresh = MIMOLoss(f_star="extrapolation"), MIMOLoss(f_star="extrapolation")
+    feed(mimo, STREAM[:3])
+    state = mimo.state_dict()
+    del state["epoch_over"]
+    state["f_star.count"] = torch.zeros((), dtype=torch.long)  # the steps, not one per modality
+    fresh.load_state_dict(state)
+    assert feed(fresh, STREAM[3:]) == feed(mimo, STREAM[3:])
+
+
 def test_as_part_of_a_network_it_travels_with_it() -> None:
     networks = [nn.ModuleDict({"encoder": nn.Linear(2, 2), "loss": MIMOLoss()}) for _ in range(2)]
     first, second = networks
@@ -230,15 +274,16 @@ def test_the_state_follows_the_precision_of_the_losses(rule: Any, steps: int) ->
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("gap", ["absolute", "relative"])
 @pytest.mark.parametrize("heads", ["gradient", "plain"])
 @pytest.mark.parametrize("rule", ["running_minimum", "epoch_minimum", "extrapolation", "zero"])
-def test_the_state_follows_the_losses_to_their_device(rule: str, heads: Any) -> None:
+def test_the_state_follows_the_losses_to_their_device(rule: str, heads: Any, gap: Any) -> None:
     def step(mimo: MIMOLoss, row: list[float], device: str) -> float:
         mimo.gate([torch.zeros(1, 1, device=device)] * len(row))
         joint, losses = (x.to(device) for x in leaves(row))
         return float(mimo(joint, losses))
 
-    moved, stayed = MIMOLoss(f_star=rule, heads=heads), MIMOLoss(f_star=rule, heads=heads)
+    moved, stayed = (MIMOLoss(f_star=rule, heads=heads, gap=gap) for _ in range(2))
     for i, row in enumerate(STREAM):  # a state that was loaded on the CPU goes on on the device
         expected = step(stayed, row, "cpu")
         assert step(moved, row, "cuda" if i % 2 else "cpu") == pytest.approx(expected, rel=1e-12)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
 
 from mimo_sim import methods
 from mimo_sim.methods.reconboost import boosting_loss
+from mimo_sim.training import TrainingRun
 from tests.methods.helpers import (
     noisy_means,
     same_state,
@@ -26,6 +28,61 @@ def test_boosting_weights() -> None:
     )
     sure = 1e3 * torch.nn.functional.one_hot(target, 3).float()  # the others are right: q(y) = 1
     torch.testing.assert_close(boosting_loss(logits, sure, target, 5.0, 1.0), 4 / 3 * plain)
+    torch.testing.assert_close(boosting_loss(logits, None, target, 5.0, 1.0), 4 / 3 * plain)
+
+
+def enter(run: TrainingRun, epoch: int) -> None:
+    """Begin an epoch."""
+    run.epoch = epoch
+    run.method.begin_epoch(run)
+
+
+@pytest.mark.parametrize("epoch", [0, 1])  # the two phases of stage 0
+def test_in_stage_zero_the_first_modality_is_alone(epoch: int) -> None:
+    run = set_up(methods.create("reconboost", rho=0.5), noisy_means(3, (1, 8, 8)))
+    before = copy.deepcopy(run.model)  # encoders with batch norm
+    enter(run, epoch)
+    for batch in list(run.batches())[:2]:
+        out = run.method.step(run, batch)
+    assert same_state(run.model.encoders[1], before.encoders[1])
+    assert same_state(run.model.encoders[2], before.encoders[2])
+    assert not same_state(run.model.encoders[0], before.encoders[0])
+    assert not same_state(run.model.heads[0], before.heads[0])
+    assert [encoder.training for encoder in run.model.encoders] == [True] * 3
+    assert out.logits.shape == (16, 3)
+    first = run.model.heads[0](out.features[0])
+    torch.testing.assert_close(run.method.fuse(run.model, out.features), run.method.rho * first)
+
+
+def test_the_first_own_phase_weighs_every_sample_alike() -> None:
+    """Nobody else is in the ensemble: the weight is w1 - w2, whatever the other outputs are."""
+    run = set_up(methods.create("reconboost"), noisy_means(2), momentum=0.0, weight_decay=0.0)
+    enter(run, 0)
+    batch = next(iter(run.batches()))
+    reference = copy.deepcopy(run.model)
+    loss = run.loss_function(
+        reference.heads[0](reference.encoders[0](batch.inputs[0])), batch.target
+    )
+    (4 / 3 * loss).backward()
+    run.method.step(run, batch)
+    for mine, other in zip(
+        run.model.encoders[0].parameters(), reference.encoders[0].parameters(), strict=True
+    ):
+        torch.testing.assert_close(mine.grad, other.grad)
+
+
+@pytest.mark.parametrize(("epoch", "members"), [(0, 1), (1, 1), (2, 2), (3, 2), (4, 3), (9, 3)])
+def test_every_stage_adds_its_modality_to_the_ensemble(epoch: int, members: int) -> None:
+    run = set_up(methods.create("reconboost", rho=0.5), noisy_means(3))
+    enter(run, epoch)
+    features = run.model.features(next(iter(run.batches())).inputs)
+    each = run.method.unimodal_outputs(run.model, features)
+    torch.testing.assert_close(
+        run.method.fuse(run.model, features), 0.5 * torch.stack(each[:members]).sum(0)
+    )
+    other = set_up(methods.create("reconboost"), noisy_means(3))
+    other.method.load_state_dict(run.method.state_dict())  # as of a selected epoch
+    assert torch.equal(other.method.fuse(run.model, features), run.method.fuse(run.model, features))
 
 
 def test_an_own_phase_trains_one_encoder_and_the_shared_head() -> None:
@@ -36,8 +93,7 @@ def test_an_own_phase_trains_one_encoder_and_the_shared_head() -> None:
     )  # encoders with batch norm
     reference = copy.deepcopy(run.model)
     optimizer = run.new_optimizer([reference])
-    run.epoch = 1  # the second stage: modality 1
-    run.method.begin_epoch(run)
+    enter(run, 1)  # the second stage: modality 1
     for batch in list(run.batches())[:2]:
         run.method.step(run, batch)
         optimizer.zero_grad()
@@ -67,18 +123,17 @@ def test_alignment_pulls_towards_the_modality_before_and_begins_with_the_second_
     batch = next(iter(runs[0].batches()))
     for epoch, alike in ((0, True), (2, False)):
         for run in runs:
-            run.epoch = epoch
+            enter(run, epoch)
             run.method.step(run, batch)
         assert same_state(runs[0].model, runs[1].model) is alike
 
 
-def test_a_joint_phase_trains_everything_on_the_ensemble() -> None:
+def test_a_joint_phase_trains_the_whole_ensemble() -> None:
     run = set_up(methods.create("reconboost", rho=0.5), noisy_means(2))
     before = copy.deepcopy(run.model)
     batch = next(iter(run.batches()))
     run.optimizer.state[run.method.rho]["momentum_buffer"] = torch.ones(())
-    run.epoch = 1
-    run.method.begin_epoch(run)
+    enter(run, 3)  # the second stage: both modalities are in the ensemble
     assert not run.optimizer.state
     out = run.method.step(run, batch)
     torch.testing.assert_close(out.logits, 0.5 * sum(before.heads[0](h) for h in out.features))

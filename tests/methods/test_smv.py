@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
+from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from torch import Tensor
 
 from mimo_sim.datasets._data import Split
 from mimo_sim.methods._shapley import coalitions, shapley
-from mimo_sim.methods.smv import SMV, copies
+from mimo_sim.methods.smv import SMV, Shape, copies, shaped
 from tests.methods.helpers import (
     entries,
     noisy_means,
@@ -49,11 +51,57 @@ def test_copies() -> None:
     assert copies(thirds).tolist() == [0, 0, 0]
 
 
+def test_shapes_of_the_modality_level_are_the_released_ones() -> None:
+    """Gap 0.37 and alpha 2: x = 2/3 gap, and alpha is inside the tanh and outside the power."""
+    x = 2 / 3 * torch.tensor(0.37, dtype=torch.float64)
+    assert float(shaped(x, "identity", 2.0)) == pytest.approx(0.37 / 3 * 2 * 2)
+    assert float(shaped(x, "tanh", 2.0)) == pytest.approx(np.tanh(0.37 / 3 * 2 * 2))
+    assert float(shaped(x, "power", 2.0)) == pytest.approx(0.2450, abs=5e-5)
+
+
+@given(st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.floats(0.0, 4.0))
+@pytest.mark.parametrize("shape", get_args(Shape))
+def test_shapes_rise_with_the_gap_and_with_alpha(
+    shape: Shape, one: float, other: float, alpha: float
+) -> None:
+    low, high = sorted([one, other])
+    f = [shaped(torch.tensor(gap, dtype=torch.float64), shape, alpha) for gap in (0.0, low, high)]
+    assert f[0] == 0
+    assert f[1] <= f[2]
+    assert f[2] <= shaped(torch.tensor(high, dtype=torch.float64), shape, alpha + 1)
+
+
+@pytest.mark.parametrize(
+    ("subset", "measured"),
+    [(1.0, 48), (0.5, 24), (0.29, 13), (0.001, 1)],  # 0.29 * 48 = 13.92; at least one
+)
+def test_the_modality_level_measures_on_a_subset_drawn_with_replacement(
+    subset: float, measured: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = set_up(SMV(level="modality", warm_up=0, subset=subset), noisy_means())
+    drawn: list[Tensor] = []
+    contributions = run.method._contributions
+
+    def remembered(run: Any, index: Tensor) -> Tensor:
+        drawn.append(index)
+        values: Tensor = contributions(run, index)
+        return values
+
+    monkeypatch.setattr(run.method, "_contributions", remembered)
+    for _ in range(5):
+        run.method.samples(run)
+    assert [len(index) for index in drawn] == [measured] * 5
+    assert all(index.min() >= 0 and index.max() < 48 for index in drawn)
+    if measured > 20:  # the chance that none of 5 x 24 draws repeats one is below 1e-13
+        assert any(len(set(index.tolist())) < measured for index in drawn)
+
+
 @pytest.mark.parametrize("level", ["sample", "modality"])
 def test_smv_repeats_what_a_modality_fails_on(level: Any) -> None:
     run = set_up(SMV(level=level, warm_up=0, subset=1.0), noisy_means(3, (1, 8, 8), noise=2.0))
     run.model.encoders[0].eval()  # a mode of its own, which must come back
     state = copy.deepcopy(run.model.state_dict())
+    run.generator.manual_seed(3)
     plan = run.method.samples(run)
     assert [m.training for m in run.model.encoders] == [False, True, True]
     assert all(
@@ -82,9 +130,12 @@ def test_smv_repeats_what_a_modality_fails_on(level: Any) -> None:
                 torch.bincount(plan.index[n:][plan.keep[n:, k]], minlength=n), expected[:, k]
             )
     else:
-        gap = phi.mean(0).max() - phi.mean(0).min()
+        run.generator.manual_seed(3)
+        drawn = torch.randint(n, (n,), generator=run.generator)  # with replacement, as released
+        mean = phi[drawn].mean(0)
+        gap = mean.max() - mean.min()
         expected = torch.zeros(3, dtype=torch.long)
-        expected[phi.mean(0).argmin()] = int(2 / 3 * gap * n)
+        expected[mean.argmin()] = int(2 / 3 * gap * n)
         assert torch.equal(repeats, expected)
         assert repeats.sum() > 0
 

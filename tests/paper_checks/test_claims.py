@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -18,6 +17,7 @@ from mimo_sim.cli import main
 from paper_checks import Row, Verdict, ledger
 from paper_checks.ledger_page import to_html
 from paper_checks.runner import run_claim
+from tests import processes
 
 CLAIMS = paper_checks.discover()
 
@@ -51,7 +51,7 @@ def test_a_counter_example_shows_itself_in_one_line(name: str, rows: dict[str, R
     assert "\n" not in example.command
     words = shlex.split(example.command)
     assert words[:2] == ["python", "-c"]
-    done = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True, check=False)
+    done = processes.python(words[2])
     assert done.returncode == 0, done.stderr
     assert re.search(r"\d", done.stdout)
 

@@ -138,11 +138,11 @@ def draw_trade_off(
     ax = figure.add_axes((0.7 / width, low / height, 4.7 / width, 1 - (low + 0.35) / height))
     front = [places[name] for name in pareto_front(places)]
     ax.plot(*zip(*front, strict=True), **FRONT, ms=13, zorder=1)
-    cut = [
-        name
-        for axis, name in enumerate(("horizontal", "vertical"))
-        if _draw_bars(ax, axis, points, looks)
-    ]
+    cut = []
+    for axis, name in enumerate(("horizontal", "vertical")):
+        go_on_beyond = _draw_bars(ax, axis, points, looks)
+        if go_on_beyond:
+            cut.append(name)
     for name in shown:
         ax.plot(*places[name], **looks[name], ms=6, ls="", zorder=3)
     lines.insert(0, _about_bars({metrics[name, "accuracy"].n for name in shown}, cut))
@@ -173,7 +173,10 @@ def _point(metrics: Mapping[tuple[str, str], Row], name: str) -> Point:
 
 
 def _draw_bars(ax: Axes, axis: int, points: Mapping[str, Point], looks: Mapping[str, Look]) -> bool:
-    """Set the limits of an axis and draw the bars along it; whether some go on beyond."""
+    """Set the limits of an axis and draw the bars along it.
+
+    Returns whether some bars go on beyond the limits.
+    """
     low, high = _limits(list(points.values()), axis)
     if axis == 0:
         ax.set_xlim(low, high)
