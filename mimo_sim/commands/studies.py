@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -180,7 +181,11 @@ def score(
         return
     for outcome in studies.score.OUTCOMES:
         judged = summary[outcome]["scores"]
-        best = max(judged, key=lambda name: judged[name]["auc"]["value"])
+        known = [name for name in judged if not math.isnan(judged[name]["auc"]["value"])]
+        if not known:
+            typer.echo(f"{outcome}: no score can be judged, as MIMO helps nowhere or everywhere")
+            continue
+        best = max(known, key=lambda name: judged[name]["auc"]["value"])
         typer.echo(
             f"{outcome}: best score '{best}', threshold {judged[best]['threshold']:.3g},"
             f" area under the curve {judged[best]['auc']['value']:.3f}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mimo_sim._json import to_json
 from mimo_sim._progress import on_terminal, progress_bar
 from mimo_sim.commands import app
 from mimo_sim.commands._options import (
@@ -187,5 +187,4 @@ def theory(*, problem: ProblemName = "superficial", solver: SolverOptions) -> No
     from mimo_sim import theory as closed_forms
 
     summary = closed_forms.summary(load_problem(problem), solver.solver())
-    finite = {name: "inf" if value == float("inf") else value for name, value in summary.items()}
-    typer.echo(json.dumps(finite, indent=2, allow_nan=False))
+    typer.echo(to_json(summary))

@@ -97,7 +97,7 @@ def _ratios(runs: xr.Dataset) -> str:
     if runs.solver == "mimo":
         return f"{measured}\ntheory of emergence {in_the_limit}"
     times = runs.predicted_half_time
-    here = float(times.max() / times.min())
+    here = float(times.max() / times.min()) if times.min() > 0 else np.inf
     return f"{measured}\ntheory {here:.2f} : 1 at this $u_0$, {in_the_limit}"
 
 

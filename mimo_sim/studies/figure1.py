@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -152,8 +153,8 @@ def _measured(run: xr.Dataset, rows: np.ndarray) -> xr.Dataset:
 
 
 def _ratio(times: FloatArray) -> float:
-    """The latest time over the earliest; NaN where one of them is."""
-    return float(times.max() / times.min())
+    """The latest time over the earliest; NaN where one of them is, ``inf`` where that is zero."""
+    return float(times.max() / times.min()) if times.min() != 0 else math.inf
 
 
 def _emergence(problem: LateFusionProblem, solver: Solver, init_scale: float) -> FloatArray:

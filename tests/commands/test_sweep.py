@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import mimo_sim as ms
+from mimo_sim.solvers import Solver
 from mimo_sim.sweeps import _backends, sweep
 from mimo_sim.sweeps._recipe import compute
 from tests.commands.tool import run_here
@@ -215,7 +216,7 @@ def test_an_option_of_mimo_is_for_those_runs_that_are_trained_by_mimo(
     words = "--axis method=vanilla,mimo --lam 3 --steps 2 --step-size 0.001 --quiet"
     out = tmp_path / "both.nc"
     assert run_here(monkeypatch, "sweep", *words.split(), "--out", str(out)) == 0
-    solvers = [ms.Vanilla(), ms.MIMO(lam=3.0)]
+    solvers: list[Solver] = [ms.Vanilla(), ms.MIMO(lam=3.0)]
     problem = ms.generators.scalar_pair()
     expected = ms.simulate_ensemble(problem, solvers, steps=2, step_size=0.001)
     np.testing.assert_array_equal(ms.load(out).objective.squeeze("seed"), expected.objective)

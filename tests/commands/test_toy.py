@@ -290,6 +290,21 @@ def test_bad_input_is_one_sentence_on_stderr_and_exit_code_2(
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+def test_a_threshold_that_no_penalty_reaches_is_the_word_inf(tmp_path: Path) -> None:
+    """With so large a mu no penalty turns the order: the threshold is infinite, as JSON has none.
+
+    At so large a u0 the first modality counts as learned from the start.
+    """
+    words = "figure1 --seeds 1 --mu 10 --init-scale 0.9 --quiet --step-size 1e-3"
+    done = run(*words.split(), "--out", str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads((tmp_path / "figure1.json").read_text(), parse_constant=pytest.fail)
+    assert found["mimo"]["order_threshold"] == "inf"
+    assert found["vanilla"]["predicted_ratio_this_u0"] == "inf"
+    told = json.loads(run("theory", "--mu", "10").stdout, parse_constant=pytest.fail)
+    assert told["order_threshold"] == "inf"
+
+
 def test_a_run_that_stops_too_early_says_so() -> None:
     done = run("simulate", "--method", "vanilla", "--steps", "2500", "--step-size", "0.001")
     assert done.returncode == 0
