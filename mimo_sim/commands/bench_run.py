@@ -153,7 +153,7 @@ def run(
     for name in wanted:
         chosen_data = preset_data | own_data
         if name is not None:
-            chosen_data["setting"] = name
+            chosen_data.setdefault("setting", name)
         todo += benchmark.plan(
             dataset,
             method,

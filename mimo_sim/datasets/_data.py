@@ -45,7 +45,7 @@ class Modality:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
             raise TypeError(f"`name` of a modality must be text. Got name={self.name!r}.")
-        if not isinstance(self.shape, Sequence) or isinstance(self.shape, str):
+        if not isinstance(self.shape, tuple | list):
             raise TypeError(
                 f"`shape` of a modality must be a tuple of integers. Got shape={self.shape!r}."
             )
@@ -75,7 +75,7 @@ def as_tensor(name: str, value: Any) -> Tensor:
     """
     if isinstance(value, np.ndarray):
         try:
-            value = torch.from_numpy(np.require(value, requirements="CW"))
+            value = torch.from_numpy(np.require(value, requirements=["C", "W"]))
         except TypeError:
             raise TypeError(
                 f"`{name}` of a split must be an array of numbers. Got dtype {value.dtype}."

@@ -58,4 +58,5 @@ def _shared_out(
         chosen = rng.choice(tied, size=min(len(tied), missing), replace=False)
         shares[chosen] += 1
         missing -= len(chosen)
-    return shares.astype(np.intp)
+    whole: Rows = shares.astype(np.intp)
+    return whole

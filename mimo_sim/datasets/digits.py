@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from mimo_sim._checks import check_positive
+from mimo_sim._extras import folder_of
 from mimo_sim.datasets._record import Record
 from mimo_sim.datasets._stratified import split_rows
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mimo_sim.datasets._data import Dataset
 
 ROWS = 5  # in each view, so that the views share the two middle rows
@@ -85,10 +86,7 @@ def _pixels_and_labels() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]
 
     Scikit-learn itself is not imported: that takes longer than to train on these data.
     """
-    package = importlib.util.find_spec("sklearn")
-    if package is None or not package.submodule_search_locations:
-        raise ModuleNotFoundError("No module named 'sklearn'", name="sklearn")
-    path = Path(package.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
+    path = folder_of("sklearn") / "datasets" / "data" / "digits.csv.gz"
     table = np.loadtxt(path, delimiter=",")
     return table[:, :-1], table[:, -1].astype(np.int64)
 

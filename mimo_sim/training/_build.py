@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from mimo_sim._extras import explained
+from mimo_sim._extras import folder_of
 from mimo_sim.datasets._data import Dataset
 from mimo_sim.networks.encoders import Encoder, make_encoder
 from mimo_sim.networks.late import LateFusion
@@ -17,6 +17,9 @@ from mimo_sim.training.settings import Settings
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+
+folder_of("lightning_fabric")  # that it is missing is said at once
 
 
 def refuse_absent_device(settings: Settings) -> None:
@@ -40,8 +43,8 @@ def make_fabric(settings: Settings) -> Fabric:
         For an accelerator that this machine does not have.
     """
     refuse_absent_device(settings)
-    with explained():
-        from lightning_fabric import Fabric  # 3 s with what it imports: only runs pay them
+    from lightning_fabric import Fabric  # takes 3 s: only a run pays them
+
     return Fabric(
         accelerator=settings.accelerator,
         devices=settings.devices,
