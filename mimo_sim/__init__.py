@@ -6,7 +6,7 @@ and loads neither torch nor a plotting library. The public names stand in ``__in
 
 from mimo_sim import _extras, _moved
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __getattr__, __dir__, __all__ = _extras.attach(__name__, __file__)
 _moved.watch_imports()

@@ -18,15 +18,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Queue
-from typing import Any
+from typing import Any, TypeVar
 
-from rich.progress import track
-
+Result = TypeVar("Result")
 ROOT = Path(__file__).resolve().parent.parent
 METHODS = "tests/methods"
 DYNAMICS = "tests/dynamics"
@@ -182,23 +181,30 @@ def run(chosen: list[Mutant], workers: int) -> list[Mutant]:
         free: Queue[Path] = Queue()
         for place in copies(workers, Path(folder)):
             free.put(place)
-        limits = {}
-        for tests in {one.tests for one in chosen}:
-            place, start = free.get(), time.perf_counter()
-            if not passes(place, tests, 3600):
-                raise RuntimeError(f"the tests {tests} do not pass before any change")
-            limits[tests] = 60 + 4 * (time.perf_counter() - start)
-            free.put(place)
 
-        def work(mutant: Mutant) -> bool:
+        def in_a_copy(work: Callable[[Path], Result]) -> Result:
             place = free.get()
             try:
-                return survives(mutant, place, limits[mutant.tests])
+                return work(place)
             finally:
                 free.put(place)
 
-        results = track(pool.map(work, chosen), "mutants", len(chosen))
-        return [mutant for mutant, alive in zip(chosen, results, strict=True) if alive]
+        def timed(tests: tuple[str, ...]) -> float:
+            start = time.perf_counter()
+            if not in_a_copy(lambda place: passes(place, tests, 3600)):
+                raise RuntimeError(f"the tests {tests} do not pass before any change")
+            return 60 + 4 * (time.perf_counter() - start)
+
+        def tried(mutant: Mutant) -> bool:
+            alive = in_a_copy(lambda place: survives(mutant, place, limits[mutant.tests]))
+            word = "SURVIVES" if alive else "noticed"
+            print(f"{word} {mutant.path}:{mutant.line} {mutant.after}", flush=True)
+            return alive
+
+        sets = sorted({one.tests for one in chosen})
+        limits = dict(zip(sets, pool.map(timed, sets), strict=True))
+        print(f"{len(sets)} sets of tests pass before any change", flush=True)
+        return [one for one, alive in zip(chosen, pool.map(tried, chosen), strict=True) if alive]
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import mimo_sim as ms
 import paper_checks
 from mimo_sim.cli import main
 from paper_checks import Row, Verdict, ledger
@@ -19,6 +20,7 @@ from paper_checks.ledger_page import to_html
 from paper_checks.runner import run_claim
 from tests import processes
 
+ROOT = Path(__file__).resolve().parents[2]
 CLAIMS = paper_checks.discover()
 
 
@@ -184,3 +186,10 @@ def test_a_part_does_not_overwrite_a_whole_ledger(
         main()
     assert stopped.value.code == 2
     assert (tmp_path / "ledger.json").read_bytes() == before
+
+
+def test_the_stored_ledger_is_of_this_version_and_has_the_recorded_verdicts() -> None:
+    stored = json.loads((ROOT / "paper_checks" / "ledger" / "ledger.json").read_text())
+    assert stored["package_version"] == ms.__version__
+    found = {row["id"]: row["verdict"] for row in stored["claims"]}
+    assert found == {name: module.CLAIM.recorded.value for name, module in CLAIMS.items()}
