@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 import operator
+import os
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
@@ -75,6 +76,12 @@ def check_count(name: str, value: Any, least: int = 1) -> int:
     if number < least:
         raise ValueError(f"`{name}` must be >= {least}. Got {name}={value!r}.")
     return number
+
+
+def check_path(name: str, value: Any) -> None:
+    """Raise ``TypeError`` unless `value` is a path, as text or as a path object, or None."""
+    if value is not None and not isinstance(value, str | os.PathLike):
+        raise TypeError(f"`{name}` must be a path or None. Got {name}={value!r}.")
 
 
 def finite_array(name: str, value: Any) -> FloatArray:

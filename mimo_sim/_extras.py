@@ -5,8 +5,10 @@ An *extra* is a group of such packages in pyproject.toml: ``mimo_sim[testing]`` 
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import lazy_loader
@@ -53,6 +55,21 @@ def explained() -> Iterator[None]:
         if package not in EXTRAS or isinstance(error, MissingExtraError):
             raise
         raise MissingExtraError(sentence(package), name=package) from None
+
+
+def folder_of(package: str) -> Path:
+    """Folder of a package of :data:`EXTRAS`. The package is not imported.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    with explained():
+        found = importlib.util.find_spec(package)
+        if found is None or not found.submodule_search_locations:
+            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+    return Path(found.submodule_search_locations[0])
 
 
 def attach(

@@ -8,8 +8,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mimo_sim import datasets, methods
 from mimo_sim.training import Settings
+from mimo_sim.training._build import make_encoders, refuse_absent_device
 from mimo_sim.training.records import Record, plain
 
 
@@ -117,9 +120,12 @@ def plan(
     ------
     ValueError, TypeError
         For an unknown method, or one that is not defined for the data set.
+        For a setting of the data set, or an encoder, that every run would refuse, and for an
+        accelerator that is not there.
         For a hyper-parameter that no chosen method has, that several have, that is given twice,
         or whose value is out of range.
     """
+    _refuse_bad_runs(dataset, Settings(**settings), data or {})
     refused = refused_methods(dataset)
     chosen = _chosen_methods(names, refused)
     choices = _choices(hyper or {}, grid or {})
@@ -139,6 +145,16 @@ def plan(
                 jobs.append(Job(dataset, name, seeded, data or {}, given, root))
     _refuse_unclear(takers, chosen)
     return sorted(jobs, key=lambda job: job.settings.seed)
+
+
+def _refuse_bad_runs(dataset: str, settings: Settings, data: Mapping[str, Any]) -> None:
+    """Refuse before anything runs what every run of the plan would refuse."""
+    record = datasets.get(dataset)
+    record.refuse_bad(data)
+    refuse_absent_device(settings)
+    if record.modalities:
+        with torch.device("meta"):  # encoders without numbers
+            make_encoders(record.modalities, settings)
 
 
 def _chosen_methods(names: Sequence[str], refused: Mapping[str, str]) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import torch
 
 from mimo_sim import methods
+from mimo_sim._checks import check_choice
 from mimo_sim.datasets._data import Dataset, Modality, Split
 from mimo_sim.methods._base import Method
 from mimo_sim.training import Settings, TrainingRun
@@ -153,8 +154,7 @@ def time_methods(
         ("network", network, get_args(Network)),
         ("clock", clock, get_args(Clock)),
     ):
-        if value not in allowed:
-            raise ValueError(f"`{name}` must be one of {allowed}. Got {value!r}.")
+        check_choice(name, value, allowed)
     for name, number, least in (("rounds", rounds, 1), ("warm_up", warm_up, 0)):
         if number < least:
             raise ValueError(f"`{name}` must be >= {least}. Got {number}.")

@@ -18,6 +18,7 @@ A name may be written with ``-`` or ``_``. A value is
 Each option allows one part of this: :func:`read_word` a number or word, :func:`read_value` any one
 value, :func:`read_values` a value, list or range, :func:`read_law` a law. Everything else is
 refused in one form that names the option, what it allows, and the text that was given.
+:func:`write` is the way back, from a value to its text.
 """
 
 from __future__ import annotations
@@ -78,6 +79,18 @@ def read_law(option: str, text: str) -> tuple[str, tuple[Any, ...]]:
     if len(numbers) != 2:
         _refuse(option, LAW, text)
     return name, (kind, *numbers)
+
+
+def write(value: Any) -> str:
+    """The text that reads as `value`: ``none``, ``true``, ``[0,50]``, ``0.1``."""
+    if isinstance(value, str):
+        return value
+    for text, meaning in NAMED.items():
+        if value is meaning:
+            return text
+    if isinstance(value, tuple | list | dict):
+        return json.dumps(value, separators=(",", ":"))
+    return str(value)
 
 
 def once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

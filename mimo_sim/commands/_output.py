@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -64,6 +66,27 @@ def write_all(
 def say_written(paths: Sequence[Path]) -> None:
     """Print which files were written."""
     typer.echo("wrote " + " ".join(map(str, paths)))
+
+
+def say_wrapped(text: str, indent: str = "") -> None:
+    """Print a text behind an indent, nothing where it is empty.
+
+    On a terminal it is broken at the width there, and the further lines are indented more.
+    """
+    if not text:
+        return
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        text = textwrap.fill(
+            text,
+            width,
+            subsequent_indent=" " * 8,
+            initial_indent=indent,
+            break_on_hyphens=False,
+        )
+    else:
+        text = indent + text
+    typer.echo(text)
 
 
 def report(rows: Sequence[tuple[str, ...]], header: tuple[str, ...], title: str) -> None:

@@ -13,10 +13,14 @@ from mimo_sim._progress import on_terminal, progress_bar
 from mimo_sim.commands import _grammar as grammar
 from mimo_sim.commands import bench
 from mimo_sim.commands._options import Out, Quiet
-from mimo_sim.commands._output import report, say_written
+from mimo_sim.commands._output import report, say_wrapped, say_written
+from mimo_sim.commands._results import refuse_other_runs
+from mimo_sim.commands.data import settings
 
 if TYPE_CHECKING:
     from mimo_sim.benchmark import FinishedRun, Job, Row
+
+INDENT = " " * 4  # of what belongs to the line above it
 
 
 @bench.command("list")
@@ -24,18 +28,16 @@ def list_() -> None:
     """List methods, with their family and default hyper-parameters, and data sets."""
     from mimo_sim import datasets, methods
 
-    rows = []
+    typer.echo("Methods, each with the defaults that --set changes\n")
     for name in methods.available():
-        method = methods.get(name)
-        hyper = " ".join(f"{key}={value}" for key, value in methods.create(name).hyper.items())
-        rows.append((name, method.family, method.about, hyper))
-    report(rows, ("method", "family", "what it does", "defaults"), "Methods")
-    found = []
+        method, defaults = methods.get(name), methods.create(name).hyper.items()
+        say_wrapped(f"{name} ({method.family}): {method.about}")
+        say_wrapped(" ".join(f"{key}={grammar.write(value)}" for key, value in defaults), INDENT)
+    typer.echo("\nData sets, each with the shapes of its modalities\n")
     for name in datasets.available():
         record = datasets.get(name)
-        shapes = " x ".join(f"{key} {shape}" for key, shape in record.modalities.items())
-        found.append((name, record.about, shapes))
-    report(found, ("data set", "about", "modalities"), "Data sets")
+        say_wrapped(f"{name}: {record.about}")
+        say_wrapped(", ".join(f"{key} {shape}" for key, shape in record.modalities.items()), INDENT)
 
 
 @bench.command()
@@ -151,7 +153,7 @@ def run(
     for name in wanted:
         chosen_data = preset_data | own_data
         if name is not None:
-            chosen_data["setting"] = name
+            chosen_data.setdefault("setting", name)
         todo += benchmark.plan(
             dataset,
             method,
@@ -168,9 +170,9 @@ def run(
     _execute(todo, out, _num_workers(jobs, devices, accelerator), quiet)
 
 
-def _data_settings(given: Sequence[str], with_setting: bool) -> dict[str, Any]:
+def _data_settings(given: list[str], with_setting: bool) -> dict[str, Any]:
     """The words of --data as settings; what has an option of its own is refused."""
-    found = grammar.once(grammar.read_word("--data", text) for text in given)
+    found = settings(given, "--data")
     elsewhere = {"seed": "--seeds"}
     if with_setting:
         elsewhere["setting"] = "--setting"
@@ -200,6 +202,7 @@ def _execute(todo: Sequence[Job], out: Path, workers: int, quiet: bool) -> None:
 
     from mimo_sim import benchmark
 
+    refuse_other_runs(todo, out)
     pending = len(benchmark.pending(todo, out))
     total = sum(job.settings.epochs for job in todo)
     start = time.perf_counter()

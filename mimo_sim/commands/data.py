@@ -33,9 +33,9 @@ Option = Annotated[
 ]
 
 
-def settings(options: list[str] | None) -> dict[str, Any]:
-    """The settings of a data set, from the words of --option."""
-    return grammar.once(grammar.read_value("--option", text) for text in options or [])
+def settings(given: list[str] | None, option: str = "--option") -> dict[str, Any]:
+    """The settings of a data set, from the words of `option`."""
+    return grammar.once(grammar.read_word(option, text) for text in given or [])
 
 
 @data.command("list")
@@ -112,6 +112,7 @@ def prepare(
 
     record = datasets.get(name)
     chosen = settings(options)
+    record.refuse_bad(chosen)
     folder, _ = files.data_folder(root)
     with progress_bar(len(record.downloads), on_terminal(quiet), "downloading") as advance:
         written = files.fetch(folder, record.downloads, advance)

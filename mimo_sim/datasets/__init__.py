@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from mimo_sim import _moved
 from mimo_sim import _registry as registry
-from mimo_sim._checks import check_count
+from mimo_sim._checks import check_count, check_path, did_you_mean
 from mimo_sim._extras import explained
 
 if TYPE_CHECKING:
@@ -72,10 +72,12 @@ def get(name: str) -> Record:
     ValueError
         If there is no such data set.
     """
-    try:
-        return _registry()[name]
-    except KeyError:
-        raise ValueError(f"`dataset` must be one of {available()}. Got {name!r}.") from None
+    if name not in available():
+        raise ValueError(
+            f"`dataset` must be one of {available()}. Got {name!r}."
+            f"{did_you_mean(name, available())}"
+        )
+    return _registry()[name]
 
 
 def load(name: str, root: str | Path | None = None, seed: int = 0, **settings: Any) -> Dataset:
@@ -102,11 +104,7 @@ def load(name: str, root: str | Path | None = None, seed: int = 0, **settings: A
         If a raw file is missing below `root`; the message says how to get it.
     """
     record = get(name)
-    allowed = record.setting_names
-    unknown = [key for key in settings if key not in allowed]
-    if unknown:
-        raise TypeError(
-            f"data set {name!r} takes {allowed or 'no settings'}. Got {', '.join(unknown)}."
-        )
+    check_path("root", root)
+    record.refuse_bad(settings)
     with explained():
         return record.build(root, check_count("seed", seed, 0), **settings)

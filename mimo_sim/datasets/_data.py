@@ -5,10 +5,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from mimo_sim._checks import check_choice, check_count
 
 Task = Literal["classification", "regression"]
 SPLITS = ("train", "validation", "test")
@@ -26,6 +29,11 @@ class Modality:
     shape : tuple of int
         Of one sample.
     scale, mean, std : float
+
+    Raises
+    ------
+    TypeError
+        If `name` is no text, or `shape` no tuple of integers.
     """
 
     name: str
@@ -33,6 +41,16 @@ class Modality:
     scale: float = 1.0
     mean: float = 0.0
     std: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise TypeError(f"`name` of a modality must be text. Got name={self.name!r}.")
+        if not isinstance(self.shape, tuple | list):
+            raise TypeError(
+                f"`shape` of a modality must be a tuple of integers. Got shape={self.shape!r}."
+            )
+        shape = tuple(check_count("shape", side) for side in self.shape)
+        object.__setattr__(self, "shape", shape)
 
 
 def prepare(modalities: Sequence[Modality], inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -47,6 +65,29 @@ def prepare(modalities: Sequence[Modality], inputs: Sequence[Tensor]) -> list[Te
     return prepared
 
 
+def as_tensor(name: str, value: Any) -> Tensor:
+    """A tensor as it is; a NumPy array as the tensor of the same numbers.
+
+    Raises
+    ------
+    TypeError
+        For anything else, an array of objects or words, or a single number.
+    """
+    if isinstance(value, np.ndarray):
+        try:
+            value = torch.from_numpy(np.require(value, requirements=["C", "W"]))
+        except TypeError:
+            raise TypeError(
+                f"`{name}` of a split must be an array of numbers. Got dtype {value.dtype}."
+            ) from None
+    if not isinstance(value, Tensor) or not value.ndim:
+        raise TypeError(
+            f"`{name}` of a split must be a tensor or NumPy array with one entry or row for each "
+            f"sample. Got {type(value).__name__}."
+        )
+    return value
+
+
 @dataclass(frozen=True)
 class Split:
     """n samples.
@@ -54,12 +95,14 @@ class Split:
     Attributes
     ----------
     inputs : K tensors (n, *shape_k)
-        uint8 or float32.
+        uint8 or float32. NumPy arrays become tensors.
     target : tensor
-        Classes (n,) in int64, or numbers (n, m) in float32.
+        Classes (n,) in int64, or numbers (n, m) in float32. A NumPy array becomes a tensor.
 
     Raises
     ------
+    TypeError
+        If `inputs` is no tuple or list of tensors or arrays, or `target` is neither.
     ValueError
         If the tensors do not have one length.
     """
@@ -68,6 +111,14 @@ class Split:
     target: Tensor
 
     def __post_init__(self) -> None:
+        if not isinstance(self.inputs, tuple | list):
+            raise TypeError(
+                "`inputs` of a split must be a tuple with one tensor for each modality. "
+                f"Got {type(self.inputs).__name__}."
+            )
+        inputs = tuple(as_tensor("inputs", x) for x in self.inputs)
+        object.__setattr__(self, "inputs", inputs)
+        object.__setattr__(self, "target", as_tensor("target", self.target))
         lengths = {len(x) for x in (*self.inputs, self.target)}
         if len(lengths) != 1:
             raise ValueError(
@@ -107,7 +158,10 @@ class Dataset:
     Raises
     ------
     ValueError
-        If two modalities share a name, there is none, or a split does not fit them.
+        If two modalities share a name, there is none, or a split does not fit them; for an unknown
+        task, or a classification without `classes`.
+    TypeError
+        If `modalities` holds something else, a split is no :class:`Split`, or `classes` no tuple.
     """
 
     name: str
@@ -120,6 +174,8 @@ class Dataset:
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_choice("task", self.task, get_args(Task))
+        self._check_parts()
         names = [modality.name for modality in self.modalities]
         if not names or len(set(names)) < len(names):
             raise ValueError(
@@ -137,6 +193,34 @@ class Dataset:
                         f"{modality.name!r} in {where} must be (n, *{modality.shape}). "
                         f"Got shape {tuple(x.shape)}."
                     )
+
+    def _check_parts(self) -> None:
+        """Refuse parts of a wrong type, and classes that were forgotten."""
+        if not isinstance(self.modalities, tuple | list) or not all(
+            isinstance(modality, Modality) for modality in self.modalities
+        ):
+            raise TypeError(
+                "`modalities` of a data set must be a tuple of mimo_sim.datasets.Modality. "
+                f"Got {self.modalities!r}."
+            )
+        for name in SPLITS:
+            if not isinstance(getattr(self, name), Split):
+                raise TypeError(
+                    f"`{name}` of a data set must be a mimo_sim.datasets.Split. "
+                    f"Got {type(getattr(self, name)).__name__}."
+                )
+        if not isinstance(self.classes, tuple | list):
+            raise TypeError(
+                "`classes` of a data set must be a tuple with the name of every class. "
+                f"Got classes={self.classes!r}."
+            )
+        object.__setattr__(self, "modalities", tuple(self.modalities))
+        object.__setattr__(self, "classes", tuple(self.classes))
+        if self.task == "classification" and not self.classes:
+            raise ValueError(
+                "`classes` of a data set must name every class of the target, unless "
+                f"task='regression'. Got classes={self.classes!r}."
+            )
 
     def _splits(self) -> Iterator[tuple[str, Split]]:
         """Every split, and what messages call it."""

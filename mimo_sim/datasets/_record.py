@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mimo_sim._checks import check_choice, did_you_mean
+
 if TYPE_CHECKING:
     from mimo_sim.datasets._data import Dataset
     from mimo_sim.datasets._files import Download
@@ -44,6 +46,9 @@ class Record:
     presets : mapping
         Preset -> ``{"data": ..., "settings": ...}``: keyword arguments of `build`, and fields of
         the training settings. Either may be missing.
+    check : callable or None
+        ``check(**settings)`` refuses bad values of the settings of `build` without reading
+        anything, so a command can refuse them before it downloads or trains.
     """
 
     name: str
@@ -57,6 +62,7 @@ class Record:
     group: str = "sample"
     settings: Mapping[str, str] = field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    check: Callable[..., Any] | None = None
 
     @property
     def default_setting(self) -> str | None:
@@ -69,6 +75,27 @@ class Record:
         """What `build` takes besides `root` and `seed`."""
         return tuple(inspect.signature(self.build).parameters)[2:]
 
+    def refuse_bad(self, settings: Mapping[str, Any]) -> None:
+        """Refuse settings that `build` would refuse, as far as can be seen without reading.
+
+        Raises
+        ------
+        TypeError
+            For an unknown setting.
+        ValueError, TypeError
+            For a value that `check` refuses.
+        """
+        allowed = self.setting_names
+        unknown = [key for key in settings if key not in allowed]
+        if unknown:
+            meant = "".join(did_you_mean(key, allowed) for key in unknown)
+            raise TypeError(
+                f"data set {self.name!r} takes {allowed or 'no settings'}. "
+                f"Got {', '.join(unknown)}.{meant}"
+            )
+        if self.check is not None:
+            self.check(**settings)
+
     def preset(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """Data settings and training settings of a preset.
 
@@ -78,8 +105,7 @@ class Record:
             If there is no such preset.
         """
         allowed = tuple(dict.fromkeys([*PRESETS, *self.presets]))
-        if name not in allowed:
-            raise ValueError(f"`preset` must be one of {allowed}. Got {name!r}.")
+        check_choice("preset", name, allowed)
         chosen = self.presets.get(name, {})
         data = dict(chosen.get("data", {}))
         settings = {"epochs": PRESET_EPOCHS, **chosen.get("settings", {})}

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mimo_sim import _moved
-from mimo_sim._checks import check_count
+from mimo_sim._checks import check_choice, check_count
 from mimo_sim._files import replacing
 from mimo_sim._progress import progress_bar
 from mimo_sim.datasets import _avmnist_recipe as recipe
@@ -40,7 +40,9 @@ TAKES: dict[SplitName, range] = {  # takes of every speaker and digit: no clip i
     "validation": range(5, 10),
     "test": range(5),
 }
+PIXELS = 28 * 28  # and as many principal components
 STORED = ("image", "audio", "target", "source", "recording")  # arrays of each split in the cache
+MOST: dict[SplitName, int] = {"train": 55_000, "validation": 5_000, "test": 10_000}  # pairs
 MEAN, STD = 0.68, 0.13  # of the spectrograms in [0, 1]
 
 
@@ -108,21 +110,21 @@ def build(
     splits either. Train has the first 55,000 of MNIST's train set, validation its last 5,000, and
     test has MNIST's test set.
     """
-    if setting not in SETTINGS:
-        raise ValueError(f"`setting` must be one of {tuple(SETTINGS)}. Got setting={setting!r}.")
+    check(
+        setting=setting,
+        train_size=train_size,
+        validation_size=validation_size,
+        test_size=test_size,
+        components=components,
+        snr=snr,
+    )
     keep = SETTINGS[setting].components if components is None else components
     level = float(SETTINGS[setting].snr if snr is None else snr)
-    if keep is not None and not 1 <= keep <= 784:
-        raise ValueError(f"`components` must lie in 1..784. Got components={components}.")
-    if not np.isfinite(level):
-        raise ValueError(f"`snr` must be a finite number of dB. Got snr={snr}.")
     sizes: dict[SplitName, int] = {
         "train": train_size,
         "validation": validation_size,
         "test": test_size,
     }
-    for name, size in sizes.items():
-        check_count(f"{name}_size", size)
     about = {
         "setting": setting,
         "components": keep,
@@ -133,6 +135,34 @@ def build(
     }
     arrays = _cached(about, lambda: _make(root, seed, keep, level, sizes, progress))
     return _tensors(about, arrays)
+
+
+def check(
+    *,
+    setting: str = "A",
+    train_size: int = 1,
+    validation_size: int = 1,
+    test_size: int = 1,
+    components: int | None = None,
+    snr: float | None = None,
+    progress: bool = False,
+) -> None:
+    """Refuse the settings that :func:`build` refuses; nothing is read."""
+    check_choice("setting", setting, SETTINGS)
+    if components is not None and not 1 <= check_count("components", components, 0) <= PIXELS:
+        raise ValueError(f"`components` must lie in 1..{PIXELS}. Got components={components}.")
+    if snr is not None and (isinstance(snr, bool) or not isinstance(snr, int | float | np.number)):
+        raise TypeError(f"`snr` must be a number of dB. Got snr={snr!r}.")
+    if snr is not None and not np.isfinite(snr):
+        raise ValueError(f"`snr` must be a finite number of dB. Got snr={snr}.")
+    _refuse_size("train", train_size, MOST["train"])
+    _refuse_size("validation", validation_size, MOST["validation"])
+    _refuse_size("test", test_size, MOST["test"])
+
+
+def _refuse_size(name: SplitName, size: int, most: int) -> None:
+    if check_count(f"{name}_size", size) > most:
+        raise ValueError(f"`{name}_size` must be at most {most}. Got {name}_size={size}.")
 
 
 def _make(
@@ -156,9 +186,7 @@ def _make(
         "test": raw.mnist("t10k"),
     }
     for name, size in sizes.items():
-        most = len(pools[name][1])
-        if size > most:
-            raise ValueError(f"`{name}_size` must be at most {most}. Got {name}_size={size}.")
+        _refuse_size(name, size, len(pools[name][1]))
     basis = None
     if keep is not None:
         mean, _, components = recipe.principal_components(pools["train"][0])
@@ -237,6 +265,7 @@ RECORD = Record(
     home="https://github.com/Jakobovski/free-spoken-digit-dataset",
     downloads=DOWNLOADS,
     group="recording",
+    check=check,
     settings={
         name: f"{one.components or 'all'} image components, {one.snr:g} dB"
         for name, one in SETTINGS.items()

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from mimo_sim._checks import check_positive
+from mimo_sim._extras import folder_of
 from mimo_sim.datasets._record import Record
+from mimo_sim.datasets._stratified import split_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,24 +49,18 @@ def build(root: str | Path | None = None, seed: int = 0, *, noise: float = 0.3) 
     93.7 % and 91.3 %).
     """
     import torch
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
 
     from mimo_sim.datasets._data import Dataset, Modality, Split
 
-    check_positive("noise", noise, allow_zero=True)
-    pixels, labels = load_digits(return_X_y=True)
+    check(noise=noise)
+    pixels, labels = _pixels_and_labels()
     top, bottom = pixels[:, : 8 * ROWS] / 16, pixels[:, -8 * ROWS :] / 16
     bottom = bottom + noise * np.random.default_rng(seed).standard_normal(bottom.shape)
     views = [torch.from_numpy(view.astype(np.float32)) for view in (top, bottom)]
     target = torch.from_numpy(labels.astype(np.int64))
 
-    rest, test = train_test_split(
-        np.arange(len(labels)), test_size=1 / 5, stratify=labels, random_state=seed
-    )
-    train, validation = train_test_split(
-        rest, test_size=1 / 4, stratify=labels[rest], random_state=seed
-    )
+    rest, test = split_rows(labels, 1 / 5, seed)
+    train, validation = (rest[rows] for rows in split_rows(labels[rest], 1 / 4, seed))
 
     def split(rows: np.ndarray) -> Split:
         index = torch.from_numpy(rows)
@@ -84,12 +81,28 @@ def build(root: str | Path | None = None, seed: int = 0, *, noise: float = 0.3) 
     )
 
 
+def _pixels_and_labels() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Pixels (n, 64) in 0..16 and digits (n,), from the file that comes with scikit-learn.
+
+    Scikit-learn itself is not imported: that takes longer than to train on these data.
+    """
+    path = folder_of("sklearn") / "datasets" / "data" / "digits.csv.gz"
+    table = np.loadtxt(path, delimiter=",")
+    return table[:, :-1], table[:, -1].astype(np.int64)
+
+
+def check(*, noise: float = 0.3) -> None:
+    """Refuse the settings that :func:`build` refuses."""
+    check_positive("noise", noise, allow_zero=True)
+
+
 RECORD = Record(
     name="digits",
     about="handwritten digits of 8x8 pixels: clean upper rows, noisy lower rows",
     modalities={"top": (8 * ROWS,), "bottom": (8 * ROWS,)},
     classes=tuple(map(str, range(10))),
     build=build,
+    check=check,
     licence="CC BY 4.0 (UCI Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak)",
     home="https://archive.ics.uci.edu/dataset/80",
     presets={"cpu": {"settings": {"epochs": 40}}, "full": {"settings": {"epochs": 40}}},

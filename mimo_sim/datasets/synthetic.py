@@ -54,17 +54,16 @@ def build(
 
     from mimo_sim.datasets._data import Dataset, Modality, Split
 
-    if not isinstance(problem, str | LateFusionProblem):
-        raise TypeError(
-            f"`problem` must be one of {tuple(generators.NAMES)}, a file, or a LateFusionProblem. "
-            f"Got problem={problem!r}."
-        )
+    sizes = {"train": train_size, "validation": validation_size, "test": test_size}
+    check(
+        problem=problem,
+        train_size=train_size,
+        validation_size=validation_size,
+        test_size=test_size,
+    )
     if isinstance(problem, str):
         known = problem in generators.NAMES
         problem = generators.named(problem) if known else LateFusionProblem.load(problem)
-    sizes = {"train": train_size, "validation": validation_size, "test": test_size}
-    for name, size in sizes.items():
-        check_count(f"{name}_size", size)
     inputs, target = problem.sample(sum(sizes.values()), seed)
     tensors = [torch.from_numpy(array.astype(np.float32)) for array in (*inputs, target)]
     splits: list[Split] = []
@@ -88,12 +87,31 @@ def build(
     )
 
 
+def check(
+    *,
+    problem: str | LateFusionProblem = "superficial",
+    train_size: int = 1,
+    validation_size: int = 1,
+    test_size: int = 1,
+) -> None:
+    """Refuse the settings that :func:`build` refuses; no file is opened."""
+    if not isinstance(problem, str | LateFusionProblem):
+        raise TypeError(
+            f"`problem` must be one of {tuple(generators.NAMES)}, a file, or a LateFusionProblem. "
+            f"Got problem={problem!r}."
+        )
+    check_count("train_size", train_size)
+    check_count("validation_size", validation_size)
+    check_count("test_size", test_size)
+
+
 RECORD = Record(
     name="synthetic",
     about="regression on samples of a toy problem (mimo_sim.generators)",
     modalities={},
     classes=(),
     build=build,
+    check=check,
     licence="none: generated",
     home="https://arxiv.org/abs/2511.06686",
 )

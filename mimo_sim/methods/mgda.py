@@ -63,9 +63,9 @@ class MGDA(GradientWeighting):
     scope : {"encoder", "global"}
         ``"encoder"`` (default): one problem of two gradients per encoder. ``"global"``: one problem
         of K+1 gradients over all encoders.
-    normalisation : {"none", "l2", "loss", "loss+"}
-        What gradients are divided by before the least-norm point is taken: nothing (default), their
-        norm, their loss, or both.
+    normalisation : {"none", "l2", "loss", "loss+"} or None
+        What gradients are divided by before the least-norm point is taken: nothing (default, also
+        None), their norm, their loss, or both.
 
     Notes
     -----
@@ -78,7 +78,10 @@ class MGDA(GradientWeighting):
     name: ClassVar[str] = "mgda"
     about: ClassVar[str] = "least-norm combination of the gradients (NeurIPS 2018)"
 
-    def __init__(self, scope: Scope = "encoder", normalisation: Normalisation = "none") -> None:
+    def __init__(
+        self, scope: Scope = "encoder", normalisation: Normalisation | None = "none"
+    ) -> None:
+        normalisation = "none" if normalisation is None else normalisation
         check_choice("scope", scope, get_args(Scope))
         check_choice("normalisation", normalisation, get_args(Normalisation))
         super().__init__(scope=scope, normalisation=normalisation)

@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
+from mimo_sim._extras import folder_of
 from mimo_sim.datasets._data import Dataset
-from mimo_sim.networks.encoders import make_encoder
+from mimo_sim.networks.encoders import Encoder, make_encoder
 from mimo_sim.networks.late import LateFusion
 from mimo_sim.training._streams import stream
 from mimo_sim.training.settings import Settings
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+folder_of("lightning_fabric")  # that it is missing is said at once
+
+
+def refuse_absent_device(settings: Settings) -> None:
+    """Raise ``ValueError`` for an accelerator that this machine does not have."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    there["gpu"] = there["cuda"] or there["mps"]
+    name = settings.accelerator
+    if not there.get(name, True):
+        raise ValueError(
+            f"`accelerator` must be 'auto' or 'cpu' here, because torch finds no {name} device. "
+            f"Got accelerator={name!r}."
+        )
+
 
 def make_fabric(settings: Settings) -> Fabric:
-    """Lightning Fabric for these settings, not yet launched."""
+    """Lightning Fabric for these settings, not yet launched.
+
+    Raises
+    ------
+    ValueError
+        For an accelerator that this machine does not have.
+    """
+    refuse_absent_device(settings)
+    from lightning_fabric import Fabric  # takes 3 s: only a run pays them
+
     return Fabric(
         accelerator=settings.accelerator,
         devices=settings.devices,
@@ -25,16 +53,28 @@ def make_fabric(settings: Settings) -> Fabric:
     )
 
 
+def make_encoders(shapes: Mapping[str, Sequence[int]], settings: Settings) -> list[Encoder]:
+    """A fresh encoder for each modality, given by its name and the shape of one sample.
+
+    Raises
+    ------
+    ValueError
+        For an unknown encoder, one that cannot take its shape, or a wrong number of them.
+    """
+    names = settings.encoder_names(list(shapes))
+    return [
+        make_encoder(shape, name, settings.width)
+        for shape, name in zip(shapes.values(), names, strict=True)
+    ]
+
+
 def make_network(dataset: Dataset, settings: Settings) -> LateFusion:
     """The network for a data set; its start weights depend on the seed alone."""
-    names = settings.encoder_names([modality.name for modality in dataset.modalities])
+    shapes = {modality.name: modality.shape for modality in dataset.modalities}
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed would also seed every CUDA device
         torch.default_generator.manual_seed(stream(settings.seed, "weights"))
-        encoders = [
-            make_encoder(modality.shape, name, settings.width)
-            for modality, name in zip(dataset.modalities, names, strict=True)
-        ]
+        encoders = make_encoders(shapes, settings)
         widths = [encoder.width for encoder in encoders]
         network = LateFusion(encoders, widths, dataset.num_outputs)
     if settings.precision == "bf16-mixed":

@@ -7,12 +7,12 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 
 from mimo_sim import methods
+from mimo_sim._checks import check_path
 from mimo_sim._progress import progress_bar
 from mimo_sim.datasets._data import Dataset
 from mimo_sim.errors import NonFiniteError
@@ -23,6 +23,9 @@ from mimo_sim.training.loop import TrainingRun
 from mimo_sim.training.metrics import DEFINITIONS
 from mimo_sim.training.result import Result
 from mimo_sim.training.settings import Settings
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 def train(
@@ -80,6 +83,7 @@ def train(
         )
     if not isinstance(dataset, Dataset):
         raise TypeError(f"`dataset` must be what mimo_sim.datasets.load returns. Got {dataset!r}.")
+    check_path("folder", folder)
     record = None
     if folder is not None:
         about = config or records.describe(method, dataset, options)

@@ -7,11 +7,10 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from mimo_sim.datasets._data import Dataset, Split, prepare
@@ -25,6 +24,9 @@ from mimo_sim.training._streams import order, stream
 from mimo_sim.training._table import Totals, columns
 from mimo_sim.training.records import CHECKPOINT
 from mimo_sim.training.settings import Settings
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 EVALUATION_NUMBERS = {  # input numbers per batch of an evaluation
     "cpu": 2**20,  # what the cache holds

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from mimo_sim._checks import check_count, check_positive
+from mimo_sim._checks import check_choice, check_count, check_positive
+from mimo_sim.networks import encoders
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
 Schedule = Literal["step", "cosine", "constant"]
@@ -15,7 +16,9 @@ Precision = Literal["32-true", "bf16-mixed"]
 Select = Literal["last", "best"]
 
 COUNTS = {"epochs": 1, "batch_size": 1, "seed": 0, "devices": 1, "width": 1, "probe_every": 0}
+ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps", "tpu")
 CHOICES = {
+    "accelerator": ACCELERATORS,
     "optimizer": get_args(OptimizerName),
     "schedule": get_args(Schedule),
     "precision": get_args(Precision),
@@ -89,9 +92,15 @@ class Settings:
         if self.momentum >= 1:
             raise ValueError(f"`momentum` must be in [0, 1). Got momentum={self.momentum!r}.")
         for name, allowed in CHOICES.items():
-            value = getattr(self, name)
-            if value not in allowed:
-                raise ValueError(f"`{name}` must be one of {allowed}. Got {name}={value!r}.")
+            check_choice(name, getattr(self, name), allowed)
+        if self.encoder is not None and not isinstance(self.encoder, str):
+            raise TypeError(
+                "`encoder` must be a name, names joined by commas, or None. "
+                f"Got encoder={self.encoder!r}."
+            )
+        for name in self._encoders():
+            if name:  # an empty one chooses by shape
+                encoders.get(name)
         if self.batch_size % self.devices:
             raise ValueError(
                 "`batch_size` must be a multiple of `devices`. "
@@ -108,6 +117,10 @@ class Settings:
             factor = 1.0
         return self.lr * factor
 
+    def _encoders(self) -> list[str]:
+        """The names in ``encoder``."""
+        return [name.strip() for name in (self.encoder or "").split(",")]
+
     def encoder_names(self, modalities: Sequence[str]) -> list[str | None]:
         """The encoder's name for each of these modalities; None chooses by shape.
 
@@ -118,7 +131,7 @@ class Settings:
         """
         if not self.encoder:
             return [None] * len(modalities)
-        names: list[str | None] = [name.strip() for name in self.encoder.split(",")]
+        names: list[str | None] = [*self._encoders()]
         if len(names) == 1:
             return names * len(modalities)
         if len(names) != len(modalities):

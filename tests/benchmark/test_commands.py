@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from mimo_sim import benchmark, datasets, methods
+from mimo_sim.commands import _grammar as grammar
 from tests.benchmark.runs import command
+from tests.commands.tool import run_here
 from tests.networks import tiny_regression
 
 pytestmark = pytest.mark.usefixtures("tiny_data")
@@ -25,6 +30,52 @@ def test_bench_list_names_methods_and_data(
     shown = capsys.readouterr().out
     for word in ("mimo", "lam=", "gradient", "vanilla", "digits", "avmnist"):
         assert word in shown
+
+
+def test_bench_list_fits_a_terminal_and_shows_values_as_they_are_typed(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((80, 24)))
+    assert command(monkeypatch, "list") == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "\nogm (gradient): scales down the better modality's encoder gradient" in shown
+    words = shown.split()
+    for name in methods.available():
+        method = methods.create(name)
+        typed = [f"{key}={grammar.write(value)}" for key, value in method.hyper.items()]
+        assert set(typed) <= set(words)
+        read = dict(grammar.read_value("--set", word) for word in typed)
+        for key, value in methods.create(name, **read).hyper.items():
+            assert (tuple(value) if isinstance(value, list) else value) == method.hyper[key]
+
+
+def test_a_word_means_the_same_to_every_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def refuse(self: datasets.Record, settings: dict[str, Any]) -> None:
+        seen.append(dict(settings))
+        raise ValueError("enough")
+
+    def load(*_: Any, **settings: Any) -> None:
+        seen.append(settings)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(datasets.Record, "refuse_bad", refuse)
+    monkeypatch.setattr(datasets, "load", load)
+    words = ["components=none", "snr=-6", "progress=true", "setting=B"]
+    for line, option in (
+        ("bench run --dataset avmnist --preset cpu", "--data"),
+        ("data prepare avmnist", "--option"),
+        ("diagnose --dataset avmnist", "--option"),
+    ):
+        given = [part for word in words for part in (option, word)]
+        assert run_here(monkeypatch, *line.split(), *given) == 2
+    wanted = {"components": None, "snr": -6, "progress": True, "setting": "B"}
+    assert [{name: settings[name] for name in wanted} for settings in seen] == 3 * [wanted]
 
 
 def test_bench_run_and_compare(
@@ -63,7 +114,14 @@ def test_bench_run_and_compare(
     assert command(monkeypatch, "compare r --split train") == 2
     assert "`split` must be one of ('validation', 'test'). Got 'train'." in capsys.readouterr().err
     assert command(monkeypatch, run, "--lr", 0.5) == 2
-    assert "another configuration: settings.lr is 0.01 there, 0.5 here" in capsys.readouterr().err
+    place = Path("r", "digits", "vanilla", "seed0")
+    assert capsys.readouterr().err == (
+        f"mimo-sim: error: `--out` must be another folder: {place} holds a run with "
+        "--lr 0.01 instead of 0.5 (or delete that run). Got --out r.\n"
+    )
+    assert command(monkeypatch, f"{run} --probe-every 3 --data noise=0.5") == 2
+    words = "--probe-every 0 instead of 3, --data noise=the default instead of 0.5"
+    assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -81,6 +139,25 @@ def test_bench_run_and_compare(
         ),
         ("run --jobs 0", "`jobs` must be >= 1"),
         (
+            "run --dataset digit",
+            "('avmnist', 'digits', 'synthetic'). Got 'digit'. Did you mean 'digits'?",
+        ),
+        ("run --preset ful", "Got preset='ful'. Did you mean 'full'?"),
+        (
+            "run --dataset avmnist --setting A --setting Z",
+            "`setting` must be one of ('A', 'B', 'C', 'D'). Got setting='Z'.",
+        ),
+        ("run --setting A", "data set 'digits' takes ('noise',). Got setting."),
+        ("run --data noise=-1", "`noise` must be finite and >= 0. Got noise=-1."),
+        ("run --encoder resnet50", "Got 'resnet50'. Did you mean 'resnet18' or 'lenet'?"),
+        ("run --encoder lenet", "the encoder 'lenet' needs inputs (channels, height, width)."),
+        ("run --dataset synthetic --encoder mpl,mlp", "Got 'mpl'. Did you mean 'mlp'?"),
+        pytest.param(
+            "run --accelerator cuda",
+            "torch finds no cuda device. Got accelerator='cuda'.",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+        ),
+        (
             "run --data noise=[1,2]",
             "`--data` must look like name=value with one number or word. Got 'noise=[1,2]'.",
         ),
@@ -97,9 +174,11 @@ def test_bad_commands_end_with_a_sentence(
 ) -> None:
     out = ["--out", tmp_path] if line.startswith("run") else []
     assert command(monkeypatch, line, *out) == 2
-    error = capsys.readouterr().err
+    shown, error = capsys.readouterr()
     assert words in error
     assert "Traceback" not in error
+    assert " in 0 s" not in shown  # nothing is said to have been done
+    assert not list(tmp_path.iterdir())
 
 
 def test_all_methods_run_on_regression(

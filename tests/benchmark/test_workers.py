@@ -38,14 +38,14 @@ def test_data_that_cannot_be_loaded_cost_no_other_run(
 ) -> None:
     monkeypatch.undo()  # workers load the true data
     names, settings = ["vanilla", "mimo"], {"epochs": 1, "width": 8}
-    bad = benchmark.plan("digits", names, [0], settings, {"setting": "bad"})
+    bad = benchmark.plan("synthetic", names, [0], settings, {"problem": "nowhere.json"})
     good = benchmark.plan("digits", names, [0], settings)
     failures = benchmark.execute([*bad, *good], tmp_path, 2)
     assert {str(job.place) for job, _ in failures} == {
-        "digits-bad/vanilla/seed0",
-        "digits-bad/mimo/seed0",
+        "synthetic/vanilla/seed0",
+        "synthetic/mimo/seed0",
     }
-    assert all(message.startswith("TypeError: data set 'digits' takes") for _, message in failures)
+    assert all(message.startswith("FileNotFoundError: ") for _, message in failures)
     assert [run.method for run in benchmark.read(tmp_path)] == ["mimo", "vanilla"]
 
 

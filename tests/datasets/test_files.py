@@ -208,3 +208,23 @@ def test_data_commands(root: Path) -> None:
     assert len(list((root.parent / "cache").glob("*.npz"))) == 1
     wrong = run(app, ["data", "verify", "nothing"])
     assert isinstance(wrong.exception, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("setting=Z", "`setting` must be one of ('A', 'B', 'C', 'D'). Got setting='Z'."),
+        ("train-size=0", "`train_size` must be >= 1."),
+        ("componets=4", "Got componets. Did you mean 'components'?"),
+    ],
+)
+def test_options_are_checked_before_anything_is_downloaded(
+    option: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(*_: Any) -> list[Path]:
+        raise AssertionError("downloads")
+
+    monkeypatch.setattr(files, "fetch", fetch)
+    done = CliRunner().invoke(app, ["data", "prepare", "avmnist", "--option", option])
+    assert isinstance(done.exception, ValueError | TypeError)
+    assert words in str(done.exception)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from mimo_sim import datasets
-from mimo_sim.datasets._data import Dataset, Modality
+from mimo_sim.datasets._data import Dataset, Modality, Split
 from mimo_sim.training import train
 from tests.networks import SETTINGS, tiny
 
@@ -81,3 +83,62 @@ def test_preparing_a_batch_leaves_the_stored_numbers_alone() -> None:
     for x, made in zip(stored, scaled.prepare(data.train.inputs), strict=True):
         torch.testing.assert_close(made, (x.float() * 2.0 - 0.5) / 0.25)
     assert all(torch.equal(x, kept) for x, kept in zip(stored, data.train.inputs, strict=True))
+
+
+def test_numpy_arrays_become_tensors_of_the_same_numbers() -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (9, 2, 4), dtype=np.uint8)[:, :, ::-1]  # no memory of its own
+    sounds = rng.standard_normal((9, 3), dtype=np.float32)
+    sounds.flags.writeable = False
+    split = Split([pixels, sounds], np.arange(9) % 2)  # type: ignore[arg-type]
+    assert [x.dtype for x in (*split.inputs, split.target)] == [
+        torch.uint8,
+        torch.float32,
+        torch.int64,
+    ]
+    assert np.array_equal(split.inputs[0], pixels)
+    assert np.array_equal(split.inputs[1], sounds)
+    modalities = (Modality("pixels", [2, 4], scale=1 / 255), Modality("sound", (3,)))  # type: ignore[arg-type]
+    data = Dataset("mine", modalities, split, split, split, classes=["no", "yes"])  # type: ignore[arg-type]
+    assert (
+        train("vanilla", data, epochs=1, encoder="mlp", **SETTINGS).metrics["test"]["samples"] == 9
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (
+            lambda: Split(torch.zeros(4, 2), torch.zeros(4)),  # type: ignore[arg-type]
+            r"`inputs` of a split must be a tuple with one tensor .* Got Tensor\.",
+        ),
+        (
+            lambda: Split(([1.0, 2.0],), torch.zeros(2)),  # type: ignore[arg-type]
+            r"`inputs` of a split must be a tensor or NumPy array .* Got list\.",
+        ),
+        (
+            lambda: Split((np.array([None, "a"]),), torch.zeros(2)),  # type: ignore[arg-type]
+            r"`inputs` of a split must be an array of numbers\. Got dtype object\.",
+        ),
+        (lambda: Split((torch.zeros(2),), torch.tensor(1)), "`target` of a split must be a tensor"),
+        (lambda: Modality("a", 3), r"`shape` of a modality must be .* Got shape=3\."),  # type: ignore[arg-type]
+        (lambda: Modality("a", (2.5,)), "`shape` must be an integer"),  # type: ignore[arg-type]
+        (lambda: Modality(0, (3,)), "`name` of a modality must be text"),  # type: ignore[arg-type]
+        (
+            lambda: altered(classes=()),
+            r"`classes` of a data set must name every class .* Got .*\(\)",
+        ),
+        (lambda: altered(classes=10), r"`classes` of a data set must be a tuple .* classes=10\."),
+        (lambda: altered(modalities=("m1", "m2")), "`modalities` of a data set must be a tuple of"),
+        (lambda: altered(test=[1]), r"`test` of a data set must be a .*\.Split\. Got list\."),
+        (
+            lambda: altered(task="classify"),
+            r"`task` must be one of .* Did you mean 'classification'\?",
+        ),
+    ],
+)
+def test_wrong_types_and_forgotten_classes_are_named(
+    call: Callable[[], object], words: str
+) -> None:
+    with pytest.raises((ValueError, TypeError), match=words):
+        call()

@@ -26,7 +26,29 @@ def test_every_data_set_is_registered_with_what_is_known_of_it() -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: datasets.load("mnist"), r"`dataset` must be one of .*'avmnist'.* Got 'mnist'"),
+        (
+            lambda: datasets.load("mnist"),
+            r"`dataset` must be one of .*'avmnist'.* Got 'mnist'\. Did you mean 'avmnist'\?$",
+        ),
+        (lambda: datasets.load([]), r"`dataset` must be one of .* Got \[\]\.$"),  # type: ignore[arg-type]
+        (
+            lambda: datasets.load("digits", root=range(3)),  # type: ignore[arg-type]
+            r"^`root` must be a path or None\. Got root=range\(0, 3\)\.$",
+        ),
+        (lambda: datasets.load("digits", nois=1), r"Got nois\. Did you mean 'noise'\?$"),
+        (
+            lambda: datasets.get("digits").preset("ful"),
+            r"`preset` must be one of \('cpu', 'full'\)\. Got preset='ful'\. Did you mean 'full'",
+        ),
+        (
+            lambda: datasets.load("avmnist", components=2.5),
+            "`components` must be an integer. Got components=2.5",
+        ),
+        (lambda: datasets.load("avmnist", snr="loud"), "`snr` must be a number of dB. Got snr='l"),
+        (
+            lambda: datasets.load("avmnist", train_size=55_001),
+            "`train_size` must be at most 55000. Got train_size=55001",
+        ),
         (
             lambda: datasets.load("digits", setting="A"),
             r"data set 'digits' takes \('noise',\). Got setting",
@@ -64,7 +86,7 @@ def test_every_data_set_is_registered_with_what_is_known_of_it() -> None:
         ),
         (
             lambda: settings(["noise"]),
-            "`--option` must look like name=value with one value. Got 'noise'",
+            "`--option` must look like name=value with one number or word. Got 'noise'",
         ),
     ],
 )

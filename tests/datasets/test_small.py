@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from mimo_sim import datasets
+from mimo_sim.datasets._stratified import split_rows
+from mimo_sim.datasets.digits import _pixels_and_labels
 from mimo_sim.generators import scalar_pair
 from mimo_sim.problem import LateFusionProblem
 from tests.datasets._files import same
@@ -62,3 +66,33 @@ def test_synthetic_samples_have_the_moments_of_their_problem() -> None:
     assert LateFusionProblem.from_json(data.about["problem"]) == problem
     with pytest.raises(FileNotFoundError, match="nowhere"):
         datasets.load("synthetic", problem="nowhere.json")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_splits_are_those_of_scikit_learn(seed: int) -> None:
+    from sklearn.model_selection import train_test_split
+
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(["a", "b", "c"], size=50 + 7 * seed, p=[0.5, 0.3, 0.2])
+    for share in (1 / 5, 1 / 4, 0.37):
+        expected = train_test_split(
+            np.arange(len(labels)), test_size=share, stratify=labels, random_state=seed
+        )
+        for rows, same_rows in zip(split_rows(labels, share, seed), expected, strict=True):
+            assert np.array_equal(rows, same_rows)
+
+
+def test_digits_are_those_of_scikit_learn_which_is_not_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    for module in ("sklearn.datasets", "sklearn.model_selection"):
+        monkeypatch.setitem(sys.modules, module, None)  # an import raises
+    found, digits = _pixels_and_labels()
+    assert np.array_equal(found, pixels)
+    assert np.array_equal(digits, labels)
+    # made with scikit-learn's functions
+    assert datasets.load("digits", seed=0).checksum() == "c6d9869c"
+    assert datasets.load("digits", seed=5).checksum() == "72ae643d"

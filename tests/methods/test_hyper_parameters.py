@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mimo_sim import methods
+from mimo_sim.commands import _grammar as grammar
 from tests.methods.helpers import fitted, images_and_vectors
 
 
@@ -114,3 +115,11 @@ def test_unknown_hyper_parameters_are_refused(name: str) -> None:
 def test_numbers_per_modality_must_fit_the_data(name: str, hyper: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"one number per modality|one per modality|K \+ 1"):
         fitted(name, images_and_vectors(3), **hyper)
+
+
+def test_none_and_the_word_none_are_one_normalisation() -> None:
+    (name, read) = grammar.read_value("--set", "normalisation=none")
+    assert (name, read) == ("normalisation", None)
+    typed = methods.create("mgda", normalisation=read)
+    assert typed.hyper == methods.create("mgda", normalisation="none").hyper
+    assert typed.hyper["normalisation"] == "none"  # records keep one word

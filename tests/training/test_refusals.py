@@ -69,6 +69,21 @@ def test_bad_numbers_are_found_after_the_first_step() -> None:
             ValueError,
             r"`select` must be one of \('last', 'best'\)",
         ),
+        (
+            {"epochs": 1, "encoder": 3},
+            TypeError,
+            r"`encoder` must be a name, names joined by commas, or None\. Got encoder=3\.",
+        ),
+        (
+            {"epochs": 1, "encoder": "mlp, resnet50"},
+            ValueError,
+            r"`encoder` must be one of .* Got 'resnet50'\. Did you mean 'resnet18' or",
+        ),
+        (
+            {"epochs": 1, "accelerator": "cud"},
+            ValueError,
+            r"`accelerator` must be one of .* Got accelerator='cud'\. Did you mean 'cuda'",
+        ),
         ({"epochs": 1, "seed": -1}, ValueError, "`seed` must be >= 0"),
         (
             {"epochs": 1, "batch_size": 15, "devices": 2},
@@ -116,3 +131,15 @@ def test_bad_methods_data_and_encoders_are_refused() -> None:
         train(Vanilla, tiny(), epochs=1)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="`dataset` must be what"):
         train("vanilla", "digits", epochs=1)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^`folder` must be a path or None\. Got folder=0\.$"):
+        train("vanilla", tiny(), epochs=1, folder=0)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_an_absent_device_is_named() -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"^`accelerator` must be 'auto' or 'cpu' here, because torch finds no cuda device\. "
+        r"Got accelerator='cuda'\.$",
+    ):
+        train("vanilla", tiny(), **(SETTINGS | {"epochs": 1, "accelerator": "cuda"}))

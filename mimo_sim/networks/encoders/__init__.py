@@ -18,10 +18,10 @@ from types import ModuleType
 from typing import TypeAlias
 
 from mimo_sim import _registry as registry
-from mimo_sim._checks import check_count
+from mimo_sim._checks import check_count, did_you_mean
 from mimo_sim.networks.encoders._base import Encoder
 
-__all__ = ["Encoder", "available", "default_encoder", "make_encoder"]
+__all__ = ["Encoder", "available", "default_encoder", "get", "make_encoder"]
 
 Builder: TypeAlias = Callable[[tuple[int, ...], int], Encoder]  # of a shape and a width
 LARGEST_FOR_LENET = 128  # pixels
@@ -50,6 +50,22 @@ def _registry() -> dict[str, Builder]:
 def available() -> tuple[str, ...]:
     """Names of all encoders, sorted."""
     return tuple(sorted(_registry()))
+
+
+def get(name: str) -> Builder:
+    """The encoder of a name: called with a shape and a width it makes a fresh one.
+
+    Raises
+    ------
+    ValueError
+        If there is no such encoder.
+    """
+    if name not in available():
+        raise ValueError(
+            f"`encoder` must be one of {available()}. Got {name!r}."
+            f"{did_you_mean(name, available())}"
+        )
+    return _registry()[name]
 
 
 def default_encoder(shape: Sequence[int]) -> str:
@@ -87,7 +103,4 @@ def make_encoder(shape: Sequence[int], name: str | None = None, width: int = 64)
     if not isinstance(shape, Sequence) or not shape:
         raise TypeError(f"`shape` must be a tuple of integers. Got shape={shape!r}.")
     sides = tuple(check_count("shape", side) for side in shape)
-    name = name or default_encoder(sides)
-    if name not in _registry():
-        raise ValueError(f"`encoder` must be one of {available()}. Got {name!r}.")
-    return _registry()[name](sides, check_count("width", width))
+    return get(name or default_encoder(sides))(sides, check_count("width", width))
