@@ -33,7 +33,7 @@ DYNAMICS = "tests/dynamics"
 ROOMS: dict[str, tuple[str, ...]] = {
     "mimo_sim/_checks.py": ("tests/test_checks.py", "tests/test_suggestions.py"),
     "mimo_sim/objective.py": ("tests/test_objective.py",),
-    "mimo_sim/solvers.py": ("tests/test_objective.py",),
+    "mimo_sim/solvers.py": ("tests/test_objective.py", "tests/test_defaults.py"),
     "mimo_sim/problem.py": ("tests/problem",),
     "mimo_sim/_moments.py": ("tests/problem",),
     "mimo_sim/_blocks.py": ("tests/problem",),

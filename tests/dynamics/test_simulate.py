@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,20 @@ def test_chattering_is_reported_above_and_not_below_the_threshold(engine: str) -
     # A warning would be an error.
     run = ms.simulate(FIGURE_1, method, step_size=0.5 * limit, steps=1600, **settings)
     assert run.gap[-1].max() < 0.5 * run.gap[0].min()  # the gaps have met and fallen together
+
+
+@pytest.mark.parametrize("engine", ["gram", "autograd"])
+def test_the_warning_counts_the_flips_of_sigma(engine: str) -> None:
+    method = ms.MIMO(lam=10.0, mu=1e-3)
+    step_size = 4 * ms.theory.chattering_threshold(FIGURE_1, method.lam, method.mu)
+    settings: dict[str, Any] = {"init_scale": 0.1, "engine": engine, "width": 10, "steps": 400}
+    with pytest.warns(ms.ChatteringWarning) as caught:
+        run = ms.simulate(FIGURE_1, method, step_size=step_size, **settings)
+    change = np.diff(run.sigma.values, axis=0)
+    back = (change[1:] * change[:-1] < 0) & (np.minimum(*np.abs([change[1:], change[:-1]])) > 0.1)
+    first = int(np.argmax(back.any(axis=1))) + 2  # the step that turns a change round
+    (told,) = re.findall(r"\((\d+) times, first at step (\d+)\)", str(caught[0].message))
+    assert tuple(map(int, told)) == (back.sum(), first)
 
 
 # ------------------------ refusals
