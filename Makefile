@@ -79,7 +79,6 @@ gpu-bench: $(VENV)/.dev  ## On a machine with a CUDA device: GPU tests, a millio
 
 studies: $(VENV)/.train  ## The studies over many runs of the toy: figures/phase_* and figures/fusion_* (about 5 minutes)
 	$(BIN)/mimo-sim study all --out figures
-	$(BIN)/mimo-sim study fusion --out figures
 
 AVMNIST := $(BIN)/mimo-sim bench run --dataset avmnist --preset cpu --out benchmarks/records
 SETTINGS := --setting A --setting B --setting D

@@ -20,10 +20,11 @@ from mimo_sim import _blocks, _moments
 from mimo_sim._blocks import Blocks
 from mimo_sim._checks import FloatArray, finite_array
 from mimo_sim._files import replacing
+from mimo_sim._immutable import Immutable
 from mimo_sim._moments import frozen
 
 
-class LateFusionProblem:
+class LateFusionProblem(Immutable):
     r"""A regression problem for two-layer linear late fusion: K >= 1 modalities, outputs in R^m.
 
     Modality k has inputs :math:`x_k \in R^{d_k}`, an encoder :math:`W_k` (h, d_k), its block
@@ -84,6 +85,7 @@ class LateFusionProblem:
     cross_moment: FloatArray
     y_second_moment: float
     joint_map: FloatArray
+    _views = ("sigma", "sigma_yx", "_columns")
 
     def __init__(
         self,
@@ -107,15 +109,6 @@ class LateFusionProblem:
             cross_moment=frozen(stacked),
             y_second_moment=float(second),
             joint_map=frozen(joint_map),
-        )
-
-    def _fill(self, **fields: Any) -> None:
-        """Set all fields. This may include those that are else computed at first use."""
-        self.__dict__.update(fields)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(
-            f"A LateFusionProblem is immutable; {name!r} cannot be set. Make a new one."
         )
 
     # ---------------------------------------------------------------- other ways in

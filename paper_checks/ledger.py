@@ -15,7 +15,7 @@ import mimo_sim as ms
 from mimo_sim._files import replacing
 from paper_checks.claim import Counterexample
 from paper_checks.ledger_page import to_html
-from paper_checks.ledger_values import PAPER, SYMBOLS, counts, notices, number
+from paper_checks.ledger_values import PAPER, SYMBOLS, counts, notices, number, storable
 from paper_checks.runner import Row
 
 PACKAGES = ("numpy", "scipy", "torch", "numba", "hypothesis")  # whose versions are stored
@@ -45,7 +45,7 @@ def as_plain(row: Row) -> dict[str, Any]:
         "verdict": str(evidence.verdict),
         "recorded": str(claim.recorded),
         "evidence": evidence.words,
-        "numbers": evidence.numbers,
+        "numbers": storable(evidence.numbers),
         "notices": notices(claim.id),
         "counterexample": _plain_example(evidence.counterexample),
         "seconds": round(row.seconds, 2),

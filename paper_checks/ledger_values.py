@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,6 +48,17 @@ def counts(rows: Sequence[Row]) -> dict[str, int]:
         if number:
             found[str(verdict)] = number
     return found
+
+
+def storable(value: Any) -> Any:
+    """A value of the evidence as JSON can store it: NaN as null, infinity as a word."""
+    if isinstance(value, dict):
+        return {name: storable(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
 
 
 def number(value: Any) -> str:

@@ -78,7 +78,9 @@ def test_a_missing_extra_is_one_sentence(code: str, hidden: str, extra: str) -> 
     assert f"this needs {hidden}, which is not installed: pip install 'mimo_sim[{extra}]'" in last
 
 
-@pytest.mark.parametrize("command", ["bench list", "study fusion", "diagnose --dataset digits"])
+@pytest.mark.parametrize(
+    "command", ["bench list", "study fusion", "study all", "diagnose --dataset digits"]
+)
 def test_a_command_without_its_extra_says_so(command: str) -> None:
     done = run(
         f"sys.argv = ['mimo-sim', *{command.split()!r}]\nfrom mimo_sim.cli import main\nmain()\n",

@@ -45,20 +45,25 @@ ProblemName = Annotated[
 ]
 
 
+SOLVERS = ("vanilla", "mimo")
+
+
 @dataclass(frozen=True)
 class SolverOptions:
     """What a run of the toy minimises."""
 
     method: Annotated[str, typer.Option(help="vanilla or mimo.")] = "mimo"
-    lam: Lam = 10.0
-    mu: Mu = 0.01
+    lam: Annotated[float | None, typer.Option(help="mimo: penalty lam, >= 0 (default 10).")] = None
+    mu: Annotated[
+        float | None, typer.Option(help="mimo: smoothing mu of the maximum, > 0 (default 0.01).")
+    ] = None
     f_star: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="exact, zero, running_minimum, a number, or one number per modality"
-            " joined by commas."
+            help="mimo: exact (default), zero, running_minimum, a number, or one number per"
+            " modality joined by commas."
         ),
-    ] = "exact"
+    ] = None
     heads: Annotated[
         str | None,
         typer.Option(help="mimo: gradient (default) or plain; vanilla: frozen (default) or plain."),
@@ -66,20 +71,49 @@ class SolverOptions:
 
     def solver(self) -> Solver:
         """The Vanilla or MIMO that these words describe."""
+        from mimo_sim._checks import did_you_mean
         from mimo_sim.solvers import MIMO, Vanilla
 
+        if self.method not in SOLVERS:
+            raise ValueError(
+                f"`--method` must be 'vanilla' or 'mimo'. Got {self.method!r}."
+                f"{did_you_mean(self.method, SOLVERS)}"
+            )
         if self.method == "vanilla":
+            self.refuse_unused("vanilla")
             return Vanilla(heads=self.heads or "frozen")  # type: ignore[arg-type]
-        if self.method != "mimo":
-            raise ValueError(f"`--method` must be 'vanilla' or 'mimo'. Got {self.method!r}.")
-        rule: Any = self.f_star
-        try:
-            numbers = [float(part) for part in self.f_star.split(",")]
-        except ValueError:
-            pass
-        else:
-            rule = numbers[0] if len(numbers) == 1 else numbers
-        return MIMO(lam=self.lam, mu=self.mu, f_star=rule, heads=self.heads or "gradient")  # type: ignore[arg-type]
+        given: dict[str, Any] = self.of_mimo()
+        if "f_star" in given:
+            given["f_star"] = _rule(given["f_star"])
+        return MIMO(heads=self.heads or "gradient", **given)  # type: ignore[arg-type]
+
+    def of_mimo(self) -> dict[str, float | str]:
+        """The options of MIMO alone that were given."""
+        options = {"lam": self.lam, "mu": self.mu, "f_star": self.f_star}
+        return {name: value for name, value in options.items() if value is not None}
+
+    def refuse_unused(self, method: str) -> None:
+        """Raise ``ValueError`` where an option was given that `method` does not have."""
+        given = self.of_mimo()
+        if not given:
+            return
+        names = [f"--{name.replace('_', '-')}" for name in given]
+        values = [f"{value:g}" if isinstance(value, float) else value for value in given.values()]
+        words = " ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
+        belong, them = ("belongs", "it") if len(given) == 1 else ("belong", "them")
+        raise ValueError(
+            f"{' and '.join(f'`{name}`' for name in names)} {belong} to MIMO: leave {them} out,"
+            f" or choose --method mimo. Got --method {method} {words}."
+        )
+
+
+def _rule(text: str) -> str | float | list[float]:
+    """The rule for f* that a text describes: a word, a number, or numbers joined by commas."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        return text
+    return numbers[0] if len(numbers) == 1 else numbers
 
 
 @dataclass(frozen=True)

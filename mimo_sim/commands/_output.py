@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import sys
@@ -45,6 +44,7 @@ def write_all(
     """Write the figure, its data and its summary under temporary names, then rename all files."""
     from mimo_sim import plots
     from mimo_sim._files import replacing
+    from mimo_sim._json import to_json
 
     suffixes = [*FORMATS, ".nc"]
     if summary is not None:
@@ -59,7 +59,7 @@ def write_all(
         }
         data.to_netcdf(temporaries[".nc"], engine="h5netcdf", encoding=compressed)
         if summary is not None:
-            temporaries[".json"].write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
+            temporaries[".json"].write_text(to_json(summary) + "\n")
     return paths
 
 

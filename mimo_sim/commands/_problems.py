@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 def load_problem(name: str) -> LateFusionProblem:
     """A problem by name, or from a .json problem file or a .nc trajectory."""
     from mimo_sim import generators
+    from mimo_sim._checks import did_you_mean
     from mimo_sim.dynamics import trajectory
     from mimo_sim.problem import LateFusionProblem
 
@@ -22,6 +23,7 @@ def load_problem(name: str) -> LateFusionProblem:
         raise ValueError(
             f"`--problem` must be one of {generators.NAMES}"
             f" or a .json or .nc file that exists. Got {name!r}."
+            f"{did_you_mean(name, generators.NAMES)}"
         )
     if path.suffix == ".nc":
         return LateFusionProblem.from_json(trajectory.load(path).attrs["problem"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,12 +74,13 @@ def _write(out: Path, name: str, figure: Figure, summary: dict[str, Any]) -> lis
     """Write a figure and its numbers, each whole or not at all."""
     from mimo_sim import plots
     from mimo_sim._files import replacing
+    from mimo_sim._json import to_json
 
     picture, numbers = out / f"{name}.png", out / f"{name}.json"
     with replacing(picture) as temporary:
         plots.write(figure, temporary)
     with replacing(numbers) as temporary:
-        temporary.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n")
+        temporary.write_text(to_json(summary, indent=1) + "\n")
     return [picture, numbers]
 
 

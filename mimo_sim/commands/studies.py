@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -181,7 +182,11 @@ def score(
         return
     for outcome in studies.score.OUTCOMES:
         judged = summary[outcome]["scores"]
-        best = max(judged, key=lambda name: judged[name]["auc"]["value"])
+        known = [name for name in judged if not math.isnan(judged[name]["auc"]["value"])]
+        if not known:
+            typer.echo(f"{outcome}: no score can be judged, as MIMO helps nowhere or everywhere")
+            continue
+        best = max(known, key=lambda name: judged[name]["auc"]["value"])
         typer.echo(
             f"{outcome}: best score '{best}', threshold {judged[best]['threshold']:.3g},"
             f" area under the curve {judged[best]['auc']['value']:.3f}"
@@ -190,8 +195,13 @@ def score(
 
 @study.command(name="all")
 def every(out: Out = Path("figures"), quiet: Quiet = False) -> None:
-    """Run zls, scatter, phase and score with their default settings (a few minutes)."""
+    """Run zls, scatter, phase, score and fusion with their default settings (some minutes)."""
+    import torch  # noqa: F401 - fusion needs it: where it is missing, say so before the work
+
+    from mimo_sim.commands.fusion import fusion
+
     zls(out, quiet=quiet)
     scatter(out, quiet=quiet)
     phase(out, quiet=quiet)
     score(out, quiet=quiet)
+    fusion(out, quiet=quiet)

@@ -123,12 +123,14 @@ def sweep(
         ]
     )
     axes = {name: _named_none(values) for name, values in axes.items()}
+    solver_of_all = solver.solver()
+    _refuse_unused(solver, axes)
     start, there = time.perf_counter(), out.exists() and not overwrite
     try:
         data = run_sweep(
             problem if problem in FAMILIES else load_problem(problem),
             axes,
-            method=solver.solver(),
+            method=solver_of_all,
             seeds=seeds,
             samples=samples,
             design_seed=design_seed,
@@ -151,6 +153,20 @@ def sweep(
         return
     typer.echo(_summary(data, time.perf_counter() - start))
     typer.echo(f"{out} was there already" if there else f"wrote {out}")
+
+
+def _refuse_unused(solver: SolverOptions, axes: dict[str, Any]) -> None:
+    """Raise ``ValueError`` where an option of the solver was given that no run would use."""
+    methods = axes.get("method", solver.method)
+    methods = methods if isinstance(methods, list) else [methods]
+    if "mimo" not in methods:
+        solver.refuse_unused(" and ".join(map(str, methods)))
+    given = solver.of_mimo() | ({} if solver.heads is None else {"heads": solver.heads})
+    for name in given.keys() & axes.keys():
+        raise ValueError(
+            f"`--{name.replace('_', '-')}` must be given once, as an option or as a parameter of"
+            f" the sweep. Got {given[name]!r} and {axes[name]!r}."
+        )
 
 
 def _named_none(values: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from mimo_sim import theory
-from mimo_sim._checks import check_count, check_positive
+from mimo_sim._checks import check_choice, check_count, check_positive
 from mimo_sim._extras import explained
 from mimo_sim.dynamics.records import MANY_FLIPS, Options, Records, recorded_steps
 from mimo_sim.dynamics.start import Weights, checked_weights, norm_squared, random_weights
@@ -192,8 +192,7 @@ def simulate(
     steps, record_every, seed = checked_settings(
         problem, method, steps, record_every, seed, init_scale, weight_decay
     )
-    if engine not in ENGINES:
-        raise ValueError(f"`engine` must be one of {tuple(ENGINES)}. Got engine={engine!r}.")
+    check_choice("engine", engine, ENGINES)
     weights: list[Weights] | None
     if initial is not None:
         weights = checked_weights(problem, initial)

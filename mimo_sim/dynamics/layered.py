@@ -83,6 +83,12 @@ class Network:
     trunk: list[FloatArray]
     heads: list[FloatArray]
 
+    @property
+    def widths(self) -> set[int]:
+        """Hidden widths: one number where all layers agree."""
+        paths = [[*branch, *self.trunk] for branch in self.branches]
+        return {len(layer) for path in paths for layer in path[:-1]}
+
     def stacked(self) -> dict[str, Any]:
         """The same weights with the K modalities in one array (K, out, in) per layer.
 

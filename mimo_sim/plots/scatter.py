@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mimo_sim.plots._style import modality_color, note, plain_ticks, style
+from mimo_sim.studies._statistics import correlation
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,7 +30,9 @@ def draw_scatter(data: xr.Dataset) -> Figure:
         "predicted": r"(a) Theory for $u_0 \to 0$",
         "predicted_u0": rf"(b) Theory for $u_0$ = {data.attrs['init_scale']:g}",
     }
-    largest = max(float(data[name].max()) for name in ("time_ratio", *panels))
+    names = ["time_ratio", *panels]
+    data = data.isel(problem=np.isfinite(data[names].to_array().values).all(0))
+    largest = max(float(data[name].max()) for name in names)
     ends = np.array([0.95, 1.08 * largest])
     ticks = [tick for tick in TICKS if tick < ends[1]]
     with style():
@@ -37,7 +40,7 @@ def draw_scatter(data: xr.Dataset) -> Figure:
         axes = figure.subplots(1, 2, sharex=True, sharey=True, gridspec_kw=MARGINS)
         for i, (ax, (name, title)) in enumerate(zip(axes, panels.items(), strict=True)):
             ax.plot(ends, ends, color="0.6", lw=1, label="equal")
-            correlation = np.corrcoef(data[name], data.time_ratio)[0, 1]
+            agreement = correlation(data[name].values, data.time_ratio.values)
             ax.scatter(
                 data[name],
                 data.time_ratio,
@@ -45,7 +48,7 @@ def draw_scatter(data: xr.Dataset) -> Figure:
                 edgecolors=modality_color(i),
                 facecolors=mpl.colors.to_rgba(modality_color(i), 0.3),
                 lw=0.8,
-                label=f"{data.sizes['problem']} problems, correlation {correlation:.4f}",
+                label=f"{data.sizes['problem']} problems, correlation {agreement:.4f}",
             )
             ax.set(
                 xscale="log",

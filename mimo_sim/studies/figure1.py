@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -65,7 +66,9 @@ def compute(
         ``sigma``. Measured before steps are left out: ``half_time`` (solver, seed, modality),
         ``final_encoder_norm``, ``initial_loss_mm`` and ``final_loss_mm``. Predicted:
         ``predicted_half_time`` and ``predicted_final_encoder_norm`` (solver, modality). Times are
-        in steps.
+        in steps. ``predicted_ratio`` (solver) is the later time over the earlier one in the limit
+        u0 -> 0. For MIMO, both predicted times and their ratio are those of emergence; half-times
+        lie closer together (:func:`mimo_sim.theory.mimo_learning_times`).
 
     Raises
     ------
@@ -106,11 +109,13 @@ def compute(
             first.attrs,
         )
     emergence = _emergence(problem, solvers[1], init_scale)
+    limit = theory.learning_times(problem)
     norms = [theory.final_encoder_norms(problem, solver) for solver in solvers]
     over = ("solver", "modality")
     predicted = {
         "predicted_half_time": (over, np.array([times, emergence]) / eta, {"units": "steps"}),
         "predicted_final_encoder_norm": (over, np.array(norms)),
+        "predicted_ratio": ("solver", np.array([_ratio(limit), _ratio(emergence)])),
     }
     coords = {
         "solver": [solver.name for solver in solvers],
@@ -147,6 +152,11 @@ def _measured(run: xr.Dataset, rows: np.ndarray) -> xr.Dataset:
     return kept
 
 
+def _ratio(times: FloatArray) -> float:
+    """The latest time over the earliest; NaN where one of them is, ``inf`` where that is zero."""
+    return float(times.max() / times.min()) if times.min() != 0 else math.inf
+
+
 def _emergence(problem: LateFusionProblem, solver: Solver, init_scale: float) -> FloatArray:
     """(K,) flow times at which MIMO's encoders emerge.
 
@@ -165,6 +175,11 @@ def summarise(data: xr.Dataset) -> dict[str, Any]:
     Numbers are medians over seeds, half-times are in steps. A modality that half of the runs
     never learned has the half-time None.
 
+    Three ratios are predicted. For joint training, ``predicted_ratio`` is that of half-times in
+    the limit u0 -> 0, and ``predicted_ratio_this_u0`` that at the initial scale of the runs. For
+    MIMO, ``predicted_emergence_ratio`` is that of emergence in the limit, None where no law is
+    known.
+
     Parameters
     ----------
     data : xarray.Dataset
@@ -174,7 +189,10 @@ def summarise(data: xr.Dataset) -> dict[str, Any]:
     lam, mu = float(data.attrs["lam"]), float(data.attrs["mu"])
     report = theory.superficial_preference(problem)
     vanilla, mimo = _medians(data.sel(solver="vanilla")), _medians(data.sel(solver="mimo"))
-    vanilla["predicted_ratio"] = theory.time_ratio(problem)
+    limit, emergence = data.predicted_ratio.values.tolist()
+    half_times = data.predicted_half_time.sel(solver="vanilla").values
+    vanilla["predicted_ratio"], vanilla["predicted_ratio_this_u0"] = limit, _ratio(half_times)
+    mimo["predicted_emergence_ratio"] = None if np.isnan(emergence) else emergence
     mimo["lam"], mimo["mu"] = lam, mu
     mimo["order_threshold"] = theory.order_threshold(problem, mu)
     return {

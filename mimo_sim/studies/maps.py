@@ -15,6 +15,7 @@ from mimo_sim.generators import superficial_preference
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, HeadUpdate
 from mimo_sim.studies import race
+from mimo_sim.studies._statistics import mean, median
 
 LOUDER = tuple(np.geomspace(1, 5, 25).tolist())  # ratios of correlations
 HEADS: tuple[HeadUpdate, ...] = ("gradient", "plain")
@@ -205,8 +206,8 @@ def _accuracy(predicted: FloatArray, gain: FloatArray) -> dict[str, float]:
     clear = known & ((gain > race.MARGIN) | (gain < 1 / race.MARGIN))
     right = (predicted[clear] > 1) == (gain[clear] > 1)
     return {
-        "median_relative_error": float(np.median(abs(predicted[known] / gain[known] - 1))),
-        "right_side_where_not_neutral": float(np.mean(right)),
+        "median_relative_error": median(abs(predicted[known] / gain[known] - 1)),
+        "right_side_where_not_neutral": mean(right),
         "not_neutral": int(clear.sum()),
     }
 
@@ -214,7 +215,7 @@ def _accuracy(predicted: FloatArray, gain: FloatArray) -> dict[str, float]:
 def _shares(gain: FloatArray) -> dict[str, float]:
     """Parts of the finished races that MIMO wins, that are neutral, and that it loses."""
     gain = gain[~np.isnan(gain)]
-    helps, costs = float(np.mean(gain > race.MARGIN)), float(np.mean(gain < 1 / race.MARGIN))
+    helps, costs = mean(gain > race.MARGIN), mean(gain < 1 / race.MARGIN)
     return {"helps": helps, "neutral": 1 - helps - costs, "costs": costs, "finished": len(gain)}
 
 

@@ -13,6 +13,7 @@ compare at equal step size.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,7 +21,8 @@ import numpy as np
 import xarray as xr
 
 from mimo_sim import theory
-from mimo_sim._checks import FloatArray, check_positive
+from mimo_sim._checks import FloatArray, check_positive, check_within
+from mimo_sim.errors import UnconvergedWarning
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Solver, Vanilla
 
@@ -225,9 +227,16 @@ def compute(
     Raises
     ------
     ValueError
-        For other problems or methods than these, and for `stretch` or `init_scale` out of range.
+        For other problems or methods than these, for `stretch` or `init_scale` out of range, and
+        where every problem would need more than `max_steps`.
+
+    Warns
+    -----
+    UnconvergedWarning
+        If in no race both modalities were learned.
     """
     _check_problems(problems)
+    check_within("init_scale", init_scale, 0, 1)
     mimos = _one_per_problem(methods, len(problems))
     if not 1 < stretch < math.inf:
         raise ValueError(f"`stretch` must be finite and > 1. Got stretch={stretch}.")
@@ -248,6 +257,11 @@ def compute(
     )
     steps = 2 ** np.ceil(np.log2(np.maximum(end / safe.min(1), ROWS))).astype(int)
 
+    if steps.min() > max_steps:
+        raise ValueError(
+            f"`max_steps` must be at least {steps.min():,} for any of these races to be run."
+            f" Got max_steps={max_steps:,}. Raise it or `mu`, or lower `lam`."
+        )
     half = np.full((len(problems), len(SOLVERS), 2), np.nan)
     settled = np.full((len(problems), len(SOLVERS), len(LEVELS)), np.nan)
     gap = np.full((len(problems), len(SOLVERS), len(COMPARISONS)), np.nan)
@@ -265,6 +279,13 @@ def compute(
             )
             for _ in range(len(SOLVERS) * len(chunk)):
                 on_run()
+    if not np.isfinite(half).all((1, 2)).any():
+        warnings.warn(
+            f"In none of {len(problems)} races both modalities were learned: there are no gains in"
+            " learning time. Lower `init_scale`, or change the problems.",
+            UnconvergedWarning,
+            stacklevel=2,
+        )
     data = {
         "half_time": (("problem", "solver", "modality"), half, {"units": "flow time"}),
         "settling_time": (("problem", "solver", "level"), settled, {"units": "flow time"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from mimo_sim import theory
 from mimo_sim._checks import FloatArray, check_count
 from mimo_sim.generators import random_problem
 from mimo_sim.solvers import Vanilla
+from mimo_sim.studies._statistics import check_finished, correlation, median
 
 
 def compute(
@@ -44,7 +46,18 @@ def compute(
     -------
     xarray.Dataset
         Dimension problem: ``time_ratio``, the later half-time over the earlier one; its predictions
-        ``predicted``, in the limit of tiny u0, and ``predicted_u0``.
+        ``predicted``, in the limit of tiny u0, and ``predicted_u0``. The ratio is NaN where a run
+        did not learn both modalities.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is outside its range, or no run learned both modalities.
+
+    Warns
+    -----
+    UnconvergedWarning
+        If some runs did not.
     """
     from mimo_sim.dynamics.ensemble.driver import simulate_ensemble
 
@@ -58,6 +71,7 @@ def compute(
     for _ in drawn:
         on_run()
     half = runs.half_time.transpose("run", "modality").values
+    check_finished(half, steps)
     limit = [theory.time_ratio(problem) for problem in drawn]
     finite = [theory.time_ratio(problem, init_scale) for problem in drawn]
     return xr.Dataset(
@@ -82,18 +96,20 @@ def summarise(data: xr.Dataset) -> dict[str, Any]:
     found = data.time_ratio.values
     return {
         "problems": int(data.sizes["problem"]),
+        "finished": int(np.isfinite(found).sum()),
         "limit": _agreement(data.predicted.values, found),
         "finite_u0": _agreement(data.predicted_u0.values, found),
     }
 
 
 def _agreement(predicted: FloatArray, found: FloatArray) -> dict[str, float]:
-    """Correlations, and relative errors of the prediction."""
-    logarithms = np.log(predicted), np.log(found)
+    """Correlations, and relative errors of the prediction, over the finished runs."""
+    known = np.isfinite(predicted) & np.isfinite(found)
+    predicted, found = predicted[known], found[known]
     errors = abs(predicted / found - 1)
     return {
-        "correlation": float(np.corrcoef(predicted, found)[0, 1]),
-        "correlation_of_logarithms": float(np.corrcoef(*logarithms)[0, 1]),
-        "median_relative_error": float(np.median(errors)),
-        "largest_relative_error": float(np.max(errors)),
+        "correlation": correlation(predicted, found),
+        "correlation_of_logarithms": correlation(np.log(predicted), np.log(found)),
+        "median_relative_error": median(errors),
+        "largest_relative_error": float(np.max(errors)) if len(errors) else math.nan,
     }

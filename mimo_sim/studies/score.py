@@ -19,6 +19,9 @@ from mimo_sim.studies._statistics import (
     area_under_curve,
     balanced_accuracy,
     best_threshold,
+    interval,
+    mean,
+    median,
     rank_correlation,
 )
 
@@ -158,11 +161,12 @@ def summarise(data: xr.Dataset, *, resamples: int = 1000) -> dict[str, Any]:
         helps, usable = gain > race.MARGIN, np.isfinite(gain) & known
         early = np.arange(len(gain)) < len(gain) // 2
         chosen, judged = np.flatnonzero(usable & early), np.flatnonzero(usable & ~early)
-        draws = np.vstack([judged, rng.choice(judged, (resamples, len(judged)))])
+        drawn = rng.choice(judged, (resamples, len(judged))) if len(judged) else judged
+        draws = np.vstack([judged, drawn])
         summary[outcome] = {
-            "helps": float(helps[judged].mean()),
-            "costs": float((gain[judged] < 1 / race.MARGIN).mean()),
-            "median": float(np.median(gain[judged])),
+            "helps": mean(helps[judged]),
+            "costs": mean(gain[judged] < 1 / race.MARGIN),
+            "median": median(gain[judged]),
             "chosen_on": len(chosen),
             "judged_on": len(judged),
             "scores": {
@@ -191,6 +195,5 @@ def _judged(
     }
     found: dict[str, Any] = {"direction": direction, "threshold": direction * threshold}
     for name, values in measures.items():
-        interval = np.nanquantile(values[1:], (0.025, 0.975)).tolist()
-        found[name] = {"value": float(values[0]), "interval": interval}
+        found[name] = {"value": float(values[0]), "interval": interval(values[1:])}
     return found

@@ -16,6 +16,7 @@ from mimo_sim import theory
 from mimo_sim._checks import check_count
 from mimo_sim.generators import scalar_pair
 from mimo_sim.solvers import Vanilla
+from mimo_sim.studies._statistics import check_finished
 from mimo_sim.studies.race import plateau_hidden
 
 FINE = np.linspace(-0.95, 0.95, 191)  # the correlations of the curve of theory
@@ -64,8 +65,14 @@ def compute(
 
     Raises
     ------
-    ValueError
-        For a sigma ratio below 1, no `rhos`, and counts below 1.
+    ValueError, TypeError
+        For a sigma ratio below 1, no `rhos`, and counts below 1. Also if no run learned both
+        modalities.
+
+    Warns
+    -----
+    UnconvergedWarning
+        If some runs did not; their numbers are NaN.
     """
     from mimo_sim.dynamics.ensemble.driver import simulate_ensemble
 
@@ -95,6 +102,7 @@ def compute(
         on_run()
 
     half = runs.half_time.transpose("run", "modality").values
+    check_finished(half, steps)
     weight = runs.plateau_map.isel(output=0, modality=0, component=0).values
     optimal = np.repeat([problem.joint_map[0, 0] for problem in problems], seeds)
     waits = (half[:, 1] / half[:, 0]).reshape(*over_grid, seeds)
@@ -150,6 +158,7 @@ def summarise(data: xr.Dataset) -> dict[str, Any]:
 
     return {
         "runs": int(data.time_ratio.size),
+        "finished": int(np.isfinite(data.time_ratio).sum()),
         "steps": int(data.attrs["steps"]),
         "init_scale": float(data.attrs["init_scale"]),
         "points_with_hidden_plateau": int(data.hidden.sum()),

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mimo_sim._checks import check_choice, check_count
+from mimo_sim._checks import check_choice, check_count, did_you_mean
 from mimo_sim.generators import FAMILIES
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Vanilla
@@ -76,6 +76,7 @@ def family(
         raise ValueError(
             f"`problem` must be one of {tuple(FAMILIES)}, a function that returns"
             f" a LateFusionProblem, or one. Got problem={problem!r}."
+            f"{did_you_mean(problem, FAMILIES)}"
         )
     kinds = {name: parameter.kind for name, parameter in inspect.signature(make).parameters.items()}
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -98,7 +99,7 @@ def check_names(axes: Mapping[str, Any], design: Design, parameters: Mapping[str
         if not isinstance(solver, Vanilla | MIMO):
             raise ValueError(
                 f"`method` must be one of {tuple(SOLVERS)}, Vanilla(...) or MIMO(...)."
-                f" Got {method!r}."
+                f" Got {method!r}.{did_you_mean(method, SOLVERS)}"
             )
         owned.update(field.name for field in fields(solver))
     known = [*parameters, *(name for name in OF_SOLVER if name in owned), *OF_RUN, "method"]
@@ -107,7 +108,7 @@ def check_names(axes: Mapping[str, Any], design: Design, parameters: Mapping[str
             methods = " or ".join(map(label, swept))
             raise ValueError(
                 f"Axis {name!r} is not a parameter of this problem, of {methods}, or of a run."
-                f" Known here: {', '.join(known)}."
+                f" Known here: {', '.join(known)}.{did_you_mean(name, known)}"
             )
 
 

@@ -197,7 +197,8 @@ def time_ratio(problem: LateFusionProblem, init_scale: float | None = None) -> f
     Returns
     -------
     float
-        Time over time, >= 1; ``inf`` when nothing is left to learn after the first modality.
+        Time over time, >= 1; ``inf`` when nothing is left to learn after the first modality, and
+        when `init_scale` is so large that only the first counts as learned from the start.
 
     Raises
     ------
@@ -224,6 +225,8 @@ def time_ratio(problem: LateFusionProblem, init_scale: float | None = None) -> f
         raise ValueError(
             "A time ratio needs a modality that correlates with the target. Got sigma_yx = 0."
         )
+    if times[0] == 0:
+        return math.inf if times[1] > 0 else 1.0
     return float(times[1] / times[0])
 
 

@@ -30,7 +30,8 @@ def summary(problem: LateFusionProblem, method: Solver) -> dict[str, Any]:
         the problem or the method; ``inf`` stays ``inf``.
     """
     report = superficial_preference(problem)
-    scalar = problem.output_dim == 1 and problem.num_modalities > 1
+    several = problem.output_dim == 1 and problem.num_modalities > 1
+    timed = several and report.correlation.max() > 0
     plain = method.lam > 0 and method.heads == "plain"
     heads: HeadUpdate = method.heads if isinstance(method, MIMO) else "gradient"
     exact = isinstance(method, MIMO) and method.f_star == "exact"
@@ -44,7 +45,7 @@ def summary(problem: LateFusionProblem, method: Solver) -> dict[str, Any]:
         "explained": report.explained.tolist(),
         "unimodal_optima": problem.unimodal_optima.tolist(),
         "joint_optimum": problem.joint_optimum,
-        "time_ratio": time_ratio(problem) if scalar else None,
+        "time_ratio": time_ratio(problem) if timed else None,
         "order_threshold": order_threshold(problem, method.mu, heads=heads) if exact else None,
         "order_threshold_small_mu": order_threshold(problem, heads=heads) if exact else None,
         "final_encoder_norms": None if plain else final_encoder_norms(problem, method).tolist(),

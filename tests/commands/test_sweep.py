@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import mimo_sim as ms
+from mimo_sim.solvers import Solver
 from mimo_sim.sweeps import _backends, sweep
 from mimo_sim.sweeps._recipe import compute
 from tests.commands.tool import run_here
@@ -209,6 +210,18 @@ def test_random_designs_and_files_of_problems(
     )
 
 
+def test_an_option_of_mimo_is_for_those_runs_that_are_trained_by_mimo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "--axis method=vanilla,mimo --lam 3 --steps 2 --step-size 0.001 --quiet"
+    out = tmp_path / "both.nc"
+    assert run_here(monkeypatch, "sweep", *words.split(), "--out", str(out)) == 0
+    solvers: list[Solver] = [ms.Vanilla(), ms.MIMO(lam=3.0)]
+    problem = ms.generators.scalar_pair()
+    expected = ms.simulate_ensemble(problem, solvers, steps=2, step_size=0.001)
+    np.testing.assert_array_equal(ms.load(out).objective.squeeze("seed"), expected.objective)
+
+
 def test_none_is_a_word_in_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = "--problem random --axis dims=1x1 --axis problem-seed=0:5:6 --set require=none"
     own = ["--quiet", "--steps", "2", "--step-size", "0.001", "--out", str(tmp_path / "a.nc")]
@@ -240,6 +253,21 @@ REFUSALS = [
     ),
     (["--problem", "nowhere.json"], "`--problem` must be one of"),
     (["--axis", "lam=1,2", "--method", "vanilla"], "Axis 'lam' is not a parameter"),
+    (["--axis", "lamb=1,2"], "Did you mean 'lam'?"),
+    (["--problem", "scalar-pairs"], "Did you mean 'scalar-pair'?"),
+    (
+        ["--method", "vanilla", "--lam", "3"],
+        "`--lam` belongs to MIMO: leave it out, or choose --method mimo."
+        " Got --method vanilla --lam 3.",
+    ),
+    (["--set", "method=vanilla", "--mu", "0.1"], "Got --method vanilla --mu 0.1."),
+    (["--axis", "method=vanilla", "--f-star", "zero"], "Got --method vanilla --f-star zero."),
+    (
+        ["--axis", "lam=1,2", "--lam", "3"],
+        "`--lam` must be given once, as an option or as a parameter of the sweep."
+        " Got 3.0 and [1, 2].",
+    ),
+    (["--axis", "method=mimmo"], "Got 'mimmo'. Did you mean 'mimo'?"),
     (["--cluster", "local"], "go together"),
     (["--backend", "dask", "--cluster", "local:many"], "`cluster` must be"),
 ]

@@ -53,8 +53,13 @@ def test_figure1_summary_has_the_promised_keys(figure1: Path) -> None:
     }
     assert set(summary) == {"seeds", "conditions", "vanilla", "mimo", "package_version", "command"}
     assert set(summary["conditions"]) == {"holds", "first_learned", "most_explaining"}
-    assert set(summary["vanilla"]) == measured | {"predicted_ratio"}
-    assert set(summary["mimo"]) == measured | {"lam", "mu", "order_threshold"}
+    assert set(summary["vanilla"]) == measured | {"predicted_ratio", "predicted_ratio_this_u0"}
+    assert set(summary["mimo"]) == measured | {
+        "lam",
+        "mu",
+        "order_threshold",
+        "predicted_emergence_ratio",
+    }
     assert summary["seeds"] == 20
     assert summary["package_version"] == ms.__version__
 
@@ -68,6 +73,8 @@ def test_figure1_shows_what_the_paper_says(figure1: Path) -> None:
     assert vanilla["ratio"] == pytest.approx(
         vanilla["predicted_ratio"], rel=0.10
     )  # the limit u0 -> 0; the error falls like 1/ln(1/u0)
+    assert vanilla["ratio"] == pytest.approx(vanilla["predicted_ratio_this_u0"], rel=0.01)
+    assert 1 < mimo["ratio"] < mimo["predicted_emergence_ratio"]  # half-times lie closer together
     predicted = data.predicted_half_time.sel(solver="vanilla").values
     assert vanilla["half_time"] == pytest.approx(
         predicted, rel=0.05
@@ -111,6 +118,7 @@ def test_the_recorded_command_makes_the_same_bytes(small: Path, tmp_path: Path) 
 
 
 def test_other_parameters_reach_the_runs(tmp_path: Path) -> None:
+    """And the table says which theory predicts which ratio."""
     done = run(
         "figure1",
         "--out",
@@ -126,6 +134,11 @@ def test_other_parameters_reach_the_runs(tmp_path: Path) -> None:
     )
     assert done.returncode == 0
     assert "figure1.json" in done.stdout
+    header, vanilla, mimo = done.stdout.splitlines()[1:4]
+    assert "theory, this u0  theory, u0 -> 0" in header
+    assert "2.4" in vanilla  # at u0 = 1e-4
+    assert "2.250" in vanilla
+    assert "(emergence)" in mimo
     summary = json.loads((tmp_path / "figure1.json").read_text())
     assert (summary["seeds"], summary["mimo"]["lam"], summary["mimo"]["mu"]) == (2, 1.0, 0.1)
     assert summary["mimo"]["ratio"] > 1.15  # lam below its threshold leaves the imbalance
@@ -243,6 +256,21 @@ def test_theory_of_the_figure_1_problem() -> None:
         ("simulate --f-star best", "`f_star` must be one of"),
         ("simulate --f-star 1,2,3", "`f_star` must hold one number per modality (2)."),
         ("simulate --heads loose", "`heads` must be one of"),
+        (
+            "simulate --method vanilla --lam 5 --mu -3",
+            "`--lam` and `--mu` belong to MIMO: leave them out, or choose --method mimo."
+            " Got --method vanilla --lam 5 --mu -3.",
+        ),
+        (
+            "simulate --method vanilla --f-star exact",
+            "`--f-star` belongs to MIMO: leave it out, or choose --method mimo."
+            " Got --method vanilla --f-star exact.",
+        ),
+        ("theory --method vanilla --lam 10", "`--lam` belongs to MIMO: leave it out, or"),
+        ("simulate --method vanila", "Got 'vanila'. Did you mean 'vanilla'?"),
+        ("simulate --engine grams", "Got engine='grams'. Did you mean 'gram'?"),
+        ("simulate --problem superficail", "Got 'superficail'. Did you mean 'superficial'?"),
+        ("study scater", "No such command 'scater'. Did you mean 'scatter'?"),
         ("simulate --steps 0", "`steps` must be >= 1. Got steps=0."),
         ("simulate --out run.txt", "`--out` must end in .nc. Got 'run.txt'."),
     ],
@@ -262,10 +290,32 @@ def test_bad_input_is_one_sentence_on_stderr_and_exit_code_2(
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+def test_a_threshold_that_no_penalty_reaches_is_the_word_inf(tmp_path: Path) -> None:
+    """With so large a mu no penalty turns the order: the threshold is infinite, as JSON has none.
+
+    At so large a u0 the first modality counts as learned from the start.
+    """
+    words = "figure1 --seeds 1 --mu 10 --init-scale 0.9 --quiet --step-size 1e-3"
+    done = run(*words.split(), "--out", str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads((tmp_path / "figure1.json").read_text(), parse_constant=pytest.fail)
+    assert found["mimo"]["order_threshold"] == "inf"
+    assert found["vanilla"]["predicted_ratio_this_u0"] == "inf"
+    told = json.loads(run("theory", "--mu", "10").stdout, parse_constant=pytest.fail)
+    assert told["order_threshold"] == "inf"
+
+
 def test_a_run_that_stops_too_early_says_so() -> None:
     done = run("simulate", "--method", "vanilla", "--steps", "2500", "--step-size", "0.001")
     assert done.returncode == 0
     assert done.stderr.startswith("mimo-sim: warning: The run was still moving when it stopped")
+
+
+def test_the_help_of_figure1_says_that_its_problem_is_a_stand_in() -> None:
+    said = " ".join(run("figure1", "--help").stdout.split())
+    assert "The full paper was not at hand" in said
+    assert "our stand-in: the standard example of the same effect" in said
+    assert "`mimo_sim.generators.superficial_preference`" in said
 
 
 def test_a_damaged_problem_file_is_named(tmp_path: Path) -> None:

@@ -157,6 +157,31 @@ def test_members_do_not_depend_on_the_batch_and_one_that_diverges_does_so_alone(
     assert np.isfinite(times[:, 0]).all()
 
 
+def test_the_record_of_given_weights_says_what_they_are() -> None:
+    network = Architecture(3, 2)
+    settings: dict[str, Any] = {"step_size": 0.05, "steps": 2}
+    given = [gaussian_weights(PROBLEM, network, 7, 0.1, seed) for seed in (4, 2)]
+    run = simulate_layered(PROBLEM, ms.Vanilla(), network, initial=given, **settings)
+    assert run.attrs["width"] == 7
+    assert np.isnan(run.attrs["init_scale"])
+    assert run.attrs["start"] == "given"
+    assert run.sizes["seed"] == 2
+    assert "seed" not in run.coords  # their places in the list are no seeds
+    drawn = simulate_layered(PROBLEM, ms.Vanilla(), network, width=7, init_scale=0.1, **settings)
+    assert (drawn.attrs["width"], drawn.attrs["init_scale"]) == (7, 0.1)
+    assert drawn.seed.values.tolist() == [0]
+
+
+def test_given_weights_without_one_width_have_none_in_the_record() -> None:
+    rng = np.random.default_rng(0)
+    branches = [[rng.normal(size=(5, 1)), rng.normal(size=(3, 5))] for _ in range(2)]
+    network = Network(branches, [rng.normal(size=(1, 3))], [rng.normal(size=(1, 3))] * 2)
+    run = simulate_layered(
+        PROBLEM, ms.Vanilla(), Architecture(3, 2), step_size=0.01, steps=1, initial=[network]
+    )
+    assert np.isnan(run.attrs["width"])
+
+
 BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"problems": []}, TypeError, "`problems` must be"),
     ({"problems": [PROBLEM, MIXED]}, ValueError, "`problems` must agree"),

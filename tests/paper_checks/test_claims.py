@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 import sys
@@ -115,6 +116,18 @@ def test_the_ledger_tells_every_claim_in_three_formats(
     text = markdown.read_text()
     assert all(f"\n## {name}\n" in text for name in CLAIMS)
     assert any(row.evidence.plot is not None for row in every)
+
+
+def test_numbers_that_are_not_finite_do_not_cost_the_ledger(
+    rows: dict[str, Row], tmp_path: Path
+) -> None:
+    row = row_of("smoothed-maximum-bounds", rows)
+    odd = {"nothing": math.nan, "endless": [math.inf, 1.0], "deep": {"minus": -math.inf}}
+    evidence = replace(row.evidence, numbers=odd)
+    json_path, markdown, _ = ledger.write([replace(row, evidence=evidence)], tmp_path, "check")
+    stored = json.loads(json_path.read_text(), parse_constant=pytest.fail)["claims"][0]["numbers"]
+    assert stored == {"nothing": None, "endless": ["inf", 1.0], "deep": {"minus": "-inf"}}
+    assert "nothing: nan" in markdown.read_text()
 
 
 def test_text_in_the_page_is_escaped(rows: dict[str, Row]) -> None:

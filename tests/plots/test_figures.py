@@ -112,6 +112,26 @@ def test_the_drawing_shows_the_data(figure1_data: xr.Dataset) -> None:
     np.testing.assert_array_equal(norms, expected)
 
 
+def test_figure1_says_which_theory_predicts_which_ratio(figure1_data: xr.Dataset) -> None:
+    """At this u0 and in the limit u0 -> 0; for MIMO the ratio of emergence in the limit."""
+    summary = studies.figure1.summarise(figure1_data)
+    vanilla, mimo = summary["vanilla"], summary["mimo"]
+    times = ms.theory.mimo_learning_times(ms.generators.superficial_preference(), 10.0)
+    assert vanilla["predicted_ratio"] == pytest.approx(2.25)
+    assert vanilla["predicted_ratio_this_u0"] == pytest.approx(2.3263, rel=1e-4)
+    assert mimo["predicted_emergence_ratio"] == pytest.approx(times.max() / times.min())
+    assert mimo["predicted_emergence_ratio"] == pytest.approx(1.345, rel=1e-3)
+    figure = plots.draw_figure1(figure1_data)
+    titles = [figure.axes[i].get_legend().get_title().get_text() for i in (2, 4)]  # type: ignore[union-attr]
+    assert titles[0] == (
+        f"half-times {vanilla['ratio']:.2f} : 1\n"
+        r"theory 2.33 : 1 at this $u_0$, 2.25 : 1 as $u_0 \to 0$"
+    )
+    assert titles[1] == (
+        f"half-times {mimo['ratio']:.2f} : 1\n" r"theory of emergence 1.34 : 1 as $u_0 \to 0$"
+    )
+
+
 def test_an_unknown_format_is_refused(figure1_data: xr.Dataset, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"`path` must end in \.png, \.pdf or \.svg"):
         plots.write(Figure(), tmp_path / "figure.bmp")
@@ -125,3 +145,4 @@ def test_three_modalities_can_be_drawn() -> None:
     figure = plots.draw_figure1(data)
     texts = {text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)}
     assert {"audio", "video", "text", "$W_{3}$", r"$U_{3} \rightarrow f_{3}$"} <= texts
+    assert studies.figure1.summarise(data)["mimo"]["predicted_emergence_ratio"] is None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +70,8 @@ def test_from_json_checks_like_the_constructor(change: dict[str, Any], match: st
         ms.LateFusionProblem.from_json(json.dumps(json.loads(FIGURE_1.to_json()) | change))
 
 
-def test_nothing_can_be_written_to() -> None:
-    sigma, cross = np.eye(2).reshape(2, 2, 1, 1), np.ones(2)
-    problem = ms.LateFusionProblem(sigma, cross, 3.0)  # type: ignore[arg-type]
-    before = hash(problem)
-    sigma[:], cross[:] = 7, 7  # the caller's arrays are copied
-    assert hash(problem) == before
-    arrays = [
+def arrays_of(problem: ms.LateFusionProblem) -> list[np.ndarray]:
+    return [
         problem.input_moment,
         problem.cross_moment,
         problem.joint_map,
@@ -83,7 +80,40 @@ def test_nothing_can_be_written_to() -> None:
         *problem.sigma_yx,
         problem.sigma[0][1],
     ]
-    for array in arrays:
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda problem: pickle.loads(pickle.dumps(problem))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+@pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
+def test_a_copy_is_equal_and_cannot_be_written_to(copied: Any, used: bool, many: bool) -> None:
+    problem = ms.LateFusionProblem.from_json(FIGURE_1.to_json())
+    if many:
+        ones, noise = np.ones((1, 1, 1)), np.zeros(1)
+        problem = ms.LateFusionProblem.many_from_linear_model(
+            [ones, ones], [[9 * ones, 2 * ones], [2 * ones, ones]], noise
+        )[0]
+    if used:
+        arrays_of(problem)  # computes what is computed on demand
+    again = copied(problem)
+    assert again == problem
+    assert again.joint_optimum == problem.joint_optimum
+    for array, original in zip(arrays_of(again), arrays_of(problem), strict=True):
+        assert array.tobytes() == original.tobytes()
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 7
+
+
+def test_nothing_can_be_written_to() -> None:
+    sigma, cross = np.eye(2).reshape(2, 2, 1, 1), np.ones(2)
+    problem = ms.LateFusionProblem(sigma, cross, 3.0)  # type: ignore[arg-type]
+    before = hash(problem)
+    sigma[:], cross[:] = 7, 7  # the caller's arrays are copied
+    assert hash(problem) == before
+    for array in arrays_of(problem):
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 7
     for name in (

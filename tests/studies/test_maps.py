@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,3 +101,20 @@ def test_figures_are_labelled_and_no_text_overlaps(
 def test_a_map_without_points_is_refused() -> None:
     with pytest.raises(ValueError, match="`correlation_ratios` must have at least one value"):
         maps.compute_ratios((), (1.0,))
+
+
+def test_a_map_on_which_nothing_is_learned_has_a_summary_and_a_figure(tmp_path: Path) -> None:
+    with pytest.warns(ms.UnconvergedWarning, match="In none of 4 races both modalities were"):
+        data = maps.compute_ratios((1.5, 4.0), (0.8, 2.0), mu=0.5, init_scale=0.99)
+    summary = maps.summarise(data)
+    assert math.isnan(summary["predicted_gain"]["median_relative_error"])
+    assert summary["matched"]["both learned"]["finished"] == 0
+    assert math.isnan(summary["matched"]["both learned"]["helps"])
+    plots.write(plots.draw_map(data), tmp_path / "map.png")
+
+
+def test_where_mimo_changes_nothing_all_gains_are_neutral() -> None:
+    data = maps.compute_ratios((1.5, 4.0), (0.8, 2.0), lam=0.0)
+    summary = maps.summarise(data)
+    assert summary["matched"]["both learned"]["neutral"] == 1.0
+    assert math.isnan(summary["predicted_gain"]["right_side_where_not_neutral"])

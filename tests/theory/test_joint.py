@@ -175,3 +175,11 @@ def test_misattribution_is_the_plateau_of_a_simulation() -> None:
     plateau, unlearned = run.joint_map.values[-1, 0]
     assert unlearned == pytest.approx(0, abs=1e-3)
     assert plateau - 1 == pytest.approx(theory.misattribution(problem)[0, 0], abs=1e-3)
+
+
+def test_at_a_large_initial_scale_a_modality_may_be_learned_from_the_start() -> None:
+    """Then the other one waits infinitely longer, unless it is learned from the start too."""
+    assert theory.time_ratio(FIGURE_1, 0.99) == math.inf
+    strong = ms.LateFusionProblem([[1, 0], [0, 1]], [0.01, 0.005], 1.0)
+    assert theory.learning_times(strong, 0.99).tolist() == [0.0, 0.0]
+    assert theory.time_ratio(strong, 0.99) == 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 import mimo_sim as ms
@@ -27,6 +29,20 @@ def test_summary_holds_what_the_functions_say(method: Solver) -> None:
             problem.output_dim > 1 or problem.num_modalities < 2
         )
         assert (report["final_encoder_norms"] is None) == (method == ms.MIMO(heads="plain"))
+
+
+@pytest.mark.parametrize("method", [ms.Vanilla(), ms.MIMO(), ms.MIMO(heads="plain")], ids=repr)
+def test_a_target_that_no_input_explains_has_no_time_ratio(method: Solver) -> None:
+    told = theory.summary(ms.LateFusionProblem([[1, 0], [0, 1]], [0, 0], 1.0), method)
+    assert told["time_ratio"] is None
+    assert told["explained"] == [0.0, 0.0]
+    assert told["order_threshold"] in (None, 0.0)
+    assert told["default_step_size"] > 0
+
+
+def test_one_modality_that_explains_all_leaves_the_other_waiting_for_ever() -> None:
+    told = theory.summary(ms.LateFusionProblem([[1, 0], [0, 1]], [1, 0], 1.0), ms.MIMO())
+    assert told["time_ratio"] == math.inf
 
 
 @pytest.mark.parametrize(

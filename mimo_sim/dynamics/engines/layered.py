@@ -21,6 +21,7 @@ These rules are this project's own. For joint training see [ZLS] Zhang, Latham, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, get_args
 
@@ -101,7 +102,7 @@ def simulate_layered(
     record_every : int
         Record step 0, then every `record_every` steps, and the last step.
     initial : list of Network, optional
-        One per seed; `width`, `init_scale`, `seeds` and `start` are then ignored.
+        Initial weights; `width`, `init_scale`, `seeds` and `start` are then ignored.
     progress : bool
         Show a progress bar on stderr.
 
@@ -117,6 +118,10 @@ def simulate_layered(
           units of y;
         * ``diverged`` (problem, method, seed): are losses not finite, or beyond 1e8 times those of
           the zero network?
+
+        With `initial` the dimension seed counts these networks and has no coordinate. The
+        attribute ``width`` is then theirs, NaN where their layers differ, and ``init_scale`` is
+        NaN.
 
     Raises
     ------
@@ -160,14 +165,16 @@ def simulate_layered(
     )
     axes = (len(problems), len(methods), len(starts))
     shaped = {name: values.reshape(*axes, *values.shape[1:]) for name, values in records.items()}
-    return _labelled(problems, methods, architecture, recorded, shaped).assign_attrs(
-        step_size=step_size,
-        steps=steps,
-        width=width,
-        init_scale=init_scale,
-        start="given" if initial is not None else start,
-        samples=samples or 0,
-    )
+    run = _labelled(problems, methods, architecture, recorded, shaped)
+    settings: dict[str, Any] = {"step_size": step_size, "steps": steps}
+    if initial is None:
+        run = run.assign_coords(seed=np.arange(seeds))
+        settings |= {"width": width, "init_scale": init_scale, "start": start}
+    else:
+        widths = set[int]().union(*(network.widths for network in initial))
+        settings["width"] = widths.pop() if len(widths) == 1 else math.nan
+        settings |= {"init_scale": math.nan, "start": "given"}
+    return run.assign_attrs(settings, samples=samples or 0)
 
 
 def _check(
@@ -303,7 +310,6 @@ def _labelled(
             "modality": list(problems[0].names),
             "lam": ("method", [float(method.lam) for method in methods]),
             "mu": ("method", [float(method.mu) for method in methods]),
-            "seed": np.arange(worst.shape[2]),
         },
         {
             name: getattr(architecture, name)

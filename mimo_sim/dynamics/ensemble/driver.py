@@ -14,7 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 from numba import get_num_threads
 
-from mimo_sim._checks import check_count, check_positive
+from mimo_sim._checks import check_choice, check_count, check_positive
 from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics.ensemble.cpu import LANES, view
 from mimo_sim.dynamics.ensemble.groups import LEGS, Group, IntArray, View
@@ -142,8 +142,7 @@ def simulate_ensemble(
     steps = check_count("steps", steps, 1)
     if not (isinstance(width, float) and width == math.inf):
         width = check_count("width", width, 1)
-    if engine not in ENGINES:
-        raise ValueError(f"`engine` must be one of {tuple(ENGINES)}. Got engine={engine!r}.")
+    check_choice("engine", engine, ENGINES)
     if tolerance is not None:
         check_positive("tolerance", tolerance)
     recorded: list[int] = []
