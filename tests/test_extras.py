@@ -89,3 +89,13 @@ def test_a_command_without_its_extra_says_so(command: str) -> None:
     assert done.returncode == 2
     assert "pip install 'mimo_sim[train]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_fabric_is_imported_when_a_run_needs_it() -> None:
+    done = run(
+        "from mimo_sim import benchmark\n"
+        "benchmark.plan('digits', ['vanilla'], [0], {'epochs': 1})\n"
+        "benchmark.execute, benchmark.read\n"
+        "print(sorted({'lightning_fabric', 'torch._dynamo', 'sklearn'} & set(sys.modules)))\n"
+    )
+    assert done.stdout == "[]\n", done.stderr

@@ -68,7 +68,8 @@ def run(
         typer.Option(help="Hyper-parameter values to go through, e.g. lam=1,10,100; repeatable."),
     ] = None,
     preset: Annotated[
-        str, typer.Option(help="cpu (small, minutes) or full (published sizes).")
+        str,
+        typer.Option(help="cpu (small: a run takes seconds to minutes) or full (published sizes)."),
     ] = "cpu",
     root: Annotated[Path | None, typer.Option(help="Folder of the raw files.")] = None,
     setting: Annotated[
