@@ -57,8 +57,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
     },
     "mimo_sim/training/metrics.py": ("tests/training/test_metrics.py",),
     "mimo_sim/training/probes.py": ("tests/training/test_probes.py",),
-    "mimo_sim/benchmark/comparison.py": ("tests/benchmark/test_comparison.py",),
-    "mimo_sim/benchmark/tables.py": ("tests/benchmark/test_comparison.py",),
+    **{
+        f"mimo_sim/benchmark/{name}.py": (
+            "tests/benchmark/test_comparison.py",
+            "tests/benchmark/test_intervals.py",
+        )
+        for name in ("comparison", "tables")
+    },
 }
 BINARY = {"Add": "Sub", "Sub": "Add", "Mul": "Div", "Div": "Mul", "Pow": "Mul"}
 COMPARISONS = {"Lt": "LtE", "LtE": "Lt", "Gt": "GtE", "GtE": "Gt", "Eq": "NotEq", "NotEq": "Eq"}

@@ -11,6 +11,7 @@ import numpy as np
 from mimo_sim.benchmark.records import FinishedRun
 
 LEVEL = 0.95
+ROUND_OFF = 1e-12  # values that differ by less than this share of their size are equal
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Row:
     n : int
         Number of seeds.
     mean, half_width : float
-        Mean over seeds, and half the width of its 95 % interval: nan for one seed.
+        Mean over seeds, and half the width of its 95 % interval; nan as in :func:`interval`.
     pairs : int
         Number of seeds that the method shares with the baseline; 0 for the baseline itself.
     difference, difference_half_width : float
@@ -45,7 +46,10 @@ class Row:
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean, and half the width of its 95 % interval by Student's t.
 
-    The half-width of one value is nan. Without values both are nan.
+    The half-width is nan for one value, and for values that are all equal: neither shows how much
+    they scatter. By the formula an interval over two equal values has no width. But two shares of
+    a few hundred samples are often equal by chance, so such an interval would claim a certainty
+    that is not there. Without values the mean is nan too.
 
     Examples
     --------
@@ -53,15 +57,15 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     >>> mean, round(half, 3)  # 4.303 / sqrt(3)
     (2.0, 2.484)
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit  # scipy.stats takes a second to import
 
     n = len(values)
     if n == 0:
         return math.nan, math.nan
     mean = float(np.mean(values))
-    if n == 1:
+    if np.ptp(values) <= ROUND_OFF * np.max(np.abs(values)):  # one value, or equal ones
         return mean, math.nan
-    quantile = t.ppf((1 + LEVEL) / 2, n - 1)
+    quantile = stdtrit(n - 1, (1 + LEVEL) / 2)
     return mean, float(quantile * np.std(values, ddof=1) / math.sqrt(n))
 
 

@@ -19,6 +19,9 @@ COLUMNS = {
     "mse": "MSE",
     "correlation": "correlation",
 }
+NO_INTERVAL = (
+    "no ±: one seed, or the same value for all seeds, which does not show how much they scatter"
+)
 CSV_NAMES = {"metric": "figure"}  # columns that are not called as the fields of a row
 
 
@@ -126,8 +129,27 @@ def _columns(metrics: Sequence[str], brief: bool) -> list[str]:
     return [metric for metric in wanted if metric in metrics]
 
 
-def notes(runs: Sequence[FinishedRun]) -> list[str]:
-    """What the columns of a brief table mean, one line each; none without runs."""
+def _without_interval(rows: Sequence[Row], brief: bool) -> list[str]:
+    """The remark that some cell has a mean and no interval, if one has."""
+    shown = _columns([row.metric for row in rows], brief)
+    for row in rows:
+        missing = math.isnan(row.half_width) or (
+            row.pairs and math.isnan(row.difference_half_width)
+        )
+        if row.metric in shown and missing:
+            return [NO_INTERVAL]
+    return []
+
+
+def notes(runs: Sequence[FinishedRun], rows: Sequence[Row] = ()) -> list[str]:
+    """What the columns of a brief table mean, one line each; none without runs.
+
+    Parameters
+    ----------
+    runs : sequence of FinishedRun
+    rows : sequence of Row
+        What :func:`mimo_sim.benchmark.summary` makes of them.
+    """
     if not runs:
         return []
     used = {metric.partition("/")[0] for run in runs for metric in run.metrics()}
@@ -137,7 +159,7 @@ def notes(runs: Sequence[FinishedRun]) -> list[str]:
             lines.append(f"{name}: {text}")
     selections = sorted({run.result["metrics"]["selection"] for run in runs})
     lines.append(f"epoch: {' and '.join(selections)} (the test split is measured once, at the end)")
-    return lines + unequal_settings(runs)
+    return lines + _without_interval(rows, brief=True) + unequal_settings(runs)
 
 
 def markdown(rows: Sequence[Row], baseline: str = "vanilla", remarks: Sequence[str] = ()) -> str:
@@ -151,7 +173,7 @@ def markdown(rows: Sequence[Row], baseline: str = "vanilla", remarks: Sequence[s
         lines.append("")
     used = {row.metric.partition("/")[0] for row in rows} - {"accuracy", "contribution"}
     lines += [f"- {name}: {text}" for name, text in DEFINITIONS.items() if name in used]
-    lines += [f"- {remark}" for remark in remarks]
+    lines += [f"- {remark}" for remark in [*_without_interval(rows, brief=False), *remarks]]
     return "\n".join(lines) + "\n"
 
 

@@ -295,5 +295,5 @@ def _print(runs: Sequence[FinishedRun], rows: Sequence[Row], baseline: str) -> N
 
     for title, header, cells in benchmark.comparison_tables(rows, baseline, brief=True):
         report(cells, header, title)
-    for line in notes(runs):
+    for line in notes(runs, rows):
         typer.echo(line)
