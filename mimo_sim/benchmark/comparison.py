@@ -149,6 +149,36 @@ def unequal_settings(runs: Sequence[FinishedRun]) -> list[str]:
     return lines
 
 
+def doubtful_origins(runs: Sequence[FinishedRun]) -> list[str]:
+    """One line for every data set with runs whose code is not one known revision.
+
+    Seeds of one method that come from different revisions may differ for that reason. A run from a
+    checkout with changes that were not committed cannot be repeated.
+    """
+    lines = []
+    for dataset in dict.fromkeys(run.dataset for run in runs):
+        revisions: dict[str, set[str]] = {}
+        for run in runs:
+            if run.dataset == dataset:
+                revisions.setdefault(run.method, set()).add(str(run.result.get("git")))
+        mixed = [method for method, found in revisions.items() if len(found) > 1]
+        changed = [
+            method
+            for method, found in revisions.items()
+            if any(revision.endswith("-dirty") for revision in found)
+        ]
+        if mixed:
+            lines.append(f"{dataset}: seeds come from several revisions for {', '.join(mixed)}")
+        if changed:
+            lines.append(f"{dataset}: runs with uncommitted changes for {', '.join(changed)}")
+    return lines
+
+
+def caveats(runs: Sequence[FinishedRun]) -> list[str]:
+    """What a reader of a comparison must know: unequal settings and doubtful origins."""
+    return unequal_settings(runs) + doubtful_origins(runs)
+
+
 def split_suffix(rows: Sequence[Row]) -> str:
     """How names of files end that are made from these rows: nothing for the test split."""
     split = rows[0].split

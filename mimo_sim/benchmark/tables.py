@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
-from mimo_sim.benchmark.comparison import Row, rows_by_name, unequal_settings
+from mimo_sim.benchmark.comparison import Row, caveats, rows_by_name
 from mimo_sim.benchmark.records import FinishedRun
 
 SHARES = ("accuracy", "macro_f1", "heads", "sliced", "probe", "gap", "contribution")
@@ -159,7 +159,7 @@ def notes(runs: Sequence[FinishedRun], rows: Sequence[Row] = ()) -> list[str]:
             lines.append(f"{name}: {text}")
     selections = sorted({run.result["metrics"]["selection"] for run in runs})
     lines.append(f"epoch: {' and '.join(selections)} (the test split is measured once, at the end)")
-    return lines + _without_interval(rows, brief=True) + unequal_settings(runs)
+    return lines + _without_interval(rows, brief=True) + caveats(runs)
 
 
 def markdown(rows: Sequence[Row], baseline: str = "vanilla", remarks: Sequence[str] = ()) -> str:

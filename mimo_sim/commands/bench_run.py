@@ -269,7 +269,7 @@ def compare(
     if out is None:
         return
     texts = {
-        ".md": tables.markdown(rows, baseline, comparison.unequal_settings(runs)),
+        ".md": tables.markdown(rows, baseline, comparison.caveats(runs)),
         ".csv": tables.comma_separated(rows),
     }
     written = []

@@ -10,6 +10,7 @@ import csv
 import json
 import platform
 import subprocess
+import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -72,14 +73,18 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def _git_revision() -> str | None:
-    """Of the repository that the package's folder lies in; None outside one."""
-    here = str(Path(__file__).parent)
-    command = ["git", "-C", here, "describe", "--always", "--dirty", "--abbrev=12"]
+    """Of this project's checkout, ending in -dirty where it has changes; None outside of one.
+
+    The package may be installed inside of somebody else's repository: its revision says nothing.
+    """
+    checkout = Path(__file__).resolve().parents[2]
     try:
+        project = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]["name"]
+        command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=12"]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, KeyError, ValueError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return done.stdout.strip() if project == "mimo_sim" else None
 
 
 @dataclass(frozen=True)

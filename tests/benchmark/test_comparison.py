@@ -119,7 +119,7 @@ def test_methods_that_were_not_trained_alike_are_named(
     runs = benchmark.read(tmp_path)
     said = "digits: not trained alike, epochs is 2 for mimo, mmcosine, vanilla; 1 for unimodal"
     assert unequal_settings(runs) == [said]
-    assert tables.notes(runs)[-1] == said
+    assert said in tables.notes(runs)
     out = tmp_path / "tables"
     assert command(monkeypatch, "compare --quiet", tmp_path, "--out", out) == 0
-    assert (out / "table.md").read_text().endswith(f"\n- {said}\n")
+    assert f"\n- {said}\n" in (out / "table.md").read_text()
