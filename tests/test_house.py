@@ -241,7 +241,8 @@ generators.superficial_preference generators.scalar_pair generators.random_probl
 theory.superficial_preference theory.time_ratio theory.growth_rates theory.order_threshold
 theory.final_encoder_norms theory.mimo_learning_times
 simulate half_times simulate_ensemble sweep Vanilla MIMO MIMOLoss methods.MIMO
-methods.available datasets.available datasets.load training.train DivergenceError
+methods.available datasets.available datasets.load datasets.from_arrays
+training.train DivergenceError
 """
 
 

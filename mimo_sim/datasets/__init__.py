@@ -24,11 +24,22 @@ from mimo_sim._extras import explained
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mimo_sim.datasets._arrays import from_arrays
     from mimo_sim.datasets._data import Dataset, Modality, Split
     from mimo_sim.datasets._files import data_folder
     from mimo_sim.datasets._record import Record
 
-__all__ = ["Dataset", "Modality", "Record", "Split", "available", "data_folder", "get", "load"]
+__all__ = [
+    "Dataset",
+    "Modality",
+    "Record",
+    "Split",
+    "available",
+    "data_folder",
+    "from_arrays",
+    "get",
+    "load",
+]
 
 _HOMES = {
     "Dataset": "mimo_sim.datasets._data",
@@ -36,6 +47,7 @@ _HOMES = {
     "Split": "mimo_sim.datasets._data",
     "Record": "mimo_sim.datasets._record",
     "data_folder": "mimo_sim.datasets._files",
+    "from_arrays": "mimo_sim.datasets._arrays",
 }
 
 
