@@ -83,9 +83,7 @@ class FinishedRun:
         if self.packed is not None:
             return self.packed
         config = read_json(self.folder / CONFIG)
-        return Contents(
-            self.dataset, self.method, self.seed, config, self._cells(), self.result
-        )
+        return Contents(self.dataset, self.method, self.seed, config, self._cells(), self.result)
 
     def _cells(self) -> list[dict[str, str]]:
         """Rows of ``epochs.csv``, as text."""
@@ -162,7 +160,8 @@ def _found(out: Path, jobs: Sequence[Job] | None) -> Iterator[FinishedRun]:
         wrong = _whats_wrong(result)
         if wrong:
             raise _damaged(path, wrong)
-        yield FinishedRun(*path.parts[-4:-2], int(_seed(path)), result, path.parent)
+        dataset, method = path.parts[-4:-2]
+        yield FinishedRun(dataset, method, int(_seed(path)), result, path.parent)
 
 
 def _seed(path: Path) -> str:

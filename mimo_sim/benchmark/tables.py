@@ -111,7 +111,13 @@ def _table(rows: Sequence[Row], baseline: str, brief: bool) -> Table:
     for method in methods:
         main_cell, *other_cells = [style.cell(found.get((method, metric))) for metric in shown]
         row = found[method, main]
-        line = [method + MARK * row.mixed, str(row.n), main_cell, style.difference(row), *other_cells]
+        line = [
+            method + MARK * row.mixed,
+            str(row.n),
+            main_cell,
+            style.difference(row),
+            *other_cells,
+        ]
         if not brief:
             line += [f"{found[method, 'seconds'].mean:.1f}", row.origin]
         cells.append(tuple(line))

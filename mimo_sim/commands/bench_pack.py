@@ -36,7 +36,8 @@ def pack(
 def unpack(
     file: Annotated[Path, typer.Argument(help="File that `bench pack` wrote.", dir_okay=False)],
     out: Annotated[
-        Path, typer.Option(help="Results folder; runs that are there already stay.", file_okay=False)
+        Path,
+        typer.Option(help="Results folder; runs that are there already stay.", file_okay=False),
     ] = Path("results"),
     without: Annotated[
         list[str] | None,

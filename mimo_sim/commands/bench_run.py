@@ -29,10 +29,10 @@ def list_() -> None:
     from mimo_sim import datasets, methods
 
     typer.echo("Methods, each with the defaults that --set changes\n")
-    for name in methods.available():
-        method, defaults = methods.get(name), methods.create(name).hyper.items()
+    for name, method in methods.catalogue().items():
         say_wrapped(f"{name} ({method.family}): {method.about}")
-        say_wrapped(" ".join(f"{key}={grammar.write(value)}" for key, value in defaults), INDENT)
+        defaults = [f"{key}={grammar.write(value)}" for key, value in method.hyper.items()]
+        say_wrapped(" ".join(defaults), INDENT)
     typer.echo("\nData sets, each with the shapes of its modalities\n")
     for name in datasets.available():
         record = datasets.get(name)

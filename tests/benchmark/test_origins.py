@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -126,7 +125,7 @@ def test_compare_refuses_before_it_writes_and_marks_where_told_to(
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Iterator[Path]:
+def checkout(tmp_path: Path) -> Path:
     """A repository with a package and something beside it."""
     for name in ("mimo_sim/code.py", "notes.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -135,7 +134,7 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
     git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@example.org"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
         subprocess.run([*git, *words], check=True)
-    yield tmp_path
+    return tmp_path
 
 
 def test_a_checkout_is_clean_until_its_package_changes(checkout: Path) -> None:

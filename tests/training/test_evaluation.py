@@ -7,7 +7,7 @@ import torch
 from sklearn.metrics import accuracy_score
 
 from mimo_sim.methods.vanilla import Vanilla
-from mimo_sim.training import train
+from mimo_sim.training import metrics, train
 from mimo_sim.training.definitions import DEFINITIONS
 from mimo_sim.training.loop import EVALUATION_NUMBERS
 from tests.networks import SETTINGS, new_run, same, state, tiny, without_seconds
