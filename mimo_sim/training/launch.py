@@ -19,8 +19,8 @@ from mimo_sim.errors import NonFiniteError
 from mimo_sim.methods._base import Method
 from mimo_sim.training import origins, records
 from mimo_sim.training._build import make_fabric
-from mimo_sim.training.loop import TrainingRun
 from mimo_sim.training.definitions import DEFINITIONS
+from mimo_sim.training.loop import TrainingRun
 from mimo_sim.training.result import Result
 from mimo_sim.training.settings import Settings
 
