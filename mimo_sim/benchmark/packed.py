@@ -68,8 +68,11 @@ def save(runs: Iterable[Contents], path: Path) -> None:
     writer.writerow(COLUMNS)
     for run in sorted(runs, key=lambda run: (run.dataset, run.method, run.seed)):
         writer.writerows((run.dataset, run.method, run.seed, *row) for row in _rows(run))
+    packed = io.BytesIO()
+    with gzip.GzipFile("", "wb", fileobj=packed, mtime=0) as file:  # no name, time or system in it
+        file.write(text.getvalue().encode())
     with replacing(path) as temporary:
-        temporary.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
+        temporary.write_bytes(packed.getvalue())
 
 
 def load(path: Path) -> list[Contents]:
@@ -87,7 +90,7 @@ def load(path: Path) -> list[Contents]:
         if header != COLUMNS:
             raise ValueError(f"its columns are {header}")
         return _runs(rows)
-    except (ValueError, EOFError, gzip.BadGzipFile, zlib.error, csv.Error) as error:
+    except (ValueError, RecursionError, EOFError, gzip.BadGzipFile, zlib.error, csv.Error) as error:
         raise ValueError(
             f"{path} is damaged, or not a file that `bench pack` wrote ({error}). "
             "Get it anew, or pack the runs again."

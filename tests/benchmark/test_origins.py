@@ -42,6 +42,23 @@ def test_a_run_names_its_origin(tmp_path: Path) -> None:
     assert "git" not in result
 
 
+@pytest.mark.parametrize("later", ["a1", "b2"])
+def test_a_run_that_other_code_continued_is_not_clean(
+    later: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(count: int) -> None:
+        if count:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(origins, "here", lambda: made_by("a1"))
+    with pytest.raises(KeyboardInterrupt):
+        train("vanilla", tiny(), epochs=2, folder=tmp_path, on_epoch=stop, **SETTINGS)
+    monkeypatch.setattr(origins, "here", lambda: made_by(later))
+    train("vanilla", tiny(), epochs=2, folder=tmp_path, **SETTINGS)
+    found = origins.of(json.loads((tmp_path / "result.json").read_text()))
+    assert found == made_by(later, clean=later == "a1")
+
+
 def test_records_of_old_are_understood() -> None:
     old = {"versions": {"mimo_sim": "0.2.0"}}
     assert origins.of(old | {"git": "46582a3efb3d"}) == Origin("0.2.0", "46582a3efb3d", True)

@@ -47,6 +47,7 @@ def test_runs_come_back_byte_for_byte_and_equal_runs_make_equal_files(
     assert again.read_bytes() == file.read_bytes()
     benchmark.pack(file, again)  # a packed file is packed as a folder is
     assert again.read_bytes() == file.read_bytes()
+    assert file.read_bytes()[3:10] == bytes([0, 0, 0, 0, 0, 2, 255])  # no name, time or system
 
 
 def test_the_file_is_a_table_with_one_row_per_number(results: Path, file: Path) -> None:
@@ -150,6 +151,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "a short row": edited(lambda text: text + "digits,mimo,0\n"),
     "an entry twice": edited(lambda text: text + text.splitlines()[-1] + "\n"),
     "not JSON": edited(lambda text: text + "digits,mimo,0,result.json,,x,{bad\n"),
+    "too deep": edited(lambda text: text + f"digits,mimo,0,result.json,,x,{'[' * 100_000}\n"),
     "inside of a value": edited(lambda text: text + "digits,mimo,0,result.json,,seconds/x,1\n"),
     "an epoch too far": edited(lambda text: text + "digits,mimo,0,epochs.csv,9,x,1\n"),
     "another file": edited(lambda text: text + "digits,mimo,0,checkpoint.pt,,x,1\n"),
