@@ -139,7 +139,7 @@ def copies(number: int, folder: Path) -> Iterator[Path]:
     for i in range(number):
         place = folder / f"copy{i}"
         for name in names.splitlines():
-            if (ROOT / name).is_file() and not name.startswith(("benchmarks/records", "figures/")):
+            if (ROOT / name).is_file() and not name.startswith("figures/"):
                 (place / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, place / name)
         yield place

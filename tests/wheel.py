@@ -38,7 +38,7 @@ def main(wheel: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "pip install 'mimo_sim[train]'" in done.stderr, done.stderr
     done = subprocess.run(
-        [str(BIN / "mimo-sim"), "bench", "list"], capture_output=True, text=True, check=False
+        [str(BIN / "mimo-sim"), "bench", "run"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
     assert "pip install 'mimo_sim[train]'" in done.stderr, done.stderr

@@ -13,7 +13,7 @@ from mimo_sim._progress import on_terminal, progress_bar
 from mimo_sim.commands import _grammar as grammar
 from mimo_sim.commands import bench
 from mimo_sim.commands._options import Out, Quiet
-from mimo_sim.commands._output import report, say_wrapped, say_written
+from mimo_sim.commands._output import read_formats, report, say_wrapped, say_written
 from mimo_sim.commands._results import refuse_other_runs
 from mimo_sim.commands.data import settings
 
@@ -29,10 +29,10 @@ def list_() -> None:
     from mimo_sim import datasets, methods
 
     typer.echo("Methods, each with the defaults that --set changes\n")
-    for name in methods.available():
-        method, defaults = methods.get(name), methods.create(name).hyper.items()
+    for name, method in methods.catalogue().items():
         say_wrapped(f"{name} ({method.family}): {method.about}")
-        say_wrapped(" ".join(f"{key}={grammar.write(value)}" for key, value in defaults), INDENT)
+        defaults = [f"{key}={grammar.write(value)}" for key, value in method.hyper.items()]
+        say_wrapped(" ".join(defaults), INDENT)
     typer.echo("\nData sets, each with the shapes of its modalities\n")
     for name in datasets.available():
         record = datasets.get(name)
@@ -230,9 +230,10 @@ def _execute(todo: Sequence[Job], out: Path, workers: int, quiet: bool) -> None:
 
 @bench.command()
 def compare(
-    results: Annotated[Path, typer.Argument(help="Folder that `bench run` wrote.")] = Path(
-        "results"
-    ),
+    results: Annotated[
+        Path,
+        typer.Argument(help="Folder that `bench run` wrote, or file that `bench pack` wrote."),
+    ] = Path("results"),
     out: Annotated[
         Path | None,
         typer.Option(
@@ -251,18 +252,32 @@ def compare(
         list[str] | None,
         typer.Option(help="Method to draw over epochs; repeatable. By default a few."),
     ] = None,
+    format_: Annotated[
+        str,
+        typer.Option("--format", help="Of figures: png, pdf or svg, or several joined by commas."),
+    ] = "png",
+    mixed: Annotated[
+        bool,
+        typer.Option(
+            "--mixed",
+            help="Show rows whose runs are not of one committed code all the same, and mark them.",
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Compare methods: means and 95 % intervals over seeds, and differences to a baseline.
 
     With --out it writes tables and three kinds of figures: accuracy against modality gap, grids of
-    hyper-parameters, and curves over epochs.
+    hyper-parameters, and curves over epochs. Rows that mix runs of different code are refused.
     """
     from mimo_sim import benchmark, plots
     from mimo_sim._files import replacing
     from mimo_sim.benchmark import comparison, tables
 
+    suffixes = read_formats(format_)
     runs = benchmark.read(results)
+    if not mixed:
+        benchmark.refuse_doubtful(runs)
     rows = benchmark.summary(runs, baseline, split)
     if not quiet:
         _print(runs, rows, baseline)
@@ -279,7 +294,7 @@ def compare(
             temporary.write_text(text)
         written.append(path)
     for name, figure in plots.draw_benchmark(runs, rows, curves):
-        for suffix in (".png", ".svg"):
+        for suffix in suffixes:
             path = out / f"{name}{suffix}"
             with replacing(path) as temporary:
                 plots.write(figure, temporary)

@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Any
 from mimo_sim._checks import did_you_mean
 from mimo_sim._extras import explained
 from mimo_sim._registry import scan
+from mimo_sim.methods import _catalogue
 
 if TYPE_CHECKING:
     from mimo_sim.methods._base import Method
+    from mimo_sim.methods._catalogue import Entry
     from mimo_sim.methods.mimo import MIMO, MIMOLoss
 
-__all__ = ["MIMO", "MIMOLoss", "Method", "available", "create", "get"]
+__all__ = ["MIMO", "MIMOLoss", "Method", "available", "catalogue", "create", "get"]
 
 
 @cache
@@ -64,6 +66,21 @@ def _methods_of(module: ModuleType) -> Iterator[tuple[str, type[Method]]]:
 def available() -> tuple[str, ...]:
     """Names of all registered methods, sorted."""
     return tuple(sorted(_registry()))
+
+
+def catalogue() -> dict[str, Entry]:
+    """Name, family, one line and default hyper-parameters of all registered methods, by name.
+
+    They are read from the source, so torch stays outside. Where that does not do, such as for a
+    default that is computed, the modules are imported.
+    """
+    try:
+        return _catalogue.read(__path__)
+    except (ValueError, TypeError, SyntaxError, OSError):
+        return {
+            name: _catalogue.Entry(name, get(name).family, get(name).about, create(name).hyper)
+            for name in available()
+        }
 
 
 def get(name: str) -> type[Method]:

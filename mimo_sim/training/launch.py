@@ -17,10 +17,10 @@ from mimo_sim._progress import progress_bar
 from mimo_sim.datasets._data import Dataset
 from mimo_sim.errors import NonFiniteError
 from mimo_sim.methods._base import Method
-from mimo_sim.training import records
+from mimo_sim.training import origins, records
 from mimo_sim.training._build import make_fabric
+from mimo_sim.training.definitions import DEFINITIONS
 from mimo_sim.training.loop import TrainingRun
-from mimo_sim.training.metrics import DEFINITIONS
 from mimo_sim.training.result import Result
 from mimo_sim.training.settings import Settings
 
@@ -129,6 +129,7 @@ def _train_and_test(
         "data": data | dict(dataset.about),
         "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
         **records.environment(run.device),
+        "origin": origins.described(run.origin),
     }
     return Result(run.table, measured, about, run.model, run.method)
 

@@ -18,7 +18,7 @@ from mimo_sim.errors import NonFiniteError
 from mimo_sim.methods._base import Method
 from mimo_sim.methods._losses import LossFunction, cross_entropy, half_squared_error
 from mimo_sim.methods._step import Batch, Forward, Plan
-from mimo_sim.training import checkpoint, evaluation
+from mimo_sim.training import checkpoint, evaluation, origins
 from mimo_sim.training._build import make_fabric, make_network, make_optimizer
 from mimo_sim.training._streams import order, stream
 from mimo_sim.training._table import Totals, columns
@@ -67,6 +67,7 @@ class TrainingRun:
         self.fabric = fabric or make_fabric(settings)
         self.settings = settings
         self.device = self.fabric.device
+        self.origin = origins.here()
         self.num_processes = self.fabric.world_size
         self.task, self.num_outputs = dataset.task, dataset.num_outputs
         self.modalities = dataset.modalities
