@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from mimo_sim._checks import FloatArray
 
+LARGEST = 1e100  # of a moment, a weight or a sample: what is computed from them stays finite
 TOLERANCE = 1e-9  # relative, for inputs of unit variance: the round-off of moments in float64
 
 
@@ -46,6 +47,16 @@ def unit_variance(moment: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 # ---------------------------------------------------------------- what is possible
+
+
+def check_size(name: str, array: FloatArray) -> None:
+    """Raise ``ValueError`` unless all values lie within +-:data:`LARGEST`."""
+    largest = np.abs(array).max(initial=0.0)
+    if not largest <= LARGEST:
+        raise ValueError(
+            f"`{name}` must lie within +-{LARGEST:g}, so that what is computed from it is finite. "
+            f"Got {largest:.3g}; measure in other units."
+        )
 
 
 def check_moment(name: str, moment: FloatArray) -> None:
@@ -94,6 +105,8 @@ def checked_moments(
         If no pair (x, y) can have these moments. Of many problems, the message has the numbers of
         one that was refused.
     """
+    for name, array in (("sigma", sigma), ("sigma_yx", cross), ("y_second_moment", output)):
+        check_size(name, array)
     whole = output.ndim == sigma.ndim  # all of E[y y^T] is known, not the trace alone
     check_moment("sigma", sigma)
     if whole:

@@ -15,13 +15,50 @@ import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj
 
 from mimo_sim import _moved
+from mimo_sim._checks import check_positive, finite_array
 
 Array: TypeAlias = Any  # a numpy.ndarray or a torch.Tensor; what comes in goes out
 
 
-def as_array(values: Any) -> Array:
-    """`values` unchanged if they are an array already, else as a NumPy array of floats."""
-    return values if is_array_api_obj(values) else np.asarray(values, dtype=float)
+def as_array(name: str, values: Any) -> Array:
+    """`values` unchanged if they are a tensor or NumPy floats already, else as NumPy floats.
+
+    Raises ``TypeError`` unless they are real numbers.
+    """
+    floats = isinstance(values, np.ndarray) and values.dtype.kind == "f"
+    if floats or (is_array_api_obj(values) and not isinstance(values, np.ndarray | np.generic)):
+        return values
+    return finite_array(name, values)
+
+
+def _checked(gaps: Any, mu: Any) -> tuple[Array, Array | float]:
+    """Gaps as an array, and a smoothing whose inverse is finite in their precision.
+
+    Below the smallest normal number of their dtype, mu is raised to it: the smoothed maximum is
+    then the maximum, to the last digit. The values of a tensor are not looked at: that would wait
+    for the GPU.
+    """
+    gaps = as_array("gaps", gaps)
+    if gaps.ndim == 0 or gaps.shape[-1] == 0:
+        raise ValueError(
+            f"`gaps` must have shape (..., K) with K >= 1. Got shape {tuple(gaps.shape)}."
+        )
+    if isinstance(gaps, np.ndarray):
+        finite_array("gaps", gaps)
+    xp = array_namespace(gaps)
+    if not xp.isdtype(gaps.dtype, "real floating"):
+        gaps = gaps / 1  # whole numbers
+    least = float(xp.finfo(gaps.dtype).smallest_normal)
+    if is_array_api_obj(mu):
+        return gaps, xp.clip(mu, min=least) if not isinstance(mu, np.ndarray) else mu
+    check_positive("mu", mu)
+    return gaps, max(float(mu), least)
+
+
+def _shares(gaps: Array, top: Array, mu: Array | float) -> Array:
+    """exp((gap - top) / mu): at most 1, and 0 where the exponent is beyond the range of floats."""
+    with np.errstate(over="ignore"):
+        return array_namespace(gaps).exp((gaps - top) / mu)
 
 
 def smoothed_maximum(gaps: Array, mu: float) -> Array:
@@ -48,10 +85,10 @@ def smoothed_maximum(gaps: Array, mu: float) -> Array:
     >>> round(float(smoothed_maximum([0.3, 0.3], mu=0.1)), 6)  # 0.3 + 0.1 log 2
     0.369315
     """
-    gaps = as_array(gaps)
+    gaps, mu = _checked(gaps, mu)
     xp = array_namespace(gaps)
     top = xp.max(gaps, axis=-1, keepdims=True)
-    return top[..., 0] + mu * xp.log(xp.sum(xp.exp((gaps - top) / mu), axis=-1))
+    return top[..., 0] + mu * xp.log(xp.sum(_shares(gaps, top, mu), axis=-1))
 
 
 def sigma_weights(gaps: Array, mu: float) -> Array:
@@ -76,9 +113,9 @@ def sigma_weights(gaps: Array, mu: float) -> Array:
     >>> sigma_weights([0.3, 0.3], mu=0.1)
     array([0.5, 0.5])
     """
-    gaps = as_array(gaps)
+    gaps, mu = _checked(gaps, mu)
     xp = array_namespace(gaps)
-    weights = xp.exp((gaps - xp.max(gaps, axis=-1, keepdims=True)) / mu)
+    weights = _shares(gaps, xp.max(gaps, axis=-1, keepdims=True), mu)
     return weights / xp.sum(weights, axis=-1, keepdims=True)
 
 
@@ -99,7 +136,9 @@ def mimo_objective(loss_mm: Array, gaps: Array, lam: float, mu: float) -> Array:
     array (...)
         F. With torch inputs, one ``F.backward()`` gives every gradient that Algorithm 1 needs.
     """
-    return loss_mm + lam * smoothed_maximum(gaps, mu)
+    if not is_array_api_obj(lam):
+        check_positive("lam", lam, allow_zero=True)
+    return as_array("loss_mm", loss_mm) + lam * smoothed_maximum(gaps, mu)
 
 
 def running_minimum(previous: Array, losses_uni: Array) -> Array:
@@ -120,8 +159,10 @@ def running_minimum(previous: Array, losses_uni: Array) -> Array:
     -------
     array (K,)
     """
-    previous = as_array(previous)
-    return array_namespace(previous).minimum(previous, as_array(losses_uni))
+    if not isinstance(previous, list | tuple):
+        previous = as_array("previous", previous)
+    previous = np.asarray(previous, dtype=float) if isinstance(previous, list | tuple) else previous
+    return array_namespace(previous).minimum(previous, as_array("losses_uni", losses_uni))
 
 
 if not TYPE_CHECKING:  # a type checker must still see which names there are

@@ -18,10 +18,16 @@ import numpy.typing as npt
 
 from mimo_sim import _blocks, _moments
 from mimo_sim._blocks import Blocks
-from mimo_sim._checks import FloatArray, finite_array
+from mimo_sim._checks import FloatArray, check_count, check_flag, check_sequence, finite_array
 from mimo_sim._files import replacing
 from mimo_sim._immutable import Immutable
 from mimo_sim._moments import frozen
+
+
+def check_problem(problem: object) -> None:
+    """Raise ``TypeError`` unless this is a :class:`LateFusionProblem`."""
+    if not isinstance(problem, LateFusionProblem):
+        raise TypeError(f"`problem` must be a LateFusionProblem. Got {type(problem).__name__}.")
 
 
 class LateFusionProblem(Immutable):
@@ -146,18 +152,20 @@ class LateFusionProblem(Immutable):
         ValueError, TypeError
             If shapes do not fit, there are no samples, or a value is not finite.
         """
+        check_flag("center", center)
+        check_flag("standardize", standardize)
         if isinstance(inputs, Mapping):
             names, inputs = tuple(inputs), tuple(inputs.values())
         columns, target = _blocks.sample_columns(inputs, y)
         if center or standardize:
             columns = [_blocks.centred(x, standardize) for x in columns]
             target = _blocks.centred(target, standardize)
-        stacked, n = np.hstack(columns), len(target)
         dims = [x.shape[1] for x in columns]
+        moment, cross, output = _blocks.sample_moments(np.hstack(columns), target)
         return cls(
-            _blocks.split_both(stacked.T @ stacked / n, dims),
-            _blocks.split_columns(target.T @ stacked / n, dims),
-            target.T @ target / n,
+            _blocks.split_both(moment, dims),
+            _blocks.split_columns(cross, dims),
+            output,
             names=names,
         )
 
@@ -225,6 +233,7 @@ class LateFusionProblem(Immutable):
             As the constructor, if it refuses any of the problems.
         """
         noise = _blocks.checked_noise(noise_variance)
+        check_sequence("weights", weights, "arrays, one per modality")
         true = [finite_array(f"weights[{k}]", w) for k, w in enumerate(weights)]
         blocks = [
             [finite_array(f"sigma[{k}][{j}]", block) for j, block in enumerate(row)]
@@ -313,9 +322,8 @@ class LateFusionProblem(Immutable):
         inputs : K arrays (n_samples, d_k)
         y : array (n_samples, m)
         """
-        if n_samples < 1:
-            raise ValueError(f"`n_samples` must be >= 1. Got n_samples={n_samples}.")
-        rng = np.random.default_rng(seed)
+        check_count("n_samples", n_samples)
+        rng = np.random.default_rng(check_count("seed", seed, 0))
         values, vectors = np.linalg.eigh(self.input_moment)
         white = rng.standard_normal((n_samples, len(values)))
         stacked = white * np.sqrt(np.maximum(values, 0.0)) @ vectors.T

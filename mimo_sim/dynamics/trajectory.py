@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mimo_sim._checks import shown
 from mimo_sim._files import replacing
 from mimo_sim.errors import UnconvergedWarning
 from mimo_sim.objective import mimo_objective
@@ -133,6 +134,13 @@ def arguments(run: xr.Dataset) -> dict[str, Any]:
     }
 
 
+def check_run(run: Any) -> None:
+    """Raise ``TypeError`` unless `run` has the norms of a trajectory."""
+    wanted = ("encoder_norm", "head_norm", "uni_head_norm")
+    if not all(name in getattr(run, "data_vars", ()) for name in wanted):
+        raise TypeError(f"`run` must be a Dataset that `simulate` returned. Got {shown(run)}.")
+
+
 def half_times(run: xr.Dataset) -> xr.DataArray:
     r"""First recorded step at which :math:`|W_k|_F^2` reaches half of its final value.
 
@@ -156,6 +164,7 @@ def half_times(run: xr.Dataset) -> xr.DataArray:
     """
     import xarray as xr  # loads pandas, half a second
 
+    check_run(run)
     steps, squared = run.step.values, run.encoder_norm.transpose("step", "modality").values ** 2
     final = squared[-1]
     before_last_tenth = np.searchsorted(steps, 0.9 * steps[-1], side="right") - 1

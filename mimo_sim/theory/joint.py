@@ -9,6 +9,7 @@ import numpy as np
 
 from mimo_sim._checks import check_within
 from mimo_sim._moments import generalised_solve
+from mimo_sim.problem import check_problem
 from mimo_sim.theory.preference import correlations, superficial_preference
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ NEGLIGIBLE = 1e-12  # a residual correlation below this times the largest |C_k| 
 
 def check_scalar_output(problem: LateFusionProblem, what: str) -> None:
     """Raise ``ValueError`` unless m = 1; `what` names the law that needs it."""
+    check_problem(problem)
     if problem.output_dim != 1:
         raise ValueError(
             f"{what} is known for scalar targets (m = 1) only. "
@@ -215,6 +217,7 @@ def time_ratio(problem: LateFusionProblem, init_scale: float | None = None) -> f
     >>> round(time_ratio(scalar_pair(sigma_ratio=2.0, rho=0.5)), 6)
     5.0
     """
+    check_problem(problem)
     if problem.num_modalities < 2:
         raise ValueError(
             "A time ratio needs at least two modalities. "

@@ -31,7 +31,14 @@ import xarray as xr
 from torch.func import grad, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from mimo_sim._checks import FloatArray, check_choice, check_count, check_positive, check_within
+from mimo_sim._checks import (
+    FloatArray,
+    check_choice,
+    check_count,
+    check_objects,
+    check_positive,
+    check_within,
+)
 from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics.engines._members import (
     Tree,
@@ -46,6 +53,7 @@ from mimo_sim.dynamics.layered import (
     Network,
     Start,
     aligned_weights,
+    check_architecture,
     gaussian_weights,
 )
 from mimo_sim.dynamics.records import limit
@@ -53,6 +61,7 @@ from mimo_sim.objective import sigma_weights
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Solver, Vanilla, initial_f_star
 
+MOST_SEEDS = 1_000_000  # their weights are all in memory
 RECORDED = ("excess_mm", "excess_uni", "gaps", "encoder_norm", "response")
 
 
@@ -128,14 +137,17 @@ def simulate_layered(
     ValueError, TypeError
         For input outside the ranges above.
     """
-    problems = [problems] if isinstance(problems, LateFusionProblem) else list(problems)
-    methods = [methods] if isinstance(methods, Vanilla | MIMO) else list(methods)
+    solvers = "mimo_sim.Vanilla() or mimo_sim.MIMO(...)"
+    problems = check_objects("problems", problems, LateFusionProblem, "a LateFusionProblem")
+    methods = check_objects("methods", methods, (Vanilla, MIMO), solvers)
+    if initial is not None:
+        initial = check_objects("initial", initial, Network, "a Network")
     _check(problems, methods, architecture, start, samples)
     check_positive("step_size", step_size)
     check_positive("init_scale", init_scale)
     steps = check_count("steps", steps, 1)
     width = check_count("width", width, 1)
-    seeds = check_count("seeds", seeds, 1)
+    seeds = check_count("seeds", seeds, 1, MOST_SEEDS)
     every = check_count("record_every", record_every, 1)
 
     prepared = [training_data(problem, samples, seed) for seed, problem in enumerate(problems)]
@@ -185,21 +197,13 @@ def _check(
     samples: int | None,
 ) -> None:
     """Refuse what :func:`simulate_layered` cannot train."""
-    if not problems or not all(isinstance(problem, LateFusionProblem) for problem in problems):
-        raise TypeError(f"`problems` must be one LateFusionProblem or more. Got {problems!r:.80}.")
     if len({(problem.dims, problem.output_dim, problem.names) for problem in problems}) > 1:
         raise ValueError("`problems` must agree in dims, output_dim and names.")
-    if not methods or not all(isinstance(method, Vanilla | MIMO) for method in methods):
-        raise TypeError(
-            "`methods` must be mimo_sim.Vanilla() or mimo_sim.MIMO(...), one or more. "
-            f"Got {methods!r:.80}."
-        )
     if any(method.heads == "plain" for method in methods):
         raise ValueError(
             "`methods` must not have heads='plain': this engine descends the objective itself."
         )
-    if not isinstance(architecture, Architecture):
-        raise TypeError(f"`architecture` must be an Architecture. Got {architecture!r:.80}.")
+    check_architecture(architecture)
     check_choice("start", start, get_args(Start))
     if samples is None and architecture.activation == "relu":
         raise ValueError(
