@@ -18,6 +18,7 @@ import numpy.typing as npt
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 
+LARGEST = 1e100  # of a number or moment that is given: what is computed from it stays finite
 MOST = 2**63 - 1  # the largest integer that arrays and files can hold
 
 
@@ -43,11 +44,13 @@ def check_number(name: str, value: Any) -> float:
 
 
 def check_positive(name: str, value: float, *, allow_zero: bool = False) -> None:
-    """Raise ``ValueError`` unless `value` is finite and > 0 (or >= 0)."""
+    """Raise ``ValueError`` unless `value` is > 0 (or >= 0) and at most 1e100."""
     number = check_number(name, value)
     if not (math.isfinite(number) and (number > 0 or (allow_zero and number == 0))):
         bound = ">= 0" if allow_zero else "> 0"
         raise ValueError(f"`{name}` must be finite and {bound}. Got {name}={shown(value)}.")
+    if number > LARGEST:
+        raise ValueError(f"`{name}` must be at most {LARGEST:g}. Got {name}={shown(value)}.")
 
 
 def check_within(name: str, value: float, low: float, high: float) -> None:
@@ -150,17 +153,25 @@ def check_path(name: str, value: Any) -> None:
         raise TypeError(f"`{name}` must be a path or None. Got {name}={value!r}.")
 
 
-def finite_array(name: str, value: Any) -> FloatArray:
+def check_run(run: Any) -> None:
+    """Raise ``TypeError`` unless `run` has the norms of a trajectory."""
+    wanted = ("encoder_norm", "head_norm", "uni_head_norm")
+    if not all(name in getattr(run, "data_vars", ()) for name in wanted):
+        raise TypeError(f"`run` must be a Dataset that `simulate` returned. Got {shown(run)}.")
+
+
+def real_array(name: str, value: Any) -> FloatArray:
     """`value` as an array of float64.
 
-    Raises ``TypeError`` unless it holds real numbers, and ``ValueError`` unless all are finite.
+    Raises ``TypeError`` unless it holds real numbers, and ``ValueError`` where an integer is beyond
+    the range of float64.
     """
     try:
         given = np.asarray(value)
         if given.dtype.kind not in "biufO":  # complex numbers and text would be cast in silence
             raise TypeError(f"the type of its values is {given.dtype}")
         with np.errstate(over="ignore"):
-            array = given.astype(np.float64, copy=False)
+            return given.astype(np.float64, copy=False)
     except OverflowError:
         raise ValueError(
             f"`{name}` must be finite in float64. Got {type(value).__name__}: {shown(value)}."
@@ -169,6 +180,14 @@ def finite_array(name: str, value: Any) -> FloatArray:
         raise TypeError(
             f"`{name}` must be an array of numbers. Got {type(value).__name__}: {error}."
         ) from None
+
+
+def finite_array(name: str, value: Any) -> FloatArray:
+    """`value` as an array of float64.
+
+    Raises ``TypeError`` unless it holds real numbers, and ``ValueError`` unless all are finite.
+    """
+    array = real_array(name, value)
     finite = np.isfinite(array)
     if not finite.all():
         bad = int((~finite).sum())

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mimo_sim._checks import FloatArray
+from mimo_sim._checks import LARGEST, FloatArray
 
-LARGEST = 1e100  # of a moment, a weight or a sample: what is computed from them stays finite
 TOLERANCE = 1e-9  # relative, for inputs of unit variance: the round-off of moments in float64
 
 

@@ -10,11 +10,20 @@ from typing import Literal, get_args
 import numpy as np
 
 from mimo_sim._blocks import split_both, split_columns
-from mimo_sim._checks import check_choice, check_count, check_positive, check_sequence, check_within, is_sequence, shown
+from mimo_sim._checks import (
+    check_choice,
+    check_count,
+    check_positive,
+    check_sequence,
+    check_within,
+    is_sequence,
+    shown,
+)
 from mimo_sim.errors import GenerationError
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.theory import superficial_preference as preference_report
 
+MOST_SPREAD = 20  # of the logarithms of scales; beyond it moments leave the range of floats
 Requirement = Literal["superficial", "none"]
 
 
@@ -223,6 +232,11 @@ def random_problem(
             f"Got degrees_of_freedom={freedom}."
         )
     check_positive("scale_spread", scale_spread, allow_zero=True)
+    if scale_spread > MOST_SPREAD:
+        raise ValueError(
+            f"`scale_spread` must be at most {MOST_SPREAD}: it is that of a logarithm. "
+            f"Got scale_spread={scale_spread!r}."
+        )
 
     rng = np.random.default_rng(seed)
     for _ in range(max_tries):

@@ -15,42 +15,52 @@ import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj
 
 from mimo_sim import _moved
-from mimo_sim._checks import check_positive, finite_array
+from mimo_sim._checks import check_positive, finite_array, real_array
 
 Array: TypeAlias = Any  # a numpy.ndarray or a torch.Tensor; what comes in goes out
+
+
+def is_tensor(values: Any) -> bool:
+    """Whether `values` are an array of another library than NumPy, such as torch.
+
+    Nothing looks at the values of a tensor: that would wait for the GPU.
+    """
+    return is_array_api_obj(values) and not isinstance(values, np.ndarray | np.generic)
 
 
 def as_array(name: str, values: Any) -> Array:
     """`values` unchanged if they are a tensor or NumPy floats already, else as NumPy floats.
 
-    Raises ``TypeError`` unless they are real numbers.
+    Raises ``TypeError`` unless they are real numbers, and ``ValueError`` for NaN.
     """
-    floats = isinstance(values, np.ndarray) and values.dtype.kind == "f"
-    if floats or (is_array_api_obj(values) and not isinstance(values, np.ndarray | np.generic)):
+    if is_tensor(values):
         return values
-    return finite_array(name, values)
+    if not (isinstance(values, np.ndarray) and values.dtype.kind == "f"):
+        values = real_array(name, values)
+    if np.isnan(values).any():
+        raise ValueError(f"`{name}` must be numbers. Got NaN among {values.size} values.")
+    return values
 
 
 def _checked(gaps: Any, mu: Any) -> tuple[Array, Array | float]:
     """Gaps as an array, and a smoothing whose inverse is finite in their precision.
 
     Below the smallest normal number of their dtype, mu is raised to it: the smoothed maximum is
-    then the maximum, to the last digit. The values of a tensor are not looked at: that would wait
-    for the GPU.
+    then the maximum, to the last digit.
     """
     gaps = as_array("gaps", gaps)
     if gaps.ndim == 0 or gaps.shape[-1] == 0:
         raise ValueError(
             f"`gaps` must have shape (..., K) with K >= 1. Got shape {tuple(gaps.shape)}."
         )
-    if isinstance(gaps, np.ndarray):
+    if not is_tensor(gaps):
         finite_array("gaps", gaps)
     xp = array_namespace(gaps)
     if not xp.isdtype(gaps.dtype, "real floating"):
         gaps = gaps / 1  # whole numbers
     least = float(xp.finfo(gaps.dtype).smallest_normal)
-    if is_array_api_obj(mu):
-        return gaps, xp.clip(mu, min=least) if not isinstance(mu, np.ndarray) else mu
+    if is_tensor(mu):
+        return gaps, xp.clip(mu, min=least)
     check_positive("mu", mu)
     return gaps, max(float(mu), least)
 
@@ -136,9 +146,17 @@ def mimo_objective(loss_mm: Array, gaps: Array, lam: float, mu: float) -> Array:
     array (...)
         F. With torch inputs, one ``F.backward()`` gives every gradient that Algorithm 1 needs.
     """
-    if not is_array_api_obj(lam):
+    if not is_tensor(lam):
         check_positive("lam", lam, allow_zero=True)
-    return as_array("loss_mm", loss_mm) + lam * smoothed_maximum(gaps, mu)
+    loss_mm, smooth = as_array("loss_mm", loss_mm), smoothed_maximum(gaps, mu)
+    if not is_tensor(loss_mm):
+        finite_array("loss_mm", loss_mm)
+    if loss_mm.shape not in ((), smooth.shape):
+        raise ValueError(
+            f"`loss_mm` must have shape () or {tuple(smooth.shape)}, that of `gaps` without its "
+            f"last axis. Got {tuple(loss_mm.shape)}."
+        )
+    return loss_mm + lam * smooth
 
 
 def running_minimum(previous: Array, losses_uni: Array) -> Array:
@@ -159,10 +177,13 @@ def running_minimum(previous: Array, losses_uni: Array) -> Array:
     -------
     array (K,)
     """
-    if not isinstance(previous, list | tuple):
-        previous = as_array("previous", previous)
-    previous = np.asarray(previous, dtype=float) if isinstance(previous, list | tuple) else previous
-    return array_namespace(previous).minimum(previous, as_array("losses_uni", losses_uni))
+    previous, losses_uni = as_array("previous", previous), as_array("losses_uni", losses_uni)
+    if previous.shape != losses_uni.shape:
+        raise ValueError(
+            "`previous` and `losses_uni` must have the same shape. "
+            f"Got {tuple(previous.shape)} and {tuple(losses_uni.shape)}."
+        )
+    return array_namespace(previous).minimum(previous, losses_uni)
 
 
 if not TYPE_CHECKING:  # a type checker must still see which names there are

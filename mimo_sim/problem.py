@@ -18,7 +18,14 @@ import numpy.typing as npt
 
 from mimo_sim import _blocks, _moments
 from mimo_sim._blocks import Blocks
-from mimo_sim._checks import FloatArray, check_count, check_flag, check_sequence, finite_array
+from mimo_sim._checks import (
+    FloatArray,
+    check_count,
+    check_flag,
+    check_positive,
+    check_sequence,
+    finite_array,
+)
 from mimo_sim._files import replacing
 from mimo_sim._immutable import Immutable
 from mimo_sim._moments import frozen
@@ -196,7 +203,8 @@ class LateFusionProblem(Immutable):
         ValueError, TypeError
             As the constructor.
         """
-        noise = _blocks.checked_noise(noise_variance)
+        check_positive("noise_variance", noise_variance, allow_zero=True)
+        noise = finite_array("noise_variance", noise_variance)
         true = _blocks.true_weights(weights)
         blocks = _blocks.moment_blocks(sigma, tuple(w.shape[1] for w in true))
         cross, output = _moments.linear_model(true, blocks, noise)

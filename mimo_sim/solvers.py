@@ -97,6 +97,8 @@ class MIMO:
             if self.f_star not in rules:
                 raise ValueError(f"{allowed} Got f_star={self.f_star!r}.")
             return
+        if isinstance(self.f_star, bool):
+            raise TypeError(f"{allowed} Got f_star={self.f_star}.")
         try:
             values = finite_array("f_star", self.f_star)
         except TypeError:

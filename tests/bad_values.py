@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -62,35 +62,30 @@ KINDS: dict[str, list[Any]] = {
     "list[list[FloatArray]]": [],  # Network holds what the functions make
     "list[FloatArray]": [],
 }
-KINDS |= dict.fromkeys(["Sequence[npt.ArrayLike]", "Blocks", "npt.ArrayLike (blocks)"], NO_BLOCKS)
+KINDS |= dict.fromkeys(["Sequence[npt.ArrayLike]", "Blocks"], NO_BLOCKS)
 KINDS |= dict.fromkeys(
     ["HeadUpdate", "VanillaHeads", "FStarRule", "Activation", "Readout", "Start", "Requirement"],
     KINDS["str"],
 )
-KINDS |= dict.fromkeys(
-    [
-        "xr.Dataset",
-        "LateFusionProblem",
-        "Solver",
-        "Architecture",
-        "LateFusionProblem | Sequence[LateFusionProblem]",
-        "Solver | Sequence[Solver]",
-        "str | LateFusionProblem | Callable[..., LateFusionProblem]",
-        "str | Solver",
-    ],
-    [*NO_OBJECT, None],
+OBJECTS = (
+    "xr.Dataset",
+    "LateFusionProblem",
+    "Solver",
+    "Architecture",
+    "LateFusionProblem | Sequence[LateFusionProblem]",
+    "Solver | Sequence[Solver]",
+    "str | LateFusionProblem | Callable[..., LateFusionProblem]",
+    "str | Solver",
 )
-KINDS |= dict.fromkeys(
-    [
-        "Sequence[Sequence[npt.ArrayLike]] | None",
-        "Sequence[Sequence[npt.ArrayLike]]",
-        "Sequence[object] | None",
-        "Sequence[Network] | None",
-        "Mapping[str, Any]",
-        "Sequence[npt.ArrayLike] | Mapping[str, npt.ArrayLike]",
-    ],
-    [*(bad for bad in NO_OBJECT if not isinstance(bad, dict)), [[1.0]], [[1.0, 2.0, 3.0]]],
+NESTED = (
+    "Sequence[Sequence[npt.ArrayLike]] | None",
+    "Sequence[object] | None",
+    "Sequence[Network] | None",
+    "Mapping[str, Any]",
+    "Sequence[npt.ArrayLike] | Mapping[str, npt.ArrayLike]",
 )
+NO_NESTED = [*(bad for bad in NO_OBJECT if not isinstance(bad, dict)), [[1.0]], [[1.0, 2.0, 3.0]]]
+KINDS |= {kind: [*NO_OBJECT, None] for kind in OBJECTS} | dict.fromkeys(NESTED, NO_NESTED)
 EXTREMES = [1e308, -1e308, 1e200, 5e-324, 1e-300]  # refused or not, what comes out is finite
 
 
@@ -127,24 +122,54 @@ GOOD: dict[str, Any] = {
     "name": "random",
     "points": [{"rho": 0.5}],
 }
-OF_PROBLEM = ("from_samples", "from_linear_model")
-ELSEWHERE = ("rerun", "load", "save", "as_array")
+# ---------------------------------------------------------------- the calls
+
+ROOMS = (ms, dynamics, theory, generators, objective, solvers)
+WAYS_IN = ("from_samples", "from_linear_model")  # of LateFusionProblem, beside the constructor
+LEFT_OUT = {
+    "rerun": "its arguments are those of simulate",
+    "load": "raises FileNotFoundError for a file that is not there",
+    "save": "writes what it is given",
+    "MIMOLoss": "a method for networks; tests/methods/test_mimo_loss.py",
+    "PreferenceReport": "a result, which the package makes",
+    "Network": "weights, which the package makes",
+    "initial_f_star": "a helper of the engines",
+    "is_tensor": "a question about any value",
+    "as_array": "keeps whatever is an array",
+    "check_solver": "a check itself",
+}
 
 
 def functions() -> dict[str, Callable[..., Any]]:
-    """Every public callable of the toy, by its full name."""
+    """Every public callable of the toy by name; a room without a stub shows what it defines."""
     found: dict[str, Callable[..., Any]] = {}
-    for room in (ms, dynamics, theory, generators, objective, solvers):
+    for room in ROOMS:
         for name in getattr(room, "__all__", vars(room)):
             thing = getattr(room, name)
-            home = getattr(thing, "__module__", "")
-            if name.startswith("_") or not isinstance(thing, type | types.FunctionType):
-                continue
-            if not hasattr(room, "__all__") and home != room.__name__:
-                continue  # imported there
-            found[f"{home}.{thing.__name__}"] = thing
+            here = hasattr(room, "__all__") or getattr(thing, "__module__", "") == room.__name__
+            is_error = isinstance(thing, type) and issubclass(thing, Exception)
+            public = not name.startswith("_") and name not in LEFT_OUT and here and not is_error
+            if public and isinstance(thing, type | types.FunctionType):
+                found[f"{thing.__module__}.{name}".removeprefix("mimo_sim.")] = thing
+    for name in WAYS_IN:
+        found[f"LateFusionProblem.{name}"] = getattr(ms.LateFusionProblem, name)
     return found
 
 
-def arguments(function: Callable[..., Any]) -> dict[str, Any]:
-    return dict(inspect.signature(function).parameters)
+def good(function: Callable[..., Any]) -> dict[str, Any]:
+    """Arguments with which `function` works."""
+    names = inspect.signature(function).parameters
+    arguments = {name: GOOD[name] for name in names if name in GOOD}
+    if function is ms.sweep:
+        arguments["problem"] = "scalar-pair"
+    return arguments
+
+
+def bad(function: Callable[..., Any]) -> Iterator[tuple[str, str, Any]]:
+    """Each argument of `function` with its kind and a bad value."""
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name == "cluster":  # dask's own object, or an address
+            continue
+        kind = str(parameter.annotation)
+        for value in KINDS[kind]:
+            yield name, kind, value

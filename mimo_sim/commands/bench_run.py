@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mimo_sim._checks import check_count
 from mimo_sim._progress import on_terminal, progress_bar
 from mimo_sim.commands import _grammar as grammar
 from mimo_sim.commands import bench
@@ -20,6 +21,7 @@ from mimo_sim.commands.data import settings
 if TYPE_CHECKING:
     from mimo_sim.benchmark import FinishedRun, Job, Row
 
+MOST_SEEDS = 100_000  # each is a run; far more than anyone trains
 INDENT = " " * 4  # of what belongs to the line above it
 
 
@@ -123,10 +125,8 @@ def run(
     """
     from mimo_sim import benchmark, datasets
 
-    if seeds < 1:
-        raise ValueError(f"`--seeds` must be >= 1. Got {seeds}.")
-    if first_seed < 0:
-        raise ValueError(f"`--first-seed` must be >= 0. Got {first_seed}.")
+    check_count("--seeds", seeds, 1, MOST_SEEDS)
+    check_count("--first-seed", first_seed, 0)
     hyper = grammar.once(grammar.read_value("--set", text) for text in set_ or [])
     grids = grammar.once(grammar.read_values("--grid", text) for text in grid or [])
     own_data = _data_settings(data or [], with_setting=bool(setting))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mimo_sim._checks import shown
+from mimo_sim._checks import check_run
 from mimo_sim._files import replacing
 from mimo_sim.errors import UnconvergedWarning
 from mimo_sim.objective import mimo_objective
@@ -132,13 +132,6 @@ def arguments(run: xr.Dataset) -> dict[str, Any]:
         **{name: float(attrs[name]) for name in ("step_size", "init_scale", "weight_decay")},
         **{name: int(attrs[name]) for name in ("steps", "seed", "record_every")},
     }
-
-
-def check_run(run: Any) -> None:
-    """Raise ``TypeError`` unless `run` has the norms of a trajectory."""
-    wanted = ("encoder_norm", "head_norm", "uni_head_norm")
-    if not all(name in getattr(run, "data_vars", ()) for name in wanted):
-        raise TypeError(f"`run` must be a Dataset that `simulate` returned. Got {shown(run)}.")
 
 
 def half_times(run: xr.Dataset) -> xr.DataArray:

@@ -174,7 +174,12 @@ def _seeds(seeds: Any) -> list[Any]:
         raise TypeError(
             f"`seeds` must be a number of seeds or a sequence of seeds. Got seeds={shown(seeds)}."
         )
-    return _values("seeds", [check_count("seeds", seed, 0) for seed in seeds])
+    values = _values("seeds", seeds)
+    if any(isinstance(seed, int) and seed >= 2**63 for seed in values):
+        raise ValueError(
+            f"`seeds` must be below 2**63, which a file can hold. Got {shown(values)}."
+        )
+    return [check_count("seed", seed, 0) for seed in values]
 
 
 def _is_sequence(values: Any) -> bool:

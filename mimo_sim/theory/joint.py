@@ -30,6 +30,16 @@ def check_scalar_output(problem: LateFusionProblem, what: str) -> None:
         )
 
 
+def check_start(init_scale: float) -> None:
+    """Raise ``ValueError`` unless `init_scale` lies in (0, 1) and has a finite inverse."""
+    check_within("init_scale", init_scale, 0, 1)
+    if math.isinf(1 / init_scale):
+        raise ValueError(
+            "`init_scale` must be so large that 1 / init_scale is finite. "
+            f"Got init_scale={init_scale!r}."
+        )
+
+
 def residual_correlation(problem: LateFusionProblem, learned: int, waiting: int) -> FloatArray:
     r"""What one modality still has to learn once another one is learned.
 
@@ -127,7 +137,7 @@ def learning_times(problem: LateFusionProblem, init_scale: float | None = None) 
     """
     check_scalar_output(problem, "The order of learning in joint training")
     if init_scale is not None:
-        check_within("init_scale", init_scale, 0, 1)
+        check_start(init_scale)
     every = range(problem.num_modalities)
     times = np.full(problem.num_modalities, np.inf)
     gain = np.zeros(problem.num_modalities)

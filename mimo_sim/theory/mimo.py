@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mimo_sim._checks import check_positive
+from mimo_sim._checks import check_positive, check_run
 from mimo_sim.objective import sigma_weights
 from mimo_sim.problem import check_problem
 from mimo_sim.solvers import MIMO, FStarRule, HeadUpdate, Solver, check_solver, initial_f_star
@@ -70,7 +70,7 @@ def growth_rates(
     ValueError, TypeError
         If a hyper-parameter is outside its range.
     """
-    MIMO(lam=lam, mu=mu, heads=heads)  # checks them
+    MIMO(lam=lam, mu=mu, f_star=f_star, heads=heads)  # checks them
     weight = lam * initial_sigma(problem, mu, f_star)
     return correlations(problem) * np.sqrt(1 + (weight**2 if heads == "gradient" else weight))
 
@@ -248,5 +248,6 @@ def conserved_quantity(run: xr.Dataset) -> xr.DataArray:
     DataArray (step, modality)
         In the units of a squared weight.
     """
+    check_run(run)
     balance: xr.DataArray = run.encoder_norm**2 - run.head_norm**2 - run.uni_head_norm**2
     return balance.rename("conserved_quantity")

@@ -35,6 +35,7 @@ from mimo_sim._checks import (
     FloatArray,
     check_choice,
     check_count,
+    check_flag,
     check_objects,
     check_positive,
     check_within,
@@ -143,6 +144,7 @@ def simulate_layered(
     if initial is not None:
         initial = check_objects("initial", initial, Network, "a Network")
     _check(problems, methods, architecture, start, samples)
+    check_flag("progress", progress)
     check_positive("step_size", step_size)
     check_positive("init_scale", init_scale)
     steps = check_count("steps", steps, 1)
