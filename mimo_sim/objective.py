@@ -28,7 +28,7 @@ def is_tensor(values: Any) -> bool:
     return is_array_api_obj(values) and not isinstance(values, np.ndarray | np.generic)
 
 
-def as_array(name: str, values: Any) -> Array:
+def as_array(values: Any, name: str = "values") -> Array:
     """`values` unchanged if they are a tensor or NumPy floats already, else as NumPy floats.
 
     Raises ``TypeError`` unless they are real numbers, and ``ValueError`` for NaN.
@@ -48,7 +48,7 @@ def _checked(gaps: Any, mu: Any) -> tuple[Array, Array | float]:
     Below the smallest normal number of their dtype, mu is raised to it: the smoothed maximum is
     then the maximum, to the last digit.
     """
-    gaps = as_array("gaps", gaps)
+    gaps = as_array(gaps, "gaps")
     if gaps.ndim == 0 or gaps.shape[-1] == 0:
         raise ValueError(
             f"`gaps` must have shape (..., K) with K >= 1. Got shape {tuple(gaps.shape)}."
@@ -148,7 +148,7 @@ def mimo_objective(loss_mm: Array, gaps: Array, lam: float, mu: float) -> Array:
     """
     if not is_tensor(lam):
         check_positive("lam", lam, allow_zero=True)
-    loss_mm, smooth = as_array("loss_mm", loss_mm), smoothed_maximum(gaps, mu)
+    loss_mm, smooth = as_array(loss_mm, "loss_mm"), smoothed_maximum(gaps, mu)
     if not is_tensor(loss_mm):
         finite_array("loss_mm", loss_mm)
     if loss_mm.shape not in ((), smooth.shape):
@@ -177,7 +177,7 @@ def running_minimum(previous: Array, losses_uni: Array) -> Array:
     -------
     array (K,)
     """
-    previous, losses_uni = as_array("previous", previous), as_array("losses_uni", losses_uni)
+    previous, losses_uni = as_array(previous, "previous"), as_array(losses_uni, "losses_uni")
     if previous.shape != losses_uni.shape:
         raise ValueError(
             "`previous` and `losses_uni` must have the same shape. "
