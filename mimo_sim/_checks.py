@@ -43,14 +43,24 @@ def check_number(name: str, value: Any) -> float:
         return math.copysign(math.inf, value > 0 or -1)
 
 
-def check_positive(name: str, value: float, *, allow_zero: bool = False) -> None:
-    """Raise ``ValueError`` unless `value` is > 0 (or >= 0) and at most 1e100."""
+def check_positive(
+    name: str, value: float, *, allow_zero: bool = False, most: float = LARGEST
+) -> None:
+    """Raise ``ValueError`` unless `value` is finite, > 0 (or >= 0), and at most `most`."""
     number = check_number(name, value)
     if not (math.isfinite(number) and (number > 0 or (allow_zero and number == 0))):
         bound = ">= 0" if allow_zero else "> 0"
         raise ValueError(f"`{name}` must be finite and {bound}. Got {name}={shown(value)}.")
-    if number > LARGEST:
-        raise ValueError(f"`{name}` must be at most {LARGEST:g}. Got {name}={shown(value)}.")
+    if number > most:
+        raise ValueError(f"`{name}` must be at most {most:g}. Got {name}={shown(value)}.")
+
+
+def check_step_size(name: str, value: float) -> None:
+    """Raise ``ValueError`` unless `value` is finite and > 0.
+
+    It may be beyond 1e100: such a run diverges, and says so.
+    """
+    check_positive(name, value, most=math.inf)
 
 
 def check_within(name: str, value: float, low: float, high: float) -> None:

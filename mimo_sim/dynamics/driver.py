@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from mimo_sim import theory
-from mimo_sim._checks import check_choice, check_count, check_flag, check_positive, check_width
+from mimo_sim._checks import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_positive,
+    check_step_size,
+    check_width,
+)
 from mimo_sim._extras import explained
 from mimo_sim.dynamics.records import MANY_FLIPS, Options, Records, recorded_steps
 from mimo_sim.dynamics.start import Weights, checked_weights, norm_squared, random_weights
@@ -179,6 +186,7 @@ def simulate(
 
     Examples
     --------
+    >>> from mimo_sim import MIMO
     >>> from mimo_sim.generators import superficial_preference
     >>> method = MIMO(lam=10.0, mu=0.01)
     >>> run = simulate(superficial_preference(), method, step_size=1e-3, steps=10_000)
@@ -202,7 +210,7 @@ def simulate(
         step_size = theory.default_step_size(
             problem, method, init_norm_squared=norm_squared(weights, init_scale)
         )
-    check_positive("step_size", step_size)
+    check_step_size("step_size", step_size)
 
     options = Options(
         float(step_size),

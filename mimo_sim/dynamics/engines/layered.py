@@ -38,7 +38,9 @@ from mimo_sim._checks import (
     check_flag,
     check_objects,
     check_positive,
+    check_step_size,
     check_within,
+    is_sequence,
 )
 from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics.engines._members import (
@@ -141,11 +143,11 @@ def simulate_layered(
     solvers = "mimo_sim.Vanilla() or mimo_sim.MIMO(...)"
     problems = check_objects("problems", problems, LateFusionProblem, "a LateFusionProblem")
     methods = check_objects("methods", methods, (Vanilla, MIMO), solvers)
-    if initial is not None:
+    if initial is not None and not (is_sequence(initial) and len(initial) == 0):
         initial = check_objects("initial", initial, Network, "a Network")
     _check(problems, methods, architecture, start, samples)
     check_flag("progress", progress)
-    check_positive("step_size", step_size)
+    check_step_size("step_size", step_size)
     check_positive("init_scale", init_scale)
     steps = check_count("steps", steps, 1)
     width = check_count("width", width, 1)
@@ -294,7 +296,9 @@ def _labelled(
     optima = np.array([problem.unimodal_optima for problem in problems])[:, None, None, None, :]
     ceiling = np.array([limit(problem) for problem in problems])[:, None, None]
     worst = np.maximum(excess_mm, excess_uni.max(-1)).max(-1)
-    sigma = sigma_weights(records["gaps"] / mu, 1.0)
+    relative = records["gaps"] / mu
+    going = np.isfinite(relative).all(-1, keepdims=True)  # sigma is NaN once a member blew up
+    sigma = np.where(going, sigma_weights(np.where(going, relative, 0.0), 1.0), np.nan)
 
     def named(dims: tuple[str, ...], values: FloatArray, long_name: str) -> tuple[Any, ...]:
         return dims, values, {"long_name": long_name}

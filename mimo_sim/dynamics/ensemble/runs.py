@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from mimo_sim import theory
-from mimo_sim._checks import FloatArray, check_count, check_objects, check_positive, is_sequence
+from mimo_sim._checks import (
+    FloatArray,
+    check_count,
+    check_objects,
+    check_positive,
+    check_step_size,
+    is_sequence,
+)
 from mimo_sim.dynamics.engines.gram import Packed
 from mimo_sim.dynamics.ensemble.step import Shape
 from mimo_sim.dynamics.records import limit
@@ -53,7 +60,7 @@ class Runs:
             ),
         }
         if step_size is not None:
-            columns["step_size"] = _numbers("step_size", step_size, check_positive)
+            columns["step_size"] = _numbers("step_size", step_size, check_step_size)
         self.count = max(map(len, columns.values()))
         for name, column in columns.items():
             if len(column) not in (1, self.count):
