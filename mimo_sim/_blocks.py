@@ -9,12 +9,21 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mimo_sim._checks import FloatArray, check_sequence, finite_array, is_sequence, shown
+from mimo_sim._checks import LARGEST, FloatArray, check_sequence, finite_array, is_sequence, shown
 from mimo_sim._moments import check_size
 
 Blocks: TypeAlias = (
     Sequence[Sequence[npt.ArrayLike]] | npt.NDArray[Any]
 )  # [k][l] of shape (d_k, d_l)
+
+ROOT = LARGEST**0.5  # of a sample or a weight, whose squares make moments
+
+
+def sized_array(name: str, value: Any, most: float = LARGEST) -> FloatArray:
+    """`value` as an array of float64 within +-`most`."""
+    array = finite_array(name, value)
+    check_size(name, array, most)
+    return array
 
 
 def columns(dims: Sequence[int]) -> list[slice]:
@@ -65,7 +74,7 @@ def moment_blocks(sigma: Blocks, dims: tuple[int, ...]) -> list[list[FloatArray]
             f"for dims {dims}. Got {shown(sigma)}."
         )
     blocks = [
-        [np.atleast_2d(finite_array(f"sigma[{k}][{j}]", block)) for j, block in enumerate(row)]
+        [np.atleast_2d(sized_array(f"sigma[{k}][{j}]", block)) for j, block in enumerate(row)]
         for k, row in enumerate(rows)
     ]
     for k, row in enumerate(blocks):
@@ -112,7 +121,7 @@ def output_moment(y_second_moment: Any, m: int) -> FloatArray:
 def true_weights(weights: Sequence[npt.ArrayLike]) -> list[FloatArray]:
     """`weights` as arrays (m, d_k), all with the same m."""
     check_sequence("weights", weights, "arrays, one per modality")
-    true = [np.atleast_2d(finite_array(f"weights[{k}]", w)) for k, w in enumerate(weights)]
+    true = [np.atleast_2d(sized_array(f"weights[{k}]", w, ROOT)) for k, w in enumerate(weights)]
     if not true or any(w.ndim != 2 or len(w) != len(true[0]) for w in true):
         raise ValueError(
             "`weights` must be arrays (m, d_k), all with the same m. "
@@ -121,16 +130,22 @@ def true_weights(weights: Sequence[npt.ArrayLike]) -> list[FloatArray]:
     return true
 
 
+def many_weights(weights: Sequence[npt.ArrayLike]) -> list[FloatArray]:
+    """`weights` of many problems at once, as arrays (N, m, d_k)."""
+    check_sequence("weights", weights, "arrays, one per modality")
+    return [sized_array(f"weights[{k}]", w, ROOT) for k, w in enumerate(weights)]
+
+
 def sample_columns(inputs: Any, y: npt.ArrayLike) -> tuple[list[FloatArray], FloatArray]:
     """Samples as K arrays (n, d_k) and an array (n, m)."""
-    target = finite_array("y", y)
+    target = sized_array("y", y, ROOT)
     check_sequence("inputs", inputs, "arrays, one per modality")
     if isinstance(inputs, np.ndarray) and inputs.ndim == 2 and inputs.shape[:1] == target.shape[:1]:
         raise ValueError(
             "`inputs` must hold one array per modality; wrap a single modality in a list. "
             f"Got one array of shape {inputs.shape}."
         )
-    columns = [finite_array(f"inputs[{k}]", x) for k, x in enumerate(inputs)]
+    columns = [sized_array(f"inputs[{k}]", x, ROOT) for k, x in enumerate(inputs)]
     columns = [x[:, None] if x.ndim == 1 else x for x in columns]
     target = target[:, None] if target.ndim == 1 else target
     if not columns or target.ndim != 2 or len(target) == 0:
@@ -145,16 +160,6 @@ def sample_columns(inputs: Any, y: npt.ArrayLike) -> tuple[list[FloatArray], Flo
                 f"Got shape {x.shape}."
             )
     return columns, target
-
-
-def sample_moments(
-    inputs: FloatArray, target: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Averages of x x^T, y x^T and y y^T over samples (n, D) and (n, m)."""
-    check_size("inputs", inputs)
-    check_size("y", target)
-    n = len(target)
-    return inputs.T @ inputs / n, target.T @ inputs / n, target.T @ target / n
 
 
 def centred(samples: FloatArray, standardize: bool) -> FloatArray:

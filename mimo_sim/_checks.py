@@ -10,6 +10,7 @@ import math
 import operator
 import os
 from collections.abc import Hashable, Iterable, Sequence
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -163,10 +164,9 @@ def check_path(name: str, value: Any) -> None:
         raise TypeError(f"`{name}` must be a path or None. Got {name}={value!r}.")
 
 
-def check_run(run: Any) -> None:
-    """Raise ``TypeError`` unless `run` has the norms of a trajectory."""
-    wanted = ("encoder_norm", "head_norm", "uni_head_norm")
-    if not all(name in getattr(run, "data_vars", ()) for name in wanted):
+def check_run(run: Any, *variables: str) -> None:
+    """Raise ``TypeError`` unless `run` is a dataset with these variables of a trajectory."""
+    if not all(name in getattr(run, "data_vars", ()) for name in variables):
         raise TypeError(f"`run` must be a Dataset that `simulate` returned. Got {shown(run)}.")
 
 
@@ -180,6 +180,8 @@ def real_array(name: str, value: Any) -> FloatArray:
         given = np.asarray(value)
         if given.dtype.kind not in "biufO":  # complex numbers and text would be cast in silence
             raise TypeError(f"the type of its values is {given.dtype}")
+        if given.dtype.kind == "O" and not all(isinstance(each, Real) for each in given.flat):
+            raise TypeError("not all of its values are real numbers")
         with np.errstate(over="ignore"):
             return given.astype(np.float64, copy=False)
     except OverflowError:

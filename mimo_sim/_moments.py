@@ -48,12 +48,12 @@ def unit_variance(moment: FloatArray) -> tuple[FloatArray, FloatArray]:
 # ---------------------------------------------------------------- what is possible
 
 
-def check_size(name: str, array: FloatArray) -> None:
-    """Raise ``ValueError`` unless all values lie within +-:data:`LARGEST`."""
+def check_size(name: str, array: FloatArray, most: float = LARGEST) -> None:
+    """Raise ``ValueError`` unless all values lie within +-`most`."""
     largest = np.abs(array).max(initial=0.0)
-    if not largest <= LARGEST:
+    if not largest <= most:
         raise ValueError(
-            f"`{name}` must lie within +-{LARGEST:g}, so that what is computed from it is finite. "
+            f"`{name}` must lie within +-{most:g}, so that what is computed from it is finite. "
             f"Got {largest:.3g}; measure in other units."
         )
 

@@ -31,15 +31,11 @@ def is_tensor(values: Any) -> bool:
 def as_array(values: Any, name: str = "values") -> Array:
     """`values` unchanged if they are a tensor or NumPy floats already, else as NumPy floats.
 
-    Raises ``TypeError`` unless they are real numbers, and ``ValueError`` for NaN.
+    Raises ``TypeError`` unless they are real numbers.
     """
-    if is_tensor(values):
+    if is_tensor(values) or (isinstance(values, np.ndarray) and values.dtype.kind == "f"):
         return values
-    if not (isinstance(values, np.ndarray) and values.dtype.kind == "f"):
-        values = real_array(name, values)
-    if np.isnan(values).any():
-        raise ValueError(f"`{name}` must be numbers. Got NaN among {values.size} values.")
-    return values
+    return real_array(name, values)
 
 
 def _checked(gaps: Any, mu: Any) -> tuple[Array, Array | float]:
@@ -148,13 +144,14 @@ def mimo_objective(loss_mm: Array, gaps: Array, lam: float, mu: float) -> Array:
     """
     if not is_tensor(lam):
         check_positive("lam", lam, allow_zero=True)
-    loss_mm, smooth = as_array(loss_mm, "loss_mm"), smoothed_maximum(gaps, mu)
     if not is_tensor(loss_mm):
         finite_array("loss_mm", loss_mm)
-    if loss_mm.shape not in ((), smooth.shape):
+        loss_mm = loss_mm if isinstance(loss_mm, int | float) else as_array(loss_mm, "loss_mm")
+    smooth = smoothed_maximum(gaps, mu)
+    if np.shape(loss_mm) not in ((), smooth.shape):
         raise ValueError(
             f"`loss_mm` must have shape () or {tuple(smooth.shape)}, that of `gaps` without its "
-            f"last axis. Got {tuple(loss_mm.shape)}."
+            f"last axis. Got {np.shape(loss_mm)}."
         )
     return loss_mm + lam * smooth
 
@@ -171,7 +168,7 @@ def running_minimum(previous: Array, losses_uni: Array) -> Array:
     previous : array (K,)
         The estimate so far; start with ``inf``.
     losses_uni : array (K,)
-        Uni-modal losses of this step.
+        Uni-modal losses of this step. The estimate of a loss that is NaN is NaN.
 
     Returns
     -------

@@ -23,7 +23,6 @@ from mimo_sim._checks import (
     check_count,
     check_flag,
     check_positive,
-    check_sequence,
     finite_array,
 )
 from mimo_sim._files import replacing
@@ -167,12 +166,12 @@ class LateFusionProblem(Immutable):
         if center or standardize:
             columns = [_blocks.centred(x, standardize) for x in columns]
             target = _blocks.centred(target, standardize)
+        stacked, n = np.hstack(columns), len(target)
         dims = [x.shape[1] for x in columns]
-        moment, cross, output = _blocks.sample_moments(np.hstack(columns), target)
         return cls(
-            _blocks.split_both(moment, dims),
-            _blocks.split_columns(cross, dims),
-            output,
+            _blocks.split_both(stacked.T @ stacked / n, dims),
+            _blocks.split_columns(target.T @ stacked / n, dims),
+            target.T @ target / n,
             names=names,
         )
 
@@ -241,10 +240,9 @@ class LateFusionProblem(Immutable):
             As the constructor, if it refuses any of the problems.
         """
         noise = _blocks.checked_noise(noise_variance)
-        check_sequence("weights", weights, "arrays, one per modality")
-        true = [finite_array(f"weights[{k}]", w) for k, w in enumerate(weights)]
+        true = _blocks.many_weights(weights)
         blocks = [
-            [finite_array(f"sigma[{k}][{j}]", block) for j, block in enumerate(row)]
+            [_blocks.sized_array(f"sigma[{k}][{j}]", block) for j, block in enumerate(row)]
             for k, row in enumerate(sigma)
         ]
         dims = tuple(w.shape[-1] for w in true)

@@ -100,7 +100,7 @@ class MIMO:
         if isinstance(self.f_star, bool):
             raise TypeError(f"{allowed} Got f_star={self.f_star}.")
         try:
-            values = finite_array("f_star", self.f_star)
+            values = finite_array("f_star", math.nan if self.f_star is None else self.f_star)
         except TypeError:
             raise TypeError(f"{allowed} Got f_star={shown(self.f_star)}.") from None
         except ValueError:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mimo_sim._checks import check_count
 from mimo_sim._progress import on_terminal, progress_bar
 from mimo_sim.commands import _grammar as grammar
 from mimo_sim.commands import bench
@@ -125,8 +124,10 @@ def run(
     """
     from mimo_sim import benchmark, datasets
 
-    check_count("--seeds", seeds, 1, MOST_SEEDS)
-    check_count("--first-seed", first_seed, 0)
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise ValueError(f"`--seeds` must be >= 1 and <= {MOST_SEEDS:,}. Got {seeds}.")
+    if first_seed < 0:
+        raise ValueError(f"`--first-seed` must be >= 0. Got {first_seed}.")
     hyper = grammar.once(grammar.read_value("--set", text) for text in set_ or [])
     grids = grammar.once(grammar.read_values("--grid", text) for text in grid or [])
     own_data = _data_settings(data or [], with_setting=bool(setting))

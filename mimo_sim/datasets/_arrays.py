@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mimo_sim._checks import check_count, check_within, finite_array, shown
+from mimo_sim._checks import check_count, check_within, shown
 from mimo_sim.datasets._data import Dataset, Modality, Split
 from mimo_sim.datasets._stratified import split_rows
 
@@ -103,10 +103,17 @@ def from_arrays(
 
 def _numbers(name: str, value: Any) -> npt.NDArray[np.float32]:
     """An array of finite numbers as float32."""
-    array = finite_array(name, value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise TypeError(f"`{name}` must be one array. Got {shown(value)}: {error}.") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"`{name}` must be an array of numbers. Got dtype {array.dtype}.")
     with np.errstate(over="ignore"):
         narrow = array.astype(np.float32)
-    return finite_array(f"{name} in float32", narrow).astype(np.float32)
+    if not np.isfinite(narrow).all():
+        raise ValueError(f"`{name}` must be finite in float32. It holds NaN or infinite values.")
+    return narrow
 
 
 def _target(value: Any) -> tuple[npt.NDArray[Any], tuple[str, ...]]:

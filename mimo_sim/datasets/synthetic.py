@@ -100,8 +100,9 @@ def check(
             f"`problem` must be one of {names}, a file, or a LateFusionProblem. "
             f"Got problem={problem!r:.80}."
         )
-    if isinstance(problem, str) and problem not in names and not Path(problem).is_file():
-        raise FileNotFoundError(
+    known = not isinstance(problem, str) or problem in names
+    if not known and not Path(str(problem)).suffix and not Path(str(problem)).is_file():
+        raise ValueError(
             f"`problem` must be one of {names}, or the path of a problem file. "
             f"Got problem={problem!r}.{did_you_mean(problem, names)}"
         )

@@ -248,6 +248,6 @@ def conserved_quantity(run: xr.Dataset) -> xr.DataArray:
     DataArray (step, modality)
         In the units of a squared weight.
     """
-    check_run(run)
+    check_run(run, "encoder_norm", "head_norm", "uni_head_norm")
     balance: xr.DataArray = run.encoder_norm**2 - run.head_norm**2 - run.uni_head_norm**2
     return balance.rename("conserved_quantity")

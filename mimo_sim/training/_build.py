@@ -37,16 +37,17 @@ def refuse_absent_device(settings: Settings) -> None:
             f"`accelerator` must be 'auto' or 'cpu' here, because torch finds no {name} device. "
             f"Got accelerator={name!r}."
         )
-    what, most = "processes on CPUs", max(LEAST_PROCESSES, os.cpu_count() or 1)
+    most = max(LEAST_PROCESSES, os.cpu_count() or 1)
+    what = "more processes do not fit its CPU cores"
     if name in ("auto", "cuda", "gpu") and there["cuda"]:
-        what, most = "CUDA devices", torch.cuda.device_count()
+        what, most = "torch finds no more CUDA devices", torch.cuda.device_count()
     elif name == "mps" or (name in ("auto", "gpu") and there["mps"]):
-        what, most = "mps devices", 1
+        what, most = "there is one mps device", 1
     elif name == "tpu":
         return
     if settings.devices > most:
         raise ValueError(
-            f"`devices` must be at most {most} here, the number of {what}. "
+            f"`devices` must be at most {most} on this machine: {what}. "
             f"Got devices={settings.devices}."
         )
 

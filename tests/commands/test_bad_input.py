@@ -12,8 +12,8 @@ REFUSED = [
     ("sweep --axis rho=false --out s.nc", "`rho` must be a number. Got rho=False"),
     ("sweep --axis rho=0.1 --seeds -1 --out s.nc", "`seeds` must have at least one value"),
     ("sweep --axis rho=0.1 --seeds 1000000000000 --out s.nc", "`seeds` must be <= 10,000,000"),
-    ("bench run --seeds -1", "`--seeds` must be >= 1. Got --seeds=-1"),
-    ("bench run --seeds 1000000000000", "`--seeds` must be <= 100,000"),
+    ("bench run --seeds -1", "`--seeds` must be >= 1 and <= 100,000. Got -1"),
+    ("bench run --seeds 1000000000000", "`--seeds` must be >= 1 and <= 100,000. Got 1000000000000"),
     ("bench run --dataset synthetic --data problem=superficail", "Did you mean 'superficial'?"),
     ("bench run --accelerator tpu", "torch finds no tpu device"),
     (
