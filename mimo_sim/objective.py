@@ -9,6 +9,7 @@ Source: Fernando et al., arXiv:2511.06686, Eq. 8 and 10, Sec. 3.2, Algorithm 1.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -19,13 +20,15 @@ from mimo_sim._checks import check_positive, finite_array, real_array
 
 Array: TypeAlias = Any  # a numpy.ndarray or a torch.Tensor; what comes in goes out
 
+_PLAIN = (np.ndarray, np.generic, int, float, list, tuple)
 
-def is_tensor(values: Any) -> bool:
+
+def _is_tensor(values: Any) -> bool:
     """Whether `values` are an array of another library than NumPy, such as torch.
 
     Nothing looks at the values of a tensor: that would wait for the GPU.
     """
-    return is_array_api_obj(values) and not isinstance(values, np.ndarray | np.generic)
+    return not isinstance(values, _PLAIN) and is_array_api_obj(values)
 
 
 def as_array(values: Any, name: str = "values") -> Array:
@@ -33,13 +36,30 @@ def as_array(values: Any, name: str = "values") -> Array:
 
     Raises ``TypeError`` unless they are real numbers.
     """
-    if is_tensor(values) or (isinstance(values, np.ndarray) and values.dtype.kind == "f"):
+    if _is_tensor(values) or (isinstance(values, np.ndarray) and values.dtype.kind == "f"):
         return values
     return real_array(name, values)
 
 
-def _checked(gaps: Any, mu: Any) -> tuple[Array, Array | float]:
-    """Gaps as an array, and a smoothing whose inverse is finite in their precision.
+@cache
+def _is_real(xp: Any, dtype: Any) -> bool:
+    return bool(xp.isdtype(dtype, "real floating"))
+
+
+@cache
+def _smallest(xp: Any, dtype: Any) -> float:
+    """The smallest number of this dtype that has all its digits."""
+    return float(xp.finfo(dtype).smallest_normal)
+
+
+def _check_finite(name: str, values: Any) -> None:
+    """Raise ``ValueError`` unless `values` are finite; a tensor is not looked at."""
+    if not _is_tensor(values) and not np.isfinite(values).all():
+        finite_array(name, values)
+
+
+def _checked(gaps: Any, mu: Any) -> tuple[Any, Array, Array | float]:
+    """The library of the gaps, the gaps as an array, and a mu whose inverse is finite there.
 
     Below the smallest normal number of their dtype, mu is raised to it: the smoothed maximum is
     then the maximum, to the last digit.
@@ -49,22 +69,21 @@ def _checked(gaps: Any, mu: Any) -> tuple[Array, Array | float]:
         raise ValueError(
             f"`gaps` must have shape (..., K) with K >= 1. Got shape {tuple(gaps.shape)}."
         )
-    if not is_tensor(gaps):
-        finite_array("gaps", gaps)
+    _check_finite("gaps", gaps)
     xp = array_namespace(gaps)
-    if not xp.isdtype(gaps.dtype, "real floating"):
+    if not _is_real(xp, gaps.dtype):
         gaps = gaps / 1  # whole numbers
-    least = float(xp.finfo(gaps.dtype).smallest_normal)
-    if is_tensor(mu):
-        return gaps, xp.clip(mu, min=least)
+    least = _smallest(xp, gaps.dtype)
+    if _is_tensor(mu):
+        return xp, gaps, xp.clip(mu, min=least)
     check_positive("mu", mu)
-    return gaps, max(float(mu), least)
+    return xp, gaps, max(float(mu), least)
 
 
-def _shares(gaps: Array, top: Array, mu: Array | float) -> Array:
+def _shares(xp: Any, gaps: Array, top: Array, mu: Array | float) -> Array:
     """exp((gap - top) / mu): at most 1, and 0 where the exponent is beyond the range of floats."""
     with np.errstate(over="ignore"):
-        return array_namespace(gaps).exp((gaps - top) / mu)
+        return xp.exp((gaps - top) / mu)
 
 
 def smoothed_maximum(gaps: Array, mu: float) -> Array:
@@ -81,6 +100,12 @@ def smoothed_maximum(gaps: Array, mu: float) -> Array:
     mu : float
         Smoothing, > 0, in units of the loss.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If gaps (of NumPy; those of tensors are not looked at) are no finite numbers, or `mu` is
+        outside its range.
+
     Returns
     -------
     array (...)
@@ -91,10 +116,9 @@ def smoothed_maximum(gaps: Array, mu: float) -> Array:
     >>> round(float(smoothed_maximum([0.3, 0.3], mu=0.1)), 6)  # 0.3 + 0.1 log 2
     0.369315
     """
-    gaps, mu = _checked(gaps, mu)
-    xp = array_namespace(gaps)
+    xp, gaps, mu = _checked(gaps, mu)
     top = xp.max(gaps, axis=-1, keepdims=True)
-    return top[..., 0] + mu * xp.log(xp.sum(_shares(gaps, top, mu), axis=-1))
+    return top[..., 0] + mu * xp.log(xp.sum(_shares(xp, gaps, top, mu), axis=-1))
 
 
 def sigma_weights(gaps: Array, mu: float) -> Array:
@@ -119,9 +143,8 @@ def sigma_weights(gaps: Array, mu: float) -> Array:
     >>> sigma_weights([0.3, 0.3], mu=0.1)
     array([0.5, 0.5])
     """
-    gaps, mu = _checked(gaps, mu)
-    xp = array_namespace(gaps)
-    weights = _shares(gaps, xp.max(gaps, axis=-1, keepdims=True), mu)
+    xp, gaps, mu = _checked(gaps, mu)
+    weights = _shares(xp, gaps, xp.max(gaps, axis=-1, keepdims=True), mu)
     return weights / xp.sum(weights, axis=-1, keepdims=True)
 
 
@@ -142,11 +165,12 @@ def mimo_objective(loss_mm: Array, gaps: Array, lam: float, mu: float) -> Array:
     array (...)
         F. With torch inputs, one ``F.backward()`` gives every gradient that Algorithm 1 needs.
     """
-    if not is_tensor(lam):
+    if not _is_tensor(lam):
         check_positive("lam", lam, allow_zero=True)
-    if not is_tensor(loss_mm):
-        finite_array("loss_mm", loss_mm)
-        loss_mm = loss_mm if isinstance(loss_mm, int | float) else as_array(loss_mm, "loss_mm")
+    if not _is_tensor(loss_mm):
+        array = as_array(loss_mm, "loss_mm")
+        _check_finite("loss_mm", array)
+        loss_mm = loss_mm if isinstance(loss_mm, int | float) else array
     smooth = smoothed_maximum(gaps, mu)
     if np.shape(loss_mm) not in ((), smooth.shape):
         raise ValueError(

@@ -75,9 +75,9 @@ class LateFusionProblem(Immutable):
     Raises
     ------
     ValueError, TypeError
-        If shapes do not fit, or a value is not finite. If `sigma` is not symmetric and positive
-        semi-definite. If no pair (x, y) can have these moments: the joint second moment of (x, y)
-        must be positive semi-definite too.
+        If shapes do not fit, or a value is not within +-1e100. If `sigma` is not symmetric and
+        positive semi-definite. If no pair (x, y) can have these moments: the joint second moment of
+        (x, y) must be positive semi-definite too.
 
     Notes
     -----

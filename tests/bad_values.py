@@ -134,7 +134,6 @@ LEFT_OUT = {
     "PreferenceReport": "a result, which the package makes",
     "Network": "weights, which the package makes",
     "initial_f_star": "a helper of the engines",
-    "is_tensor": "a question about any value",
     "as_array": "keeps whatever is an array",
     "check_solver": "a check itself",
 }
