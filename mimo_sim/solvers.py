@@ -5,13 +5,14 @@ A solver holds hyper-parameters and nothing else. It is frozen and remembers not
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NoReturn, TypeAlias, get_args
 
 import numpy as np
 
-from mimo_sim._checks import check_choice, check_positive
+from mimo_sim._checks import check_choice, check_positive, finite_array, shown
 
 HeadUpdate: TypeAlias = Literal["gradient", "plain"]
 VanillaHeads: TypeAlias = Literal["frozen", "plain"]
@@ -87,6 +88,8 @@ class MIMO:
     def __post_init__(self) -> None:
         check_positive("lam", self.lam, allow_zero=True)
         check_positive("mu", self.mu)
+        if not math.isfinite(1 / self.mu):
+            raise ValueError(f"`mu` must be so large that 1 / mu is finite. Got mu={self.mu!r}.")
         check_choice("heads", self.heads, get_args(HeadUpdate))
         rules = get_args(FStarRule)
         allowed = f"`f_star` must be one of {rules}, a number, or one number per modality."
@@ -94,14 +97,18 @@ class MIMO:
             if self.f_star not in rules:
                 raise ValueError(f"{allowed} Got f_star={self.f_star!r}.")
             return
+        if isinstance(self.f_star, bool):
+            raise TypeError(f"{allowed} Got f_star={self.f_star}.")
         try:
-            values = np.asarray(self.f_star, dtype=float)
-        except (TypeError, ValueError):
-            raise TypeError(f"{allowed} Got f_star={self.f_star!r}.") from None
-        if values.ndim > 1 or not np.isfinite(values).all():
+            values = finite_array("f_star", math.nan if self.f_star is None else self.f_star)
+        except TypeError:
+            raise TypeError(f"{allowed} Got f_star={shown(self.f_star)}.") from None
+        except ValueError:
+            values = np.empty((0, 0))
+        if values.ndim > 1 or not values.size:
             raise ValueError(
                 "`f_star` must be finite: a number or one number per modality. "
-                f"Got f_star={self.f_star!r}."
+                f"Got f_star={shown(self.f_star)}."
             )
         constants = tuple(map(float, values)) if values.ndim else float(values)
         object.__setattr__(self, "f_star", constants)  # the dataclass is frozen
@@ -115,6 +122,14 @@ class MIMO:
 
 
 Solver: TypeAlias = Vanilla | MIMO
+
+
+def check_solver(method: object) -> None:
+    """Raise ``TypeError`` unless this is a solver of the toy."""
+    if not isinstance(method, Vanilla | MIMO):
+        raise TypeError(
+            f"`method` must be mimo_sim.Vanilla() or mimo_sim.MIMO(...). Got {shown(method)}."
+        )
 
 
 def initial_f_star(method: Solver, unimodal_optima: np.ndarray) -> np.ndarray:

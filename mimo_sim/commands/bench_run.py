@@ -20,6 +20,7 @@ from mimo_sim.commands.data import settings
 if TYPE_CHECKING:
     from mimo_sim.benchmark import FinishedRun, Job, Row
 
+MOST_SEEDS = 100_000  # each is a run; far more than anyone trains
 INDENT = " " * 4  # of what belongs to the line above it
 
 
@@ -123,8 +124,8 @@ def run(
     """
     from mimo_sim import benchmark, datasets
 
-    if seeds < 1:
-        raise ValueError(f"`--seeds` must be >= 1. Got {seeds}.")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise ValueError(f"`--seeds` must be >= 1 and <= {MOST_SEEDS:,}. Got {seeds}.")
     if first_seed < 0:
         raise ValueError(f"`--first-seed` must be >= 0. Got {first_seed}.")
     hyper = grammar.once(grammar.read_value("--set", text) for text in set_ or [])

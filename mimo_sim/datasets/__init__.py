@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from mimo_sim import _moved
 from mimo_sim import _registry as registry
-from mimo_sim._checks import check_count, check_path, did_you_mean
+from mimo_sim._checks import check_count, check_path, did_you_mean, shown
 from mimo_sim._extras import explained
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ def get(name: str) -> Record:
     ValueError
         If there is no such data set.
     """
-    if name not in available():
+    if not isinstance(name, str) or name not in available():
         raise ValueError(
-            f"`dataset` must be one of {available()}. Got {name!r}."
+            f"`dataset` must be one of {available()}. Got {shown(name)}."
             f"{did_you_mean(name, available())}"
         )
     return _registry()[name]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mimo_sim._checks import check_count, check_within
+from mimo_sim._checks import check_count, check_within, shown
 from mimo_sim.datasets._data import Dataset, Modality, Split
 from mimo_sim.datasets._stratified import split_rows
 
@@ -63,6 +63,10 @@ def from_arrays(
     check_within("validation_share + test_share", validation_share + test_share, 0, 1)
     if not isinstance(inputs, Mapping) or not inputs:
         raise TypeError(f"`inputs` must be a mapping from names to arrays. Got {inputs!r:.80}.")
+    if not isinstance(name, str):
+        raise TypeError(f"`name` must be text. Got name={shown(name)}.")
+    if not all(isinstance(key, str) for key in inputs):
+        raise TypeError(f"`inputs` must have names that are text. Got {shown(list(inputs))}.")
     arrays = {key: _numbers(f"inputs[{key!r}]", value) for key, value in inputs.items()}
     numbers, classes = _target(target)
     for key, array in arrays.items():
@@ -99,17 +103,25 @@ def from_arrays(
 
 def _numbers(name: str, value: Any) -> npt.NDArray[np.float32]:
     """An array of finite numbers as float32."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise TypeError(f"`{name}` must be one array. Got {shown(value)}: {error}.") from None
     if array.dtype.kind not in "fiub":
         raise TypeError(f"`{name}` must be an array of numbers. Got dtype {array.dtype}.")
-    if not np.isfinite(array).all():
-        raise ValueError(f"`{name}` must be finite. It holds NaN or infinite values.")
-    return array.astype(np.float32)
+    with np.errstate(over="ignore"):
+        narrow = array.astype(np.float32)
+    if not np.isfinite(narrow).all():
+        raise ValueError(f"`{name}` must be finite in float32. It holds NaN or infinite values.")
+    return narrow
 
 
 def _target(value: Any) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
     """The target as numbers, and the names of its classes: none for a regression."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise TypeError(f"`target` must be one array. Got {shown(value)}: {error}.") from None
     if array.dtype.kind == "f" and array.ndim in (1, 2) and len(array):
         values = _numbers("target", array)
         return (values[:, None] if values.ndim == 1 else values), ()

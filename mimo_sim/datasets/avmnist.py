@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mimo_sim import _moved
-from mimo_sim._checks import check_choice, check_count
+from mimo_sim._checks import check_choice, check_count, check_flag
 from mimo_sim._files import replacing
 from mimo_sim._progress import progress_bar
 from mimo_sim.datasets import _avmnist_recipe as recipe
@@ -148,6 +148,7 @@ def check(
     progress: bool = False,
 ) -> None:
     """Refuse the settings that :func:`build` refuses; nothing is read."""
+    check_flag("progress", progress)
     check_choice("setting", setting, SETTINGS)
     if components is not None and not 1 <= check_count("components", components, 0) <= PIXELS:
         raise ValueError(f"`components` must lie in 1..{PIXELS}. Got components={components}.")

@@ -12,14 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from mimo_sim import theory
-from mimo_sim._checks import check_choice, check_count, check_positive
+from mimo_sim._checks import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_positive,
+    check_step_size,
+    check_width,
+)
 from mimo_sim._extras import explained
 from mimo_sim.dynamics.records import MANY_FLIPS, Options, Records, recorded_steps
 from mimo_sim.dynamics.start import Weights, checked_weights, norm_squared, random_weights
 from mimo_sim.dynamics.trajectory import arguments, build
 from mimo_sim.errors import ChatteringWarning, DivergenceError
-from mimo_sim.problem import LateFusionProblem
-from mimo_sim.solvers import MIMO, Solver, Vanilla
+from mimo_sim.problem import LateFusionProblem, check_problem
+from mimo_sim.solvers import Solver, check_solver
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,12 +51,8 @@ def checked_settings(
 
     Returns `steps`, `record_every` and `seed` as Python integers.
     """
-    if not isinstance(problem, LateFusionProblem):
-        raise TypeError(f"`problem` must be a LateFusionProblem. Got {type(problem).__name__}.")
-    if not isinstance(method, Vanilla | MIMO):
-        raise TypeError(
-            f"`method` must be mimo_sim.Vanilla() or mimo_sim.MIMO(...). Got {method!r}."
-        )
+    check_problem(problem)
+    check_solver(method)
     check_positive("init_scale", init_scale)
     check_positive("weight_decay", weight_decay, allow_zero=True)
     return (
@@ -183,6 +186,7 @@ def simulate(
 
     Examples
     --------
+    >>> from mimo_sim import MIMO
     >>> from mimo_sim.generators import superficial_preference
     >>> method = MIMO(lam=10.0, mu=0.01)
     >>> run = simulate(superficial_preference(), method, step_size=1e-3, steps=10_000)
@@ -193,20 +197,20 @@ def simulate(
         problem, method, steps, record_every, seed, init_scale, weight_decay
     )
     check_choice("engine", engine, ENGINES)
+    check_flag("record_maps", record_maps)
     weights: list[Weights] | None
     if initial is not None:
         weights = checked_weights(problem, initial)
         width = weights[0][0].shape[1]
-    elif isinstance(width, float) and math.isinf(width) and width > 0:
-        weights = None
     else:
-        width = check_count("width", width, 1)
-        weights = random_weights(problem, width, init_scale, seed)
+        width = check_width("width", width)
+        finite = not math.isinf(width)
+        weights = random_weights(problem, int(width), init_scale, seed) if finite else None
     if step_size is None:
         step_size = theory.default_step_size(
             problem, method, init_norm_squared=norm_squared(weights, init_scale)
         )
-    check_positive("step_size", step_size)
+    check_step_size("step_size", step_size)
 
     options = Options(
         float(step_size),

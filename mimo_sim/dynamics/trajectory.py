@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mimo_sim._checks import check_run
 from mimo_sim._files import replacing
 from mimo_sim.errors import UnconvergedWarning
 from mimo_sim.objective import mimo_objective
@@ -156,6 +157,7 @@ def half_times(run: xr.Dataset) -> xr.DataArray:
     """
     import xarray as xr  # loads pandas, half a second
 
+    check_run(run, "encoder_norm")
     steps, squared = run.step.values, run.encoder_norm.transpose("step", "modality").values ** 2
     final = squared[-1]
     before_last_tenth = np.searchsorted(steps, 0.9 * steps[-1], side="right") - 1

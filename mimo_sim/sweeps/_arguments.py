@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mimo_sim._checks import check_choice, check_count, did_you_mean
+from mimo_sim._checks import check_choice, check_count, check_path, check_width, did_you_mean
 from mimo_sim.generators import FAMILIES
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Vanilla
@@ -53,6 +53,7 @@ def check_counts(
 
 def check_file_and_axes(out: str | Path | None, axes: Any) -> None:
     """Raise unless `out` is the name of a netCDF file and `axes` a mapping."""
+    check_path("out", out)
     if out is not None and Path(out).suffix != ".nc":
         raise ValueError(f"`out` must end in .nc (netCDF 4). Got {str(out)!r}.")
     if not isinstance(axes, Mapping):
@@ -93,6 +94,8 @@ def _itself(problem: LateFusionProblem) -> LateFusionProblem:
 def check_names(axes: Mapping[str, Any], design: Design, parameters: Mapping[str, str]) -> None:
     """Raise for a method that does not exist, and for an axis that names no parameter."""
     swept = design.axes["method"][1] if "method" in design.axes else [design.fixed["method"]]
+    for width in design.axes["width"][1] if "width" in design.axes else [design.fixed["width"]]:
+        check_width("width", width)
     owned: set[str] = set()
     for method in swept:
         solver = SOLVERS.get(method) if isinstance(method, str) else method

@@ -12,6 +12,7 @@ from typing import Any
 
 import xarray as xr
 
+from mimo_sim._checks import check_flag
 from mimo_sim.dynamics import trajectory
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Solver, Vanilla
@@ -130,6 +131,8 @@ def sweep(
 
     _arguments.check_choices(on_error, backend, engine, cluster)
     _arguments.check_counts(steps, samples, design_seed, workers, chunk)
+    check_flag("overwrite", overwrite)
+    check_flag("progress", progress)
     _arguments.check_file_and_axes(out, axes)
     make, parameters = _arguments.family(problem, axes)
     method = SOLVERS.get(method, method) if isinstance(method, str) else method

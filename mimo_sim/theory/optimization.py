@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mimo_sim.solvers import MIMO, Solver
+from mimo_sim._checks import check_positive
+from mimo_sim.problem import check_problem
+from mimo_sim.solvers import MIMO, Solver, check_solver
 from mimo_sim.theory.preference import correlations
 
 if TYPE_CHECKING:
@@ -71,6 +73,8 @@ def smoothness(
     -----
     Source: [MIMO] Sec. 3.3, with the constants of the toy.
     """
+    check_solver(method)
+    check_positive("init_norm_squared", init_norm_squared, allow_zero=True)
     correlation = correlations(problem)
     own = np.array([np.linalg.norm(row[k], 2) for k, row in enumerate(problem.sigma)])
     whole = float(np.linalg.norm(problem.input_moment, 2))
@@ -127,6 +131,7 @@ def chattering_threshold(problem: LateFusionProblem, lam: float, mu: float) -> f
     ValueError, TypeError
         If `lam` or `mu` is outside its range.
     """
+    check_problem(problem)
     MIMO(lam=lam, mu=mu)  # checks them
     start = problem.y_second_moment / 2 - problem.unimodal_optima
     smallest = math.inf

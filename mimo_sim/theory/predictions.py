@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mimo_sim.solvers import MIMO, HeadUpdate, Solver
+from mimo_sim.solvers import MIMO, HeadUpdate, Solver, check_solver
 from mimo_sim.theory.joint import time_ratio
 from mimo_sim.theory.mimo import final_encoder_norms, order_threshold
 from mimo_sim.theory.optimization import default_step_size
@@ -29,6 +29,7 @@ def summary(problem: LateFusionProblem, method: Solver) -> dict[str, Any]:
         From the name of a quantity to its value. The value is None where a formula does not cover
         the problem or the method; ``inf`` stays ``inf``.
     """
+    check_solver(method)
     report = superficial_preference(problem)
     several = problem.output_dim == 1 and problem.num_modalities > 1
     timed = several and report.correlation.max() > 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,18 +21,34 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
+LEAST_PROCESSES = 8  # may share a run on any machine; more only where there are as many cores
+
 folder_of("lightning_fabric")  # that it is missing is said at once
 
 
 def refuse_absent_device(settings: Settings) -> None:
-    """Raise ``ValueError`` for an accelerator that this machine does not have."""
+    """Raise ``ValueError`` for an accelerator, or more devices, than this machine has."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     there["gpu"] = there["cuda"] or there["mps"]
+    there["tpu"] = find_spec("torch_xla") is not None
     name = settings.accelerator
     if not there.get(name, True):
         raise ValueError(
             f"`accelerator` must be 'auto' or 'cpu' here, because torch finds no {name} device. "
             f"Got accelerator={name!r}."
+        )
+    most = max(LEAST_PROCESSES, os.cpu_count() or 1)
+    what = "more processes do not fit its CPU cores"
+    if name in ("auto", "cuda", "gpu") and there["cuda"]:
+        what, most = "torch finds no more CUDA devices", torch.cuda.device_count()
+    elif name == "mps" or (name in ("auto", "gpu") and there["mps"]):
+        what, most = "there is one mps device", 1
+    elif name == "tpu":
+        return
+    if settings.devices > most:
+        raise ValueError(
+            f"`devices` must be at most {most} on this machine: {what}. "
+            f"Got devices={settings.devices}."
         )
 
 

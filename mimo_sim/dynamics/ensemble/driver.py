@@ -14,7 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 from numba import get_num_threads
 
-from mimo_sim._checks import check_choice, check_count, check_positive
+from mimo_sim._checks import check_choice, check_count, check_positive, check_width
 from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics.ensemble.cpu import LANES, view
 from mimo_sim.dynamics.ensemble.groups import LEGS, Group, IntArray, View
@@ -140,8 +140,7 @@ def simulate_ensemble(
     True
     """
     steps = check_count("steps", steps, 1)
-    if not (isinstance(width, float) and width == math.inf):
-        width = check_count("width", width, 1)
+    width = check_width("width", width)
     check_choice("engine", engine, ENGINES)
     if tolerance is not None:
         check_positive("tolerance", tolerance)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from mimo_sim import theory
-from mimo_sim._checks import FloatArray, check_count, check_positive
+from mimo_sim._checks import (
+    FloatArray,
+    check_count,
+    check_objects,
+    check_positive,
+    check_step_size,
+    is_sequence,
+)
 from mimo_sim.dynamics.engines.gram import Packed
 from mimo_sim.dynamics.ensemble.step import Shape
 from mimo_sim.dynamics.records import limit
@@ -38,8 +46,10 @@ class Runs:
     ) -> None:
         solvers = "mimo_sim.Vanilla() or mimo_sim.MIMO(...)"
         columns: dict[str, list[Any]] = {
-            "problems": _objects("problems", problems, LateFusionProblem, "a LateFusionProblem"),
-            "methods": _objects("methods", methods, (Vanilla, MIMO), solvers),
+            "problems": check_objects(
+                "problems", problems, LateFusionProblem, "a LateFusionProblem"
+            ),
+            "methods": check_objects("methods", methods, (Vanilla, MIMO), solvers),
             "step_size": [None],
             "init_scale": _numbers("init_scale", init_scale, check_positive),
             "seed": _numbers("seed", seed, lambda name, each: check_count(name, each, 0)),
@@ -50,7 +60,7 @@ class Runs:
             ),
         }
         if step_size is not None:
-            columns["step_size"] = _numbers("step_size", step_size, check_positive)
+            columns["step_size"] = _numbers("step_size", step_size, check_step_size)
         self.count = max(map(len, columns.values()))
         for name, column in columns.items():
             if len(column) not in (1, self.count):
@@ -193,27 +203,12 @@ def _maps(
     return rows("S"), rows("joint"), rows("uni")
 
 
-def _is_sequence(value: Any) -> bool:
-    return isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
-
-
-def _objects(name: str, value: Any, kind: type | tuple[type, ...], allowed: str) -> list[Any]:
-    """`value` as a list of `kind`, also where it is a single one."""
-    if isinstance(value, kind):
-        return [value]
-    values = list(value) if _is_sequence(value) else []
-    if values and all(isinstance(each, kind) for each in values):
-        return values
-    wrong = next((each for each in values if not isinstance(each, kind)), value)
-    raise TypeError(
-        f"`{name}` must be {allowed}, or a sequence of them, one per run. Got {wrong!r:.80}."
-    )
-
-
 def _numbers(name: str, value: Any, check: Callable[[str, Any], object]) -> list[Any]:
     """`value` as a list of numbers that pass `check`, also where it is a single one."""
-    values = np.asarray(value).tolist() if _is_sequence(value) else [value]
-    if not isinstance(values, list) or not values:
+    values = list(value) if is_sequence(value) else [value]
+    with suppress(ValueError):  # of unequal lengths: `check` refuses its entries
+        values = np.asarray(values).tolist()
+    if not values:
         raise ValueError(f"`{name}` must be a number, or one number per run. Got {value!r:.80}.")
     for each in values:
         check(name, each)
