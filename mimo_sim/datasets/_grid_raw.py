@@ -162,7 +162,7 @@ def _clip(content: bytes) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16]]
     pictures: list[npt.NDArray[Any]] = []
     pieces: list[Any] = []
     with av.open(io.BytesIO(content), "r") as container:
-        for part in container.decode():
+        for part in container.decode(video=0, audio=0):
             if isinstance(part, av.VideoFrame):
                 pictures.append(part.to_ndarray(format="gray")[MOUTH])
             elif isinstance(part, av.AudioFrame):

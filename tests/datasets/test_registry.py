@@ -14,7 +14,9 @@ from mimo_sim.commands.data import settings
 
 
 def test_every_data_set_is_registered_with_what_is_known_of_it() -> None:
-    assert {"avmnist", "digits", "grid", "synthetic"} <= set(datasets.available())
+    assert {"avmnist", "cremad_ratings", "digits", "grid", "mfeat", "synthetic"} <= set(
+        datasets.available()
+    )
     for name in datasets.available():
         record = datasets.get(name)
         assert record.name == name
