@@ -21,6 +21,7 @@ def test_encoders_are_chosen_by_shape() -> None:
         (1, 28, 28): "lenet",
         (1, 112, 112): "lenet",
         (1, 8, 12, 35): "frames",
+        (20, 3): "gru",
         (1, 257, 188): "resnet18",
         (3, 2, 64, 64): "resnet18",
     }
