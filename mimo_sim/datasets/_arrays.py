@@ -31,7 +31,8 @@ def from_arrays(
     inputs : mapping
         Name of a modality -> its samples (n, *shape): NumPy arrays or tensors of numbers. Sequences
         of different lengths are a list of n arrays (steps, numbers); they are padded at the end
-        with steps of zeros, which the encoder ``gru`` leaves out.
+        with steps of zeros, which the encoder ``gru`` leaves out. In an array (n, steps, numbers)
+        every step counts.
     target : array (n,) or (n, m)
         Class labels (n,): whole numbers, booleans or text. Floating-point numbers are a regression.
     name : str
@@ -158,7 +159,7 @@ def _column(name: str, value: Any) -> tuple[npt.NDArray[np.float32], npt.NDArray
     if not isinstance(value, list | tuple) or not value:
         return _numbers(name, value), None
     samples = [_array(sample) for sample in value]
-    if len({sample.shape[:1] for sample in samples}) == 1:
+    if len({sample.shape for sample in samples}) == 1:
         return _numbers(name, samples), None
     if any(sample.ndim != 2 for sample in samples) or len({s.shape[1] for s in samples}) > 1:
         raise ValueError(
