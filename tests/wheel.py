@@ -24,6 +24,10 @@ def main(wheel: str) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for name in WANTED:
         assert name in names, f"{name} is not in the wheel"
+    metadata = next(name for name in names if name.endswith(".dist-info/METADATA"))
+    described = zipfile.ZipFile(wheel).read(metadata).decode()
+    assert "Project-URL: Paper, https://arxiv.org/abs/2511.06686" in described
+    assert "# mimo_sim" in described, "README is not in the wheel's description"
     outside = [name for name in names if not name.startswith(("mimo_sim", "paper_checks"))]
     tests = [name for name in names if "/test_" in name or name.startswith("tests")]
     assert not outside + tests, f"the wheel must not hold {outside + tests}"

@@ -1,0 +1,44 @@
+"""What a package index shows: the address of the clone, and links that work outside it."""
+
+import re
+import runpy
+
+import pytest
+
+from tests.house import ROOT
+
+SETUP = runpy.run_path(str(ROOT / "setup.py"), run_name="setup")
+
+
+@pytest.mark.parametrize(
+    ("remote", "page"),
+    [
+        ("https://git.example/team/mimo_sim.git\n", "https://git.example/team/mimo_sim"),
+        ("https://me:secret@git.example/team/mimo_sim", "https://git.example/team/mimo_sim"),
+        ("git@git.example:team/mimo_sim.git", "https://git.example/team/mimo_sim"),
+        ("ssh://git@git.example/team/mimo_sim.git", "https://git.example/team/mimo_sim"),
+        ("/home/me/mimo_sim", None),
+        ("", None),
+    ],
+)
+def test_the_address_is_that_of_the_clone(remote: str, page: str | None) -> None:
+    assert SETUP["address"](remote) == page
+
+
+def test_every_link_of_the_readme_becomes_absolute() -> None:
+    readme = (ROOT / "README.md").read_text()
+    page = "https://git.example/team/mimo_sim"
+    text = SETUP["absolute"](readme, page)
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    assert all(target.startswith("https://") for target in targets)
+    assert f"({page}/raw/HEAD/figures/figure1.png)" in text
+    relative = re.findall(r"\]\((?!https?:|#)([^)]+)\)", readme)
+    assert relative, "README has relative links"
+    for target in relative:  # the page leads to a file that is there
+        assert (ROOT / target.split("#")[0]).exists(), target
+
+
+def test_without_an_address_nothing_is_made_up() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert SETUP["absolute"](readme, None) == readme
+    assert SETUP["urls"](None).keys() == {"Paper"}
