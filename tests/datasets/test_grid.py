@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from mimo_sim import datasets
 from mimo_sim.cli import app
+from mimo_sim.datasets import _files as files
 from mimo_sim.datasets import _grid_raw as raw
 from mimo_sim.datasets import grid
 from tests.datasets._files import same
@@ -201,6 +202,20 @@ def test_a_clip_is_decoded_and_cut_to_what_is_spoken(tmp_path: Path) -> None:
     assert np.argmax(spectrum) * 8000 / len(found["audio"]) == pytest.approx(440, abs=2)
 
 
+def test_decoded_clips_are_kept_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    align = ALIGNMENT + b"15000 18000 one\n18000 21500 now\n"
+    sums = put_clip(tmp_path, align, [90] * 25)
+    monkeypatch.setattr(raw, "DOWNLOADS", (files.Download("", sums, 1),))
+    monkeypatch.setenv("MIMO_SIM_CACHE", str(tmp_path / "cache"))
+    first = raw.read(tmp_path)
+    again = raw.read(tmp_path / "nowhere")
+    assert len(first["lips"]) == 19
+    for key in raw.ARRAYS:
+        np.testing.assert_array_equal(first[key], again[key])
+
+
 @pytest.mark.parametrize(
     ("align", "words"),
     [(ALIGNMENT, "must have 6 words. Got 4"), (b"0 x sil\n", "must have lines 'begin end word'")],
@@ -217,9 +232,9 @@ def test_a_wrong_alignment_is_named(tmp_path: Path, align: bytes, words: str) ->
 def test_original_clips_and_the_compact_copy_are_the_same() -> None:
     whole = raw.read(SHARED)
     names = sorted(path.stem for path in (SHARED / "fixtures/grid/s1").glob("*.mpg"))[:5]
-    files = raw.DOWNLOADS[0].files
+    sums = raw.DOWNLOADS[0].files
     found = raw.decode(
-        SHARED / "fixtures", {path: files[path] for path in files if Path(path).stem in names}
+        SHARED / "fixtures", {path: sums[path] for path in sums if Path(path).stem in names}
     )
     assert found["names"].tolist() == names
     places = [whole["names"].tolist().index(name) for name in names]
