@@ -140,6 +140,8 @@ class Settings:
         if all(modality for modality, _ in pairs):
             for modality, _ in pairs:
                 check_choice("encoder", modality, modalities)
+            if len(dict(pairs)) < len(pairs):
+                raise ValueError(f"`encoder` names a modality twice. Got {self.encoder!r}.")
             return [dict(pairs).get(modality) for modality in modalities]
         names: list[str | None] = [name for modality, name in pairs if not modality]
         if len(pairs) == len(names) == 1:

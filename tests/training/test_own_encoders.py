@@ -80,6 +80,8 @@ def test_encoders_are_named_by_modality() -> None:
     assert Settings(1, encoder={"a": "mlp"}) == Settings(1, encoder="a=mlp")
     with pytest.raises(ValueError, match=r"`encoder` must be one of .*Got encoder='c'"):
         Settings(1, encoder="c=mlp").encoder_names(["a", "b"])
+    with pytest.raises(ValueError, match="`encoder` names a modality twice"):
+        Settings(1, encoder="a=mlp,a=gru").encoder_names(["a", "b"])
     with pytest.raises(ValueError, match="`encoder` must name one encoder"):
         Settings(1, encoder="a=mlp,mlp").encoder_names(["a", "b"])
     with pytest.raises(ValueError, match=r"`encoder` must be one of .*Got 'mpl'"):
