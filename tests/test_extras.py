@@ -70,6 +70,11 @@ def test_the_toy_needs_no_extra() -> None:
             "sweeps",
         ),
         ("ms.networks.make_encoder((3, 224, 224), 'resnet18')", "transformers", "backbones"),
+        (
+            "import os; os.environ.pop('MIMO_SIM_DATA', 0); ms.datasets.load('grid', seed=10**9)",
+            "av",
+            "media",
+        ),
     ],
 )
 def test_a_missing_extra_is_one_sentence(code: str, hidden: str, extra: str) -> None:

@@ -9,6 +9,8 @@ from .comparison import interval as interval
 from .comparison import summary as summary
 from .diagnosis import diagnose as diagnose
 from .grids import find_grids as find_grids
+from .in_memory import Comparison as Comparison
+from .in_memory import compare as compare
 from .jobs import Job as Job
 from .jobs import pending as pending
 from .jobs import plan as plan

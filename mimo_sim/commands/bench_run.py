@@ -43,7 +43,12 @@ def list_() -> None:
 
 @bench.command()
 def run(
-    dataset: Annotated[str, typer.Option(help="Data set; see `bench list`.")] = "digits",
+    dataset: Annotated[
+        str,
+        typer.Option(
+            help="Data set of `bench list`, or an .npz file: y and an array per modality."
+        ),
+    ] = "digits",
     method: Annotated[
         list[str],
         typer.Option(
@@ -102,8 +107,8 @@ def run(
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="linear, mlp, lenet or resnet18, or one per modality joined by commas; "
-            "by default chosen by shape."
+            help="One of frames, gru, lenet, linear, mlp, patches, resnet18; one per modality "
+            "joined by commas; or by name, sound=gru,face=lenet. By default chosen by shape."
         ),
     ] = None,
     width: Annotated[int, typer.Option(help="Feature length of the encoders.")] = 64,

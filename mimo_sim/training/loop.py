@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from mimo_sim.methods._base import Method
 from mimo_sim.methods._losses import LossFunction, cross_entropy, half_squared_error
 from mimo_sim.methods._step import Batch, Forward, Plan
 from mimo_sim.training import checkpoint, evaluation, origins
-from mimo_sim.training._build import make_fabric, make_network, make_optimizer
+from mimo_sim.training._build import OwnEncoder, make_fabric, make_network, make_optimizer
 from mimo_sim.training._streams import order, stream
 from mimo_sim.training._table import Totals, columns
 from mimo_sim.training.records import CHECKPOINT
@@ -49,6 +49,8 @@ class TrainingRun:
     settings : Settings
     fabric : lightning_fabric.Fabric or None
         A launched one; None makes one from the settings.
+    encoders : mapping
+        Own encoders by modality; see :func:`mimo_sim.training.train`.
 
     Raises
     ------
@@ -58,7 +60,12 @@ class TrainingRun:
     """
 
     def __init__(
-        self, method: Method, dataset: Dataset, settings: Settings, fabric: Fabric | None = None
+        self,
+        method: Method,
+        dataset: Dataset,
+        settings: Settings,
+        fabric: Fabric | None = None,
+        encoders: Mapping[str, OwnEncoder] = {},
     ) -> None:
         refusal = method.refusal(dataset.task, dataset.num_modalities)
         if refusal:
@@ -87,7 +94,7 @@ class TrainingRun:
         self._tested = False
         self._optimizers: list[weakref.ref[torch.optim.Optimizer]] = []
         self._extra_passes = 0
-        self.model = make_network(dataset, settings).to(self.device)
+        self.model = make_network(dataset, settings, encoders).to(self.device)
         self.method = copy.deepcopy(method).to(self.device)
         self.generator = torch.Generator(self.device)
         self.optimizer: torch.optim.Optimizer

@@ -37,15 +37,24 @@ def plain(tree: Any) -> Any:
     return json.loads(json.dumps(tree, default=convert))
 
 
-def describe(method: Method, dataset: Dataset, settings: Settings) -> dict[str, Any]:
-    """Everything that decides the numbers of a run, apart from the machine."""
-    about = {
+def describe(
+    method: Method, dataset: Dataset, settings: Settings, encoders: Mapping[str, Any] = {}
+) -> dict[str, Any]:
+    """Everything that decides the numbers of a run, apart from the machine.
+
+    Own encoders are described by their layers, as torch prints them, and functions by their names.
+    """
+    about: dict[str, Any] = {
         "dataset": dataset.name,
         "data": {**dataset.about, "checksum": dataset.checksum()},
         "method": method.name,
         "hyper": method.hyper,
         "settings": asdict(settings),
     }
+    if encoders:
+        about["encoders"] = {
+            name: getattr(own, "__qualname__", None) or repr(own) for name, own in encoders.items()
+        }
     return plain(about)  # type: ignore[no-any-return]
 
 
