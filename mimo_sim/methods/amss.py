@@ -18,6 +18,7 @@ from mimo_sim.methods._windows import Window, check_window, inside
 
 Importance = Literal["squared", "root", "relative"]
 LabelEntropy = Literal["entropy", "released"]
+Scale = Literal["mean", "released"]
 
 LEAST_SHARE, LARGEST_SHARE = 0.1, 0.9
 """Bounds on the share of a modality that is trained."""
@@ -38,8 +39,9 @@ def label_entropy(target: Tensor, classes: int, form: LabelEntropy = "entropy") 
     """
     if form == "released":
         n = torch.bincount(target) / len(target)
-        return F.cross_entropy(n, n)
-    return torch.special.entr(F.one_hot(target, classes).float().mean(0)).sum()
+        return -(n * n.log_softmax(0)).sum()
+    n = F.one_hot(target, classes).float().mean(0)
+    return -torch.xlogy(n, n).sum()
 
 
 def significance(
@@ -58,7 +60,8 @@ def significance(
     offset : float
         The 0.5.
     """
-    own = [torch.special.entr(h.softmax(1)).sum(1).mean() for h in features]
+    log_p = [h.log_softmax(1) for h in features]
+    own = [-(each.exp() * each).sum(1).mean() for each in log_p]
     return (of_labels - losses + offset) / torch.stack(own)
 
 
@@ -111,10 +114,8 @@ def drawn(importance: Tensor, count: Tensor, generator: torch.Generator | None =
 
 def correction(importance: Tensor) -> Tensor:
     """1 / (i + 1/n), where i is the importance (..., n) divided by the sum of its row."""
-    share = importance / importance.sum(-1, keepdim=True).clamp_min(
-        torch.finfo(importance.dtype).tiny
-    )
-    return 1 / (share + 1 / importance.shape[-1])
+    total = importance.sum(-1, keepdim=True).clamp_min(torch.finfo(importance.dtype).tiny)
+    return 1 / (importance / total + 1 / importance.shape[-1])
 
 
 class AMSS(Method):
@@ -163,13 +164,18 @@ class AMSS(Method):
         importance: Importance = "squared",
         entropy: LabelEntropy = "entropy",
         window: Window = None,
+        **more: Any,
     ) -> None:
         check_positive("temperature", temperature)
         check_choice("importance", importance, get_args(Importance))
         check_choice("entropy", entropy, get_args(LabelEntropy))
         self.window = check_window(window)
         super().__init__(
-            temperature=temperature, importance=importance, entropy=entropy, window=self.window
+            temperature=temperature,
+            importance=importance,
+            entropy=entropy,
+            window=self.window,
+            **more,
         )
         self.temperature, self.importance, self.entropy = temperature, importance, entropy
 
@@ -204,10 +210,10 @@ class AMSS(Method):
         if gradient is None:  # a frozen fusion layer
             return
         widths = list(model.widths)
-        blocks = zip(gradient.split(widths, 1), model.weight_blocks(), shares, strict=True)
-        for block, weight, share in blocks:
+        blocks = torch.split(gradient, widths, dim=1)
+        for block, own, share in zip(blocks, model.weight_blocks(), shares, strict=True):
             count = torch.floor(share * block.shape[1])
-            block.mul_(self.mask(run, block[..., None], weight[..., None], count))
+            block.mul_(self.mask(run, block[..., None], own[..., None], count))
 
     def mask(self, run: Run, gradient: Tensor, weight: Tensor, count: Tensor) -> Tensor:
         """What to multiply with the gradients (..., n, size) of n groups of weights, (..., n)."""
@@ -219,15 +225,19 @@ class AMSS(Method):
 
 
 class AMSSPlus(AMSS):
-    """AMSS with corrected gradients: what is drawn often counts less.
+    """AMSS with corrected gradients: what is drawn more often counts less.
 
     The gradients that are kept are multiplied by the :func:`correction` of their importance.
-    It is between 1/2 and n for n channels or entries, so steps are larger than in :class:`AMSS`.
 
     Parameters
     ----------
     temperature, importance, entropy, window
         As in :class:`AMSS`.
+    scale : {"mean", "released"}
+        ``"mean"`` (default): the correction is divided by how many are drawn, as in a mean over
+        draws. The factor is then at most about 1 / c_k. ``"released"``: it is not divided, as in
+        the released code. The factor is then up to n for n channels or entries, and needs a small
+        learning rate where no batch norm follows.
 
     Notes
     -----
@@ -238,7 +248,20 @@ class AMSSPlus(AMSS):
     name: ClassVar[str] = "amss_plus"
     about: ClassVar[str] = "AMSS with gradients corrected for the draw (T-PAMI 2024)"
 
+    def __init__(
+        self,
+        temperature: float = 0.2,
+        importance: Importance = "squared",
+        entropy: LabelEntropy = "entropy",
+        window: Window = None,
+        scale: Scale = "mean",
+    ) -> None:
+        check_choice("scale", scale, get_args(Scale))
+        super().__init__(temperature, importance, entropy, window, scale=scale)
+        self.scale = scale
+
     def mask(self, run: Run, gradient: Tensor, weight: Tensor, count: Tensor) -> Tensor:
         """The correction (..., n) where a group of weights is drawn, else zero."""
         importance = importances(gradient, weight, self.importance)
-        return drawn(importance, count, run.generator) * correction(importance)
+        factor = drawn(importance, count, run.generator) * correction(importance)
+        return factor / count.clamp_min(1) if self.scale == "mean" else factor
