@@ -174,7 +174,7 @@ def test_shares_of_one_are_joint_training(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_mask_is_drawn_anew_in_every_step() -> None:
-    run, before, _ = masked_step("amss")
+    run, _, _ = masked_step("amss")
     first = gradients(run.model)
     out = run.method.forward_pass(run, one_batch(run))
     run.optimizer.zero_grad()
@@ -185,5 +185,5 @@ def test_a_mask_is_drawn_anew_in_every_step() -> None:
 
 @pytest.mark.parametrize("name", ["amss", "amss_plus"])
 def test_three_modalities_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"'{name}' needs at most 2 modalities. Got 3"):
+    with pytest.raises(ValueError, match=rf"'{name}' needs at most 2 modalities\. Got 3"):
         started(name, noisy_means(3))

@@ -118,5 +118,5 @@ def test_without_uni_modal_losses_and_scaling_it_is_joint_training() -> None:
 
 
 def test_three_modalities_are_refused() -> None:
-    with pytest.raises(ValueError, match="'arl' needs at most 2 modalities. Got 3"):
+    with pytest.raises(ValueError, match=r"'arl' needs at most 2 modalities\. Got 3"):
         started("arl", noisy_means(3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -153,11 +154,11 @@ def test_a_run_grows_and_learns() -> None:
     run = trained(methods.create("aug", width=16), noisy_means(), epochs=6, lr=0.05)
     blocks = [(row["blocks_m0"], row["blocks_m1"]) for row in run.table]
     assert blocks[0] == (1, 1)
-    assert all(sum(b) - sum(a) in (0, 1) for a, b in zip(blocks, blocks[1:], strict=False))
+    assert all(sum(b) - sum(a) in (0, 1) for a, b in pairwise(blocks))
     assert sum(blocks[-1]) > 2
     assert run.table[-1]["train_loss"] < run.table[0]["train_loss"]
 
 
 def test_three_modalities_are_refused() -> None:
-    with pytest.raises(ValueError, match="'aug' needs at most 2 modalities. Got 3"):
+    with pytest.raises(ValueError, match=r"'aug' needs at most 2 modalities\. Got 3"):
         started("aug", noisy_means(3))

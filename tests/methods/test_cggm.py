@@ -168,5 +168,5 @@ def test_in_regression_the_score_is_minus_the_loss() -> None:
 
 
 def test_one_modality_has_nothing_to_balance() -> None:
-    with pytest.raises(ValueError, match="'cggm' needs at least 2 modalities. Got 1"):
+    with pytest.raises(ValueError, match=r"'cggm' needs at least 2 modalities\. Got 1"):
         started("cggm", images_and_vectors(1))

@@ -142,5 +142,5 @@ def test_it_needs_one_width_and_two_modalities() -> None:
     run.model.widths = (8, 9)
     with pytest.raises(ValueError, match=r"one width. Got widths \(8, 9\)"):
         run.method.setup(run)
-    with pytest.raises(ValueError, match="'di_mml' needs at most 2 modalities. Got 3"):
+    with pytest.raises(ValueError, match=r"'di_mml' needs at most 2 modalities\. Got 3"):
         started("di_mml", noisy_means(3))
