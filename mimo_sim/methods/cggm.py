@@ -93,7 +93,7 @@ class CGGM(Method):
     accuracy. The classifiers are linear and the run's optimizer trains them; the authors give
     theirs an optimizer of their own. Their networks have one feature of one length for all
     modalities. With late fusion the fusion layer has a block of weights for each modality, which
-    takes its place.
+    takes its place. With several processes each compares the directions of its part of the batch.
     """
 
     name: ClassVar[str] = "cggm"
