@@ -67,9 +67,9 @@ def test_directions_are_the_gradients_of_the_weights() -> None:
     own, joint = run.method.directions(out)
     other = copy.deepcopy(run.model)
     features = [h.detach() for h in other.features(out.batch.inputs)]
-    F.cross_entropy(other.fuse(features), out.batch.target).backward()
+    F.cross_entropy(other.fuse(features), out.batch.target).backward()  # type: ignore[no-untyped-call]
     for v in other.head_logits(features):
-        F.cross_entropy(v, out.batch.target).backward()
+        F.cross_entropy(v, out.batch.target).backward()  # type: ignore[no-untyped-call]
     for mine, head in zip(own, other.heads, strict=True):
         torch.testing.assert_close(mine, head.weight.grad)
         assert not mine.requires_grad
@@ -97,7 +97,8 @@ def test_the_direction_term_turns_the_fusion_layer_to_the_classifiers(direction:
                 parameter -= 1e-2 * g / g.norm()
     after = run.method.forward_pass(run, out.batch)
     run.method.objective(run, after)
-    assert misdirection(*run.method.directions(after), run.method.coefficients) < term
+    own, joint = run.method.directions(after)
+    assert misdirection(own, joint, run.method.coefficients) < term
 
 
 def test_classifiers_never_move_an_encoder() -> None:

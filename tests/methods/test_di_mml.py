@@ -47,7 +47,7 @@ def test_only_the_learner_learns_and_only_where_it_is_taught() -> None:
     generator = torch.Generator().manual_seed(0)
     h, t = (torch.randn(4, 3, generator=generator).requires_grad_() for _ in range(2))
     where = torch.tensor([True, False, True])
-    one_way_contrast(h, t, where, 2.0).backward()
+    one_way_contrast(h, t, where, 2.0).backward()  # type: ignore[no-untyped-call]
     assert t.grad is None
     assert h.grad is not None
     assert (h.grad.abs().sum(0) > 0).tolist() == where.tolist()
