@@ -6,6 +6,7 @@ import copy
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,8 +137,8 @@ class TrainingRun:
         size, world = self.settings.batch_size, self.fabric.world_size
         total = len(self.train) if plan is None else len(plan.index)
         positions = order(total, self.settings.seed, self.epoch, draw).to(self.device)
-        for start in range(0, total, size):
-            chosen = positions[start : start + size]
+        parts = [positions] if plan is None else plan.parts(positions)
+        for chosen in chain.from_iterable(torch.split(part, size) for part in parts):
             if world > 1:
                 even = len(chosen) // world * world
                 chosen = chosen[:even][self.fabric.global_rank :: world]

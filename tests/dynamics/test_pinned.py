@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import xarray as xr
 
 import mimo_sim as ms
+from mimo_sim.solvers import Solver
 from tests.pinned import Case, difference, kept, plain
 
 RELATIVE = 1e-8
@@ -27,7 +29,7 @@ PROBLEMS = {
         noise_variance=0.2,
     ),
 }
-SOLVERS = {
+SOLVERS: dict[str, Solver] = {
     "vanilla": ms.Vanilla(),
     "heads follow": ms.Vanilla(heads="plain"),
     "mimo": ms.MIMO(lam=3.0, mu=0.2),
@@ -85,7 +87,7 @@ def theory(problem: str) -> dict[str, Any]:
         "chattering": t.chattering_threshold(p, 3.0, 0.2),
         "preference": repr(t.superficial_preference(p)),
     }
-    forms = {
+    forms: dict[str, Callable[[], Any]] = {
         "ratio": lambda: t.time_ratio(p),
         "ratio, finite start": lambda: t.time_ratio(p, init_scale=1e-3),
         "times": lambda: t.learning_times(p),
@@ -115,6 +117,15 @@ def warned(text: str, **settings: Any) -> dict[str, Any]:
     return {"said": [text in str(one.message) for one in caught]}
 
 
+VARIANTS: dict[str, dict[str, Any]] = {
+    "infinite": {"width": math.inf},
+    "narrow": {"width": 1},
+    "decay": {"weight_decay": 0.3},
+    "seed": {"seed": 5},
+    "autograd": {"engine": "autograd", "width": 4},
+    "flow": {"engine": "flow"},
+    "default step": {"step_size": None},
+}
 CASES: dict[str, Case] = {
     **{
         f"simulate {problem}, {solver}": functools.partial(simulated, problem, solver)
@@ -123,15 +134,7 @@ CASES: dict[str, Case] = {
     },
     **{
         f"simulate figure1, mimo, {name}": functools.partial(simulated, "figure1", "mimo", **more)
-        for name, more in {
-            "infinite": {"width": math.inf},
-            "narrow": {"width": 1},
-            "decay": {"weight_decay": 0.3},
-            "seed": {"seed": 5},
-            "autograd": {"engine": "autograd", "width": 4},
-            "flow": {"engine": "flow"},
-            "default step": {"step_size": None},
-        }.items()
+        for name, more in VARIANTS.items()
     },
     **{
         f"early {problem}, {solver}": functools.partial(early, problem, solver)
@@ -139,7 +142,7 @@ CASES: dict[str, Case] = {
         for solver in ("vanilla", "mimo", "plain", "running")
     },
     "early infinite": functools.partial(early, "figure1", "mimo", width=math.inf),
-    **{f"ensemble {engine}": functools.partial(ensemble, engine) for engine in ("batch",)},
+    "ensemble batch": functools.partial(ensemble, "batch"),
     **{f"theory {problem}": functools.partial(theory, problem) for problem in PROBLEMS},
     "chatters": functools.partial(warned, "sigma", steps=400, step_size=0.02),
 }
