@@ -1,4 +1,4 @@
-"""What the toy is trained by: joint training (`Vanilla`) and `MIMO`.
+"""What the toy is trained by: joint training (`Vanilla`), `MIMO`, and the rules of the field.
 
 A solver holds hyper-parameters and nothing else. It is frozen and remembers nothing of a run.
 """
@@ -12,6 +12,7 @@ from typing import ClassVar, Literal, NoReturn, TypeAlias, get_args
 import numpy as np
 
 from mimo_sim._checks import check_choice, check_positive
+from mimo_sim.rules._base import Rule
 
 HeadUpdate: TypeAlias = Literal["gradient", "plain"]
 VanillaHeads: TypeAlias = Literal["frozen", "plain"]
@@ -115,6 +116,16 @@ class MIMO:
 
 
 Solver: TypeAlias = Vanilla | MIMO
+AnySolver: TypeAlias = Vanilla | MIMO | Rule
+SOLVERS = "mimo_sim.Vanilla(), mimo_sim.MIMO(...) or a rule such as mimo_sim.MGDA()"
+
+
+def default_solvers() -> dict[str, AnySolver]:
+    """Every solver with default hyper-parameters, by its name."""
+    from mimo_sim import rules
+
+    named = {name: rules.create(name) for name in rules.available()}
+    return {"vanilla": Vanilla(), "mimo": MIMO(), **named}
 
 
 def initial_f_star(method: Solver, unimodal_optima: np.ndarray) -> np.ndarray:
