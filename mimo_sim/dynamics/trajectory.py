@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mimo_sim import rules
 from mimo_sim._files import replacing
 from mimo_sim.errors import UnconvergedWarning
 from mimo_sim.objective import mimo_objective
 from mimo_sim.problem import LateFusionProblem
-from mimo_sim import rules
 from mimo_sim.solvers import MIMO, AnySolver, Vanilla
 
 if TYPE_CHECKING:

@@ -118,10 +118,13 @@ class Rule(ABC):
     def weights(self, seen: Seen) -> Weights:
         """The weights of one step."""
 
-    @property
     @abstractmethod
-    def scale(self) -> float:
-        """About the largest sum of weights in an encoder; the default step size shrinks with it."""
+    def weight_sum(self, num_modalities: int) -> float:
+        """The sum of the weights of all K + 1 objectives where their gradients agree.
+
+        It is the size of the rule's steps: the default step size shrinks with it, and rules are
+        compared at equal step size times this sum.
+        """
 
     def check_modalities(self, num_modalities: int) -> None:
         """Raise ``ValueError`` where a hyper-parameter does not suit so many modalities."""
@@ -175,19 +178,25 @@ class Structure:
     kept: tuple[tuple[str, Any], ...]  # words as they are, lengths of tuples, None for a number
     numbers: tuple[bool, ...]
 
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers are missing."""
+        lengths = [value for _, value in self.kept if _is_number(value)]
+        return sum(self.numbers) + sum(lengths)
+
 
 @cache
 def lines(structure: Structure, num_modalities: int) -> tuple[tuple[str, ...], frozenset[str]]:
     """The weights of a rule as lines of Python on single numbers, and the values that they read.
 
-    They read the names of :data:`SINGLE`, those of :data:`PER_MODALITY` with the number of a
-    modality, and ``parameter0``, ``parameter1``, ... They write ``weight_joint0``, ...,
+    They read ``seen_`` and a name of :data:`SINGLE`, or of :data:`PER_MODALITY` with the number of
+    a modality, and ``parameter0``, ``parameter1``, ... They write ``weight_joint0``, ...,
     ``weight_uni0``, ..., ``weight_uni_head0``, ... and ``weight_joint_head``.
     """
     tape, every = Tape(), range(num_modalities)
     seen = Seen(
-        *(tape.symbol(name) for name in SINGLE),
-        *([tape.symbol(f"{name}{k}") for k in every] for name in PER_MODALITY),
+        *(tape.symbol(f"seen_{name}") for name in SINGLE),
+        *([tape.symbol(f"seen_{name}{k}") for k in every] for name in PER_MODALITY),
     )
     rule, count = object.__new__(structure.rule), 0
     for (name, value), number in zip(structure.kept, structure.numbers, strict=True):

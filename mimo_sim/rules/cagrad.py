@@ -58,10 +58,9 @@ class CAGrad(Rule):
         """What the direction is divided by."""
         return {"none": 1.0, "c2": 1.0 + self.c * self.c, "c": 1.0 + self.c}[self.rescale]
 
-    @property
-    def scale(self) -> float:
-        """The sum of the weights, at least that of a head."""
-        return max(1.0, float((1.0 + self.c) / self.divisor))
+    def weight_sum(self, num_modalities: int) -> float:
+        """K + 1 halves, times (1 + c) over the divisor."""
+        return float((num_modalities + 1) / 2 * (1 + self.c) / self.divisor)
 
     def weights(self, seen: Seen) -> Weights:
         """Half plus a part of c, divided by the divisor."""

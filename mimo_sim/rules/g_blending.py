@@ -57,10 +57,9 @@ class GBlending(Rule):
                 f"`given` must hold K + 1 = {num_modalities + 1} numbers. Got given={self.given!r}."
             )
 
-    @property
-    def scale(self) -> float:
-        """The sum of the weights of the joint loss and of one modality."""
-        return 1.0 if self.given is None else self.given[-1] + max(self.given[:-1], default=0.0)
+    def weight_sum(self, num_modalities: int) -> float:
+        """1, or the sum of the given weights."""
+        return 1.0 if self.given is None else sum(self.given)
 
     def weights(self, seen: Seen) -> Weights:
         """Weights that add up to one, or those that are given."""

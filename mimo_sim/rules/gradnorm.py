@@ -44,10 +44,9 @@ class GradNorm(Rule):
     def __post_init__(self) -> None:
         check_positive("alpha", self.alpha, allow_zero=True)
 
-    @property
-    def scale(self) -> float:
-        """3, the sum of the weights for two modalities."""
-        return 3.0
+    def weight_sum(self, num_modalities: int) -> float:
+        """K + 1."""
+        return num_modalities + 1.0
 
     def weights(self, seen: Seen) -> Weights:
         """Weights that add up to K + 1."""

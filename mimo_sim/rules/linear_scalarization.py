@@ -39,10 +39,10 @@ class LinearScalarization(Rule):
         for one in self.weight if isinstance(self.weight, tuple) else (self.weight,):
             check_positive("weight", one, allow_zero=True)
 
-    @property
-    def scale(self) -> float:
-        """1 plus the largest weight."""
-        return 1.0 + max(self.weight if isinstance(self.weight, tuple) else (self.weight,))
+    def weight_sum(self, num_modalities: int) -> float:
+        """1 plus all w_k."""
+        given = self.weight
+        return 1.0 + (sum(given) if isinstance(given, tuple) else num_modalities * given)
 
     def weights(self, seen: Seen) -> Weights:
         """1 and w_k."""

@@ -80,10 +80,9 @@ class MGDA(Rule):
     def __post_init__(self) -> None:
         check_choice("scope", self.scope, get_args(Scope))
 
-    @property
-    def scale(self) -> float:
-        """1: the weights add up to that."""
-        return 1.0
+    def weight_sum(self, num_modalities: int) -> float:
+        """1 over the network, (K + 1) / 2 where every encoder shares 1 between two losses."""
+        return 1.0 if self.scope == "network" else (num_modalities + 1) / 2
 
     def weights(self, seen: Seen) -> Weights:
         """Weights that add up to one."""

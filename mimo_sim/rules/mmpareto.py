@@ -43,10 +43,9 @@ class MMPareto(Rule):
     def __post_init__(self) -> None:
         check_positive("gamma", self.gamma)
 
-    @property
-    def scale(self) -> float:
-        """Twice gamma, at least the weight of a head."""
-        return max(1.0, 2 * self.gamma)
+    def weight_sum(self, num_modalities: int) -> float:
+        """gamma for each of K + 1 losses."""
+        return (num_modalities + 1) * self.gamma
 
     def weights(self, seen: Seen) -> Weights:
         """(gamma, gamma) where the gradients agree."""

@@ -45,8 +45,7 @@ class OGM(Rule):
     def __post_init__(self) -> None:
         check_positive("alpha", self.alpha, allow_zero=True)
 
-    @property
-    def scale(self) -> float:
+    def weight_sum(self, num_modalities: int) -> float:
         """1, that of joint training."""
         return 1.0
 

@@ -48,10 +48,9 @@ class PCGrad(Rule):
     def __post_init__(self) -> None:
         check_choice("scope", self.scope, get_args(Scope))
 
-    @property
-    def scale(self) -> float:
-        """2: two gradients are added in an encoder."""
-        return 2.0
+    def weight_sum(self, num_modalities: int) -> float:
+        """K + 1: gradients without conflict are added."""
+        return num_modalities + 1.0
 
     def weights(self, seen: Seen) -> Weights:
         """All ones where no two gradients conflict."""

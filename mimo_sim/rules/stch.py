@@ -40,9 +40,8 @@ class STCH(Rule):
     def __post_init__(self) -> None:
         check_positive("mu", self.mu)
 
-    @property
-    def scale(self) -> float:
-        """1: the weights add up to that."""
+    def weight_sum(self, num_modalities: int) -> float:
+        """1."""
         return 1.0
 
     def weights(self, seen: Seen) -> Weights:

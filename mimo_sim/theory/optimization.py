@@ -56,8 +56,8 @@ def smoothness(
     :func:`final_encoder_norms`. :math:`l_k^2` bounds :math:`|\nabla f_k|^2`. The factor 1/2 is the
     largest eigenvalue that :math:`diag(\sigma) - \sigma\sigma^T` can have.
 
-    A rule has no single objective. There it is the curvature of :math:`f_{mm} + f_k` times
-    ``rule.scale``, about the largest sum of its weights, and for STCH the last term with lam = 1.
+    A rule has no single objective. There it is the larger one of :math:`L_{mm}` and :math:`L_k`,
+    times the sum of the weights, and for STCH also the last term with lam = 1.
 
     Parameters
     ----------
@@ -79,17 +79,18 @@ def smoothness(
     correlation = correlations(problem)
     own = np.array([np.linalg.norm(row[k], 2) for k, row in enumerate(problem.sigma)])
     whole = float(np.linalg.norm(problem.input_moment, 2))
-    rule = isinstance(method, Rule)
     lam = 1.0 if isinstance(method, Rule) else method.lam
     factor = math.sqrt(2) if lam > 0 else 1.0
     stretch = 2 * _map_sizes(problem) * factor + init_norm_squared
     curvature = whole * stretch.max() + correlation.max() + whole * init_norm_squared
     if lam > 0 or method.heads == "plain":
         uni_curvature = float(np.max(own * stretch + correlation + own * init_norm_squared))
-        curvature += max(lam, 1.0 if method.heads == "plain" else 0.0) * uni_curvature
-    if isinstance(method, Rule):
-        curvature *= method.scale
-    if (lam > 0 and not rule) or isinstance(method, STCH):
+        if isinstance(method, Rule):
+            weight_sum = max(1.0, method.weight_sum(problem.num_modalities))
+            curvature = weight_sum * max(curvature, uni_curvature)
+        else:
+            curvature += max(lam, 1.0 if method.heads == "plain" else 0.0) * uni_curvature
+    if isinstance(method, STCH) or (lam > 0 and not isinstance(method, Rule)):
         steepest = _squared_slopes(problem, np.array([2 / 3])).ravel()
         initial = (correlation + own * init_norm_squared) ** 2 * init_norm_squared
         curvature += lam * (steepest + initial).max() / (2 * method.mu)

@@ -54,7 +54,8 @@ def compiled(structure: Structure, K: int) -> Any:
     :class:`mimo_sim.rules.Weights`.
     """
     program, reads = lines(structure, K)
-    given = [*SINGLE, *(f"{name}{k}" for name in PER_MODALITY for k in range(K))]
+    given = [f"seen_{name}" for name in SINGLE]
+    given += [f"seen_{name}{k}" for name in PER_MODALITY for k in range(K)]
     made = [f"weight_{name}{k}" for name in ("joint", "uni", "uni_head") for k in range(K)]
     made.append("weight_joint_head")
     read = [f"{name} = seen[{i}]" for i, name in enumerate(given) if name in reads]
