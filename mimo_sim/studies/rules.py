@@ -3,7 +3,10 @@ r"""The rules of the field on one problem and on maps of problems: order, wait, 
 Modality A correlates more with the target, so joint training learns it first. Each rule trains the
 same problem from the same initial weights. Two things are measured.
 
-*Order.* The wait q is B's half-time over A's. A rule reverses the order where q < 1.
+*Order.* An encoder has emerged when its norm first reaches a tenth of its final value. The wait is
+B's time of emergence over A's. A rule reverses the order where that is below 1. Half-times are
+measured too, but they say less about the order: MIMO holds the first encoder below half of its
+final squared norm until the second one has emerged.
 
 *Time.* Rules add gradients with weights of different size, so at one step size they take steps of
 different size. Times are therefore *matched*: flow time (step size times steps) is multiplied by
@@ -56,6 +59,7 @@ RULES: dict[str, AnySolver] = {
     "OGM": OGM(),
     "MIMO": MIMO(lam=10.0, mu=0.03),
 }
+EMERGED = 0.1  # an encoder has emerged at this part of its final norm
 BUDGET = 6.0  # matched time of every run, over the time that joint training needs for everything
 LEVEL = 0.1  # f_mm is learned when its excess stays below this part of the initial one
 ROWS = 512  # recorded steps of a run
@@ -92,12 +96,13 @@ def compute(
     xarray.Dataset
         Dimensions rule, explained_ratio, correlation_ratio, rho, and modality (A, B).
 
-        On the grid: ``wait``, B's half-time over A's; ``half_time`` (modality) and ``loss_time``,
-        when f_mm is learned, in matched time. ``inf`` where that is not within the run.
+        On the grid, in matched time: ``emergence`` (modality); ``wait``, B's over A's; and
+        ``loss_time``, when f_mm is learned, ``inf`` where that is not within the run.
 
         On the problem of Figure 1, named ``figure1_*``: ``norm`` (rule, time, modality), the
-        encoder norms at matched times ``time``; ``half_time``, ``wait`` and ``loss_time`` as above;
-        ``excess``, the part of the excess of f_mm left at the end; ``growth`` and
+        encoder norms at matched times ``time``; ``emergence``, ``wait`` and ``loss_time`` as above;
+        ``half_time`` (modality) and ``half_time_ratio``, B's over A's; ``excess``, the part of the
+        excess of f_mm left at the end; ``growth`` and
         ``predicted_growth``, the rates near the origin per unit of flow time.
 
     Raises
@@ -118,15 +123,16 @@ def compute(
         ratio_pair(louder, more, rho) for more, louder, rho in itertools.product(*axes.values())
     ]
     shape = tuple(map(len, axes.values()))
-    half = np.empty((len(rules), *shape, 2))
+    emerged = np.empty((len(rules), *shape, 2))
     settled = np.empty((len(rules), *shape))
     for i, rule in enumerate(rules.values()):
         runs = _trained(problems, rule, init_scale, on_run)
-        half[i], settled[i] = runs["half_time"].reshape(*shape, 2), runs["loss_time"].reshape(shape)
+        emerged[i] = runs["emergence"].reshape(*shape, 2)
+        settled[i] = runs["loss_time"].reshape(shape)
     over = ("rule", *axes)
     data = {
-        "half_time": ((*over, "modality"), half, {"units": "matched time"}),
-        "wait": (over, half[..., 1] / half[..., 0]),
+        "emergence": ((*over, "modality"), emerged, {"units": "matched time"}),
+        "wait": (over, emerged[..., 1] / emerged[..., 0]),
         "loss_time": (over, settled, {"units": "matched time"}),
     }
     coords = {"rule": list(rules), **axes, "modality": ["A", "B"]}
@@ -139,20 +145,23 @@ def _figure1(rules: Mapping[str, AnySolver], init_scale: float) -> xr.Dataset:
     end = BUDGET * _joint_time(problem, init_scale)
     times = np.linspace(0.0, end, ROWS)
     norm = np.empty((len(rules), ROWS, 2))
-    half, growth, predicted = (np.full((len(rules), 2), np.nan) for _ in range(3))
+    half, emerged, growth, predicted = (np.empty((len(rules), 2)) for _ in range(4))
     excess, settled = np.empty(len(rules)), np.empty(len(rules))
     for i, rule in enumerate(rules.values()):
         one = {name: values[0] for name, values in _trained([problem], rule, init_scale).items()}
         for k in range(2):
             norm[i, :, k] = np.interp(times, one["times"], one["norm"][:, k])
-        half[i], settled[i], excess[i] = one["half_time"], one["loss_time"], one["excess"][-1]
+        half[i], emerged[i] = one["half_time"], one["emergence"]
+        settled[i], excess[i] = one["loss_time"], one["excess"][-1]
         growth[i] = _growth(problem, rule)
         predicted[i] = _predicted_growth(problem, rule)
     return xr.Dataset(
         {
             "figure1_norm": (("rule", "time", "modality"), norm),
             "figure1_half_time": (("rule", "modality"), half, {"units": "matched time"}),
-            "figure1_wait": ("rule", half[:, 1] / half[:, 0]),
+            "figure1_half_time_ratio": ("rule", half[:, 1] / half[:, 0]),
+            "figure1_emergence": (("rule", "modality"), emerged, {"units": "matched time"}),
+            "figure1_wait": ("rule", emerged[:, 1] / emerged[:, 0]),
             "figure1_loss_time": ("rule", settled, {"units": "matched time"}),
             "figure1_excess": ("rule", excess),
             "figure1_growth": (("rule", "modality"), growth, {"units": "per flow time"}),
@@ -179,7 +188,7 @@ def _trained(
     init_scale: float,
     on_run: Callable[[int], None] = lambda count: None,
 ) -> dict[str, FloatArray]:
-    """Runs (N, ...) of one rule in matched time: half-times, loss times, and recorded steps.
+    """Runs (N, ...) of one rule in matched time: measured times, and recorded steps.
 
     The number of steps is the smallest power of two for which no step is above the default one.
     """
@@ -190,6 +199,7 @@ def _trained(
     steps = 2 ** np.ceil(np.log2(np.maximum(end / safe, 16 * ROWS))).astype(int)
     found: dict[str, FloatArray] = {
         "half_time": np.empty((len(problems), 2)),
+        "emergence": np.empty((len(problems), 2)),
         "loss_time": np.empty(len(problems)),
         "times": np.empty((len(problems), ROWS + 1)),
         "norm": np.empty((len(problems), ROWS + 1, 2)),
@@ -214,9 +224,27 @@ def _trained(
             found["half_time"][chunk] = scale * eta[:, None] * half
             found["loss_time"][chunk] = settling_times(excess, times, LEVEL)
             found["times"][chunk], found["excess"][chunk] = times, excess
-            found["norm"][chunk] = runs.path_encoder_norm.transpose("run", "step", ...).values
+            norm = runs.path_encoder_norm.transpose("run", "step", ...).values
+            found["norm"][chunk] = norm
+            found["emergence"][chunk] = _emergence(norm, times)
             on_run(len(chunk))
     return found
+
+
+def _emergence(norm: FloatArray, times: FloatArray) -> FloatArray:
+    """(N, K) times at which norms (N, T, K) first reach EMERGED times their last values.
+
+    Between two records at `times` (N, T) a norm is log-linear. NaN for an encoder that was never
+    learned: it begins above that part of its last norm.
+    """
+    parts = np.log(norm / (EMERGED * norm[:, -1:]))
+    after = np.maximum((parts >= 0).argmax(axis=1), 1)[:, None]
+    low, high = (np.take_along_axis(parts, at, axis=1)[:, 0] for at in (after - 1, after))
+    start, end = (
+        np.take_along_axis(times[..., None], at, axis=1)[:, 0] for at in (after - 1, after)
+    )
+    found = start + (end - start) * np.clip(-low / (high - low), 0, 1)
+    return np.where(parts[:, 0] < 0, found, np.nan)
 
 
 def _growth(problem: LateFusionProblem, rule: AnySolver) -> FloatArray:
@@ -247,7 +275,7 @@ def order(data: xr.Dataset) -> xr.DataArray:
     """What each rule does to joint training's wait, as the number of a word of :data:`ORDERS`.
 
     Waits within a factor MARGIN of 1 are equal, those within it of joint training's are the same.
-    NaN where joint training does not make B wait, or an encoder was never learned.
+    NaN where joint training does not make B wait, or where a modality is never learned.
     """
     joint = data.wait.isel(rule=0, drop=True)
     wait = data.wait
@@ -263,7 +291,7 @@ def summarise(data: xr.Dataset) -> dict[str, Any]:
     """What each rule does on the grid and on the problem of Figure 1, as plain values.
 
     ``order``: the share of problems where it reverses, equalises, shortens, keeps or lengthens the
-    wait. ``finished``: where it learns f_mm within the run. ``gain``: the median of joint
+    wait; ``superficial_order``: the same where B explains more than A. ``finished``: where it learns f_mm within the run. ``gain``: the median of joint
     training's time for that over its own, both matched; 0 where it does not finish. ``wastes``: the
     share with a gain below 1 / MARGIN.
 
@@ -276,16 +304,17 @@ def summarise(data: xr.Dataset) -> dict[str, Any]:
     gain = (joint / data.loss_time).where(np.isfinite(joint))
     found: dict[str, Any] = {}
     for rule in map(str, data.rule.values):
-        one, said = data.sel(rule=rule), words.sel(rule=rule).values.ravel()
-        said, gains = said[np.isfinite(said)], gain.sel(rule=rule).values.ravel()
+        one, said, gains = data.sel(rule=rule), words.sel(rule=rule), gain.sel(rule=rule).values
         gains = gains[np.isfinite(gains)]
         found[rule] = {
-            "order": {word: _share(said == i) for i, word in enumerate(ORDERS)},
+            "order": _shares(said),
+            "superficial_order": _shares(said.where(said.explained_ratio > 1)),
             "finished": _share(np.isfinite(one.loss_time.values)),
             "gain": float(np.median(gains)) if len(gains) else math.nan,
             "wastes": _share(gains < 1 / MARGIN),
             "figure1": {
                 "wait": float(one.figure1_wait),
+                "half_time_ratio": float(one.figure1_half_time_ratio),
                 "half_time": one.figure1_half_time.values.tolist(),
                 "loss_time": float(one.figure1_loss_time),
                 "excess_left": float(one.figure1_excess),
@@ -294,6 +323,11 @@ def summarise(data: xr.Dataset) -> dict[str, Any]:
             },
         }
     return {"problems": int(joint.size), "init_scale": data.attrs["init_scale"], "rules": found}
+
+
+def _shares(words: xr.DataArray) -> dict[str, float]:
+    known = words.values[np.isfinite(words.values)]
+    return {word: _share(known == i) for i, word in enumerate(ORDERS)}
 
 
 def _share(where: np.ndarray) -> float:
