@@ -86,16 +86,16 @@ class SolverOptions:
                 f"{did_you_mean(self.method, known)}"
             )
         if self.method in rules.available():
-            own, given = rules.create(self.method).hyper(), dict(hyper or {})
-            if self.mu is not None and "mu" in own:
-                given["mu"] = self.mu
-            self.refuse_unused(self.method, allowed=given.keys())
+            chosen = dict(hyper or {})
+            if self.mu is not None and "mu" in rules.create(self.method).hyper():
+                chosen["mu"] = self.mu
+            self.refuse_unused(self.method, allowed=chosen.keys())
             if self.heads is not None:
                 raise ValueError(
                     f"`--heads` belongs to vanilla and mimo: every rule trains the heads."
                     f" Got --method {self.method} --heads {self.heads}."
                 )
-            return rules.create(self.method, **given)
+            return rules.create(self.method, **chosen)
         if hyper:
             raise ValueError(
                 f"`--set` is for hyper-parameters of rules {rules.available()}."

@@ -56,8 +56,10 @@ def checked_settings(
     seed: int,
     init_scale: float,
     weight_decay: float,
+    *,
+    with_rules: bool = False,
 ) -> tuple[int, int, int]:
-    """Refuse what neither late nor early fusion can take.
+    """Refuse what neither late nor early fusion can take, and rules where they are not simulated.
 
     Returns `steps`, `record_every` and `seed` as Python integers.
     """
@@ -66,6 +68,11 @@ def checked_settings(
     if not isinstance(method, Vanilla | MIMO | Rule):
         raise TypeError(f"`method` must be {SOLVERS}. Got {method!r}.")
     if isinstance(method, Rule):
+        if not with_rules:
+            raise TypeError(
+                "`method` must be mimo_sim.Vanilla() or mimo_sim.MIMO(...): rules are simulated in "
+                f"late fusion only. Got {method!r}."
+            )
         method.check_modalities(problem.num_modalities)
     check_positive("init_scale", init_scale)
     check_positive("weight_decay", weight_decay, allow_zero=True)
@@ -82,7 +89,7 @@ def finished(
     settings: dict[str, Any],
     options: Options,
     records: Records,
-    default: Callable[[LateFusionProblem, AnySolver], float],
+    default: Callable[[LateFusionProblem, Any], float],
     threshold: Callable[[LateFusionProblem, float, float], float] | None = None,
 ) -> xr.Dataset:
     """The labelled run, with an error if it diverged and a warning if sigma chattered.
@@ -212,7 +219,7 @@ def simulate(
     True
     """
     steps, record_every, seed = checked_settings(
-        problem, method, steps, record_every, seed, init_scale, weight_decay
+        problem, method, steps, record_every, seed, init_scale, weight_decay, with_rules=True
     )
     check_choice("engine", engine, ENGINES)
     check_momentum(momentum, engine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -42,7 +42,8 @@ def draw_rules(data: xr.Dataset) -> Figure:
             cells = grid[row].subgridspec(1, COLUMNS, wspace=0.16)
             for column in range(min(COLUMNS, data.sizes["rule"] - row * COLUMNS)):
                 i = row * COLUMNS + column
-                left, right = cells[column].subgridspec(1, 2, wspace=0.3).subplots()
+                pair: Any = cells[column].subgridspec(1, 2, wspace=0.3).subplots()
+                left, right = pair
                 one = data.isel(rule=i)
                 _draw_norms(left, one)
                 mesh = _draw_wait(right, one)
@@ -67,7 +68,11 @@ def draw_rules(data: xr.Dataset) -> Figure:
             mpl.lines.Line2D([], [], **modality_line(1), label="B: explains more"),
             grey_line("A and B emerge together", 0, color="k", lw=1.0),
             mpl.patches.Patch(
-                facecolor="none", edgecolor="0.3", hatch="////", lw=0.5, label="$f_{mm}$ is never learned"
+                facecolor="none",
+                edgecolor="0.3",
+                hatch="////",
+                lw=0.5,
+                label="$f_{mm}$ is never learned",
             ),
         ]
         figure.legend(handles=handles, ncols=4, loc="lower center", bbox_to_anchor=(0.47, 0.043))
@@ -118,9 +123,7 @@ def _draw_wait(ax: Axes, one: xr.Dataset) -> QuadMesh:
         rasterized=True,
     )
     if wait.min() < 1 < wait.max() and min(wait.shape) > 1:
-        ax.contour(
-            wait.correlation_ratio, wait.rho, wait, levels=[1.0], colors="k", linewidths=1.0
-        )
+        ax.contour(wait.correlation_ratio, wait.rho, wait, levels=[1.0], colors="k", linewidths=1.0)
     stalled = ~np.isfinite(shown.loss_time)
     if stalled.any() and min(stalled.shape) > 1:
         ax.contourf(

@@ -101,6 +101,7 @@ def of_encoders(joint: Sequence[Any], uni: Sequence[Any]) -> Weights:
     return Weights(joint, uni, [1.0] * len(uni), 1.0)
 
 
+@dataclass(frozen=True)
 class Rule(ABC):
     """A solver of the toy that weighs gradients. A subclass is a frozen dataclass.
 
@@ -137,7 +138,7 @@ class Rule(ABC):
 
     def hyper(self) -> dict[str, Any]:
         """The hyper-parameters by name."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def parameters(self) -> list[float]:
         """The hyper-parameters that are numbers, one after the other."""
@@ -181,7 +182,7 @@ class Structure:
     @property
     def num_parameters(self) -> int:
         """How many numbers are missing."""
-        lengths = [value for _, value in self.kept if _is_number(value)]
+        lengths = [int(value) for _, value in self.kept if _is_number(value)]
         return sum(self.numbers) + sum(lengths)
 
 
@@ -194,21 +195,20 @@ def lines(structure: Structure, num_modalities: int) -> tuple[tuple[str, ...], f
     ``weight_uni0``, ..., ``weight_uni_head0``, ... and ``weight_joint_head``.
     """
     tape, every = Tape(), range(num_modalities)
-    seen = Seen(
-        *(tape.symbol(f"seen_{name}") for name in SINGLE),
-        *([tape.symbol(f"seen_{name}{k}") for k in every] for name in PER_MODALITY),
-    )
+    given: dict[str, Any] = {name: tape.symbol(f"seen_{name}") for name in SINGLE}
+    for name in PER_MODALITY:
+        given[name] = [tape.symbol(f"seen_{name}{k}") for k in every]
     rule, count = object.__new__(structure.rule), 0
     for (name, value), number in zip(structure.kept, structure.numbers, strict=True):
-        given = value
+        known = value
         if number:
-            given = tape.symbol(f"parameter{count}")
+            known = tape.symbol(f"parameter{count}")
             count += 1
         elif isinstance(value, int) and not isinstance(value, bool):
-            given = tuple(tape.symbol(f"parameter{count + i}") for i in range(value))
+            known = tuple(tape.symbol(f"parameter{count + i}") for i in range(value))
             count += value
-        object.__setattr__(rule, name, given)
-    found = rule.weights(seen)
+        object.__setattr__(rule, name, known)
+    found = rule.weights(Seen(**given))
     program, reads = tape.program(
         [
             *((f"weight_joint{k}", found.joint[k]) for k in every),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from mimo_sim._checks import did_you_mean
@@ -14,9 +14,9 @@ from mimo_sim.rules._base import Rule, rules_of
 @cache
 def registry() -> dict[str, type[Rule]]:
     """Every rule of this room by its name."""
-    return scan(
-        str(__package__), [str(Path(__file__).parent)], rules_of, one="the rules", several="rules"
-    )
+    package = str(__package__)
+    path = sys.modules[package].__path__
+    return scan(package, path, rules_of, one="the rules", several="rules")
 
 
 def available() -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -44,7 +43,7 @@ class GBlending(Rule):
     def __post_init__(self) -> None:
         if self.given is None:
             return
-        if not isinstance(self.given, Sequence) or isinstance(self.given, str):
+        if not isinstance(self.given, list | tuple):
             raise TypeError(f"`given` must be K + 1 numbers or None. Got given={self.given!r}.")
         object.__setattr__(self, "given", tuple(self.given))
         for one in self.given:

@@ -284,7 +284,8 @@ def order(data: xr.Dataset) -> xr.DataArray:
     words = words.where(wait > joint / MARGIN, ORDERS.index("shortens"))
     words = words.where(wait > MARGIN, ORDERS.index("equalises"))
     words = words.where(wait >= 1 / MARGIN, ORDERS.index("reverses"))
-    return words.where((joint > MARGIN) & np.isfinite(wait))
+    known: xr.DataArray = words.where((joint > MARGIN) & np.isfinite(wait))
+    return known
 
 
 def summarise(data: xr.Dataset) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def rule_growth_rates(problem: LateFusionProblem, rule: Rule) -> FloatArray:
     MGDA (encoder)                         :math:`c_k`
     CAGrad                                 :math:`c_k\sqrt{(1 + c)/D}`, D what `rescale` divides by
     MMPareto                               :math:`c_k\sqrt{2\gamma}`
-    STCH                                   :math:`c_k\sqrt{p^2 + w_k^2}`, weights of the zero network
+    STCH                                   :math:`c_k\sqrt{p^2 + w_k^2}`, weights at the origin
     G-Blending, estimated                  :math:`c_k/\sqrt2` for the largest, :math:`c_k/2` else
     OGM, two modalities                    one rate for both (see Notes)
     MGDA (network), GradNorm               one rate r for all (see Notes)
@@ -152,7 +152,7 @@ def _equal_rate(
     """The one rate at which all modalities grow when ``condition(x) = 1`` holds."""
 
     def x(ratio: float) -> FloatArray:  # ratio: r / (p max c)
-        return np.sqrt(np.maximum((ratio * c.max() / c) ** 2 - 1, 1e-300))
+        return np.asarray(np.sqrt(np.maximum((ratio * c.max() / c) ** 2 - 1, 1e-300)))
 
     ratio = brentq(lambda each: math.log(condition(x(each))), 1 + 1e-12, 10.0 * len(c))
     joint = weight_sum / (1 + x(ratio).sum())

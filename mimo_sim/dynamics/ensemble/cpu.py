@@ -166,7 +166,7 @@ def _lanes_source(shape: Shape) -> str:
 @kernel
 def _arrays(sizes):  # type: ignore[no-untyped-def]
     """Room for the arguments of :func:`mimo_sim.dynamics.engines.gram.evaluate`."""
-    K, m, d, r = sizes
+    K, m, d, _ = sizes
     Z, base, S, joint, uni = moments(sizes)
     work = np.empty((4, m, K * d))
     return Z, np.empty_like(Z), work, S, joint, uni, base, np.empty(K), np.empty(K)
@@ -273,7 +273,8 @@ def view(shape: Shape, state: FloatArray, constants: FloatArray) -> dict[str, Fl
     |Q_k|^2`: each (runs,).
 
     ``excess``, ``gap``, ``weight`` (sigma, of MIMO), ``weight_mm`` and ``weight_uni`` (of f_mm and
-    f_k in the encoders), and the norms ``head``, ``uni_head``, ``encoder``: each (K, runs). ``joint_map`` (m K d, runs).
+    f_k in the encoders), and the norms ``head``, ``uni_head``, ``encoder``: each (K, runs).
+    ``joint_map`` (m K d, runs).
     """
     per_modality = dict.fromkeys(ViewRows._fields[2:10], shape.K)
     rows = ViewRows(

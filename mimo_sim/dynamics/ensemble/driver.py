@@ -122,12 +122,12 @@ def simulate_ensemble(
 
     *Convergence.* Let R_k and Q_k be the correlations of the inputs with the residuals of f_mm and
     f_k. The growth rate of modality k is :math:`(|R_k|_F^2 + (\lambda\sigma_k|Q_k|_F)^2)^{1/2}`,
-    for a rule :math:`(|R_k|_F^2 + |Q_k|_F^2)^{1/2}`. A run has converged once its largest rate has fallen to `tolerance` times that of a network which
-    computes zero. This is looked at every ``ceil(steps / 64)`` steps. Excess losses are then of
-    relative order ``tolerance**2``. Norms are final up to a relative error of order `tolerance`,
-    and so are half-times. A saddle, where one modality is learned and the other not yet, does not
-    count: the rate of the other is not small there. Runs with weight decay never meet this
-    condition.
+    for a rule :math:`(|R_k|_F^2 + |Q_k|_F^2)^{1/2}`. A run has converged once its largest rate has
+    fallen to `tolerance` times that of a network which computes zero. This is looked at every
+    ``ceil(steps / 64)`` steps. Excess losses are then of relative order ``tolerance**2``. Norms are
+    final up to a relative error of order `tolerance`, and so are half-times. A saddle, where one
+    modality is learned and the other not yet, does not count: the rate of the other is not small
+    there. Runs with weight decay never meet this condition.
 
     Examples
     --------
