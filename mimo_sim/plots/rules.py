@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.collections import QuadMesh
 
 COLUMNS = 4  # rules in a row of the figure; each takes two panels
-SIZE = (12.6, 7.9)
-MARGINS = {"left": 0.045, "right": 0.905, "top": 0.925, "bottom": 0.13, "hspace": 0.5}
+WIDTH, ROW, HEAD, FOOT = 12.6, 2.25, 0.15, 0.75  # inches: of the figure, a row, above, below
 WAITS = mpl.colors.LogNorm(1 / 8, 8)
 WAIT_TICKS = (0.125, 0.25, 0.5, 1, 2, 4, 8)
 RATIO_TICKS = (1, 2, 3, 5)
@@ -35,8 +34,17 @@ def draw_rules(data: xr.Dataset) -> Figure:
     """
     rows = -(-data.sizes["rule"] // COLUMNS)
     with style(), mpl.rc_context({"axes.titlesize": 8.5, "xtick.labelsize": 7}):
-        figure = Figure(figsize=(SIZE[0], SIZE[1] * (rows + 0.35) / 3.35))
-        grid = figure.add_gridspec(rows, 1, **MARGINS)
+        height = rows * ROW + HEAD + FOOT
+        figure = Figure(figsize=(WIDTH, height))
+        grid = figure.add_gridspec(
+            rows,
+            1,
+            left=0.045,
+            right=0.905,
+            top=1 - (HEAD + 0.35) / height,
+            bottom=(FOOT + 0.4) / height,
+            hspace=0.55,
+        )
         mesh = None
         for row in range(rows):
             cells = grid[row].subgridspec(1, COLUMNS, wspace=0.16)
@@ -52,9 +60,8 @@ def draw_rules(data: xr.Dataset) -> Figure:
                 left.text(0, 1.03, _words(one), transform=left.transAxes, fontsize=7, color="0.25")
                 if column == 0:
                     left.set_ylabel(r"encoder norm $|W_k|$", fontsize=7.5)
-                last = i + COLUMNS >= data.sizes["rule"]
-                left.set_xlabel("matched time" if last else "", fontsize=7.5)
-                right.set_xlabel(r"$|C_A| / |C_B|$" if last else "", fontsize=7.5)
+                left.set_xlabel("matched time", fontsize=7, labelpad=1)
+                right.set_xlabel(r"$|C_A| / |C_B|$", fontsize=7, labelpad=1)
         if mesh is not None:
             bar = figure.colorbar(
                 mesh,
@@ -75,7 +82,9 @@ def draw_rules(data: xr.Dataset) -> Figure:
                 label="$f_{mm}$ is never learned",
             ),
         ]
-        figure.legend(handles=handles, ncols=4, loc="lower center", bbox_to_anchor=(0.47, 0.043))
+        figure.legend(
+            handles=handles, ncols=4, loc="lower center", bbox_to_anchor=(0.47, 0.4 / height)
+        )
         note(
             figure,
             "Left: the problem of Figure 1, with the ratio of half-times, and when $f_{mm}$ is learned. "
@@ -83,7 +92,7 @@ def draw_rules(data: xr.Dataset) -> Figure:
             rf"B explains {_nearest(data):.2g} times as much."
             f"\nAn encoder emerges at a tenth of its final norm. Matched time: flow time times the sum "
             rf"of the rule's weights. $u_0$ = {data.attrs['init_scale']:g}.",
-            height=0.008,
+            height=0.06 / height,
         )
     return figure
 
@@ -137,5 +146,6 @@ def _draw_wait(ax: Axes, one: xr.Dataset) -> QuadMesh:
     ax.set(xscale="log", xlim=(wait.correlation_ratio[0], wait.correlation_ratio[-1]))
     plain_ticks(ax.xaxis, RATIO_TICKS)
     plain_ticks(ax.yaxis, (-0.8, -0.4, 0, 0.4, 0.8))
-    ax.text(-0.08, 1.03, r"$\rho$", transform=ax.transAxes, fontsize=8.5, ha="right")
+    ax.set_ylabel(r"$\rho$", rotation=0, fontsize=8.5)
+    ax.yaxis.set_label_coords(-0.13, 1.0)
     return mesh

@@ -74,7 +74,7 @@ def compute(
     explained_ratios: Sequence[float] = EXPLAINED_RATIOS,
     rhos: Sequence[float] = RHOS,
     *,
-    rules: Mapping[str, AnySolver] = RULES,
+    rules: Mapping[str, AnySolver] | None = None,
     init_scale: float = 1e-6,
     on_run: Callable[[int], None] = lambda count: None,
 ) -> xr.Dataset:
@@ -84,8 +84,9 @@ def compute(
     ----------
     correlation_ratios, explained_ratios, rhos : sequences of float
         As in :func:`mimo_sim.studies.race.ratio_pair`.
-    rules : mapping
-        From a label to its solver. The first one is what the others are compared with.
+    rules : mapping, optional
+        From a label to its solver, :data:`RULES` by default. The first one is what the others are
+        compared with.
     init_scale : float
         :math:`u_0` in (0, 1), of all runs.
     on_run : callable
@@ -111,6 +112,7 @@ def compute(
         For an axis without values, and for values out of range.
     """
     check_within("init_scale", init_scale, 0, 1)
+    rules = RULES if rules is None else rules
     axes = {
         "explained_ratio": list(explained_ratios),
         "correlation_ratio": list(correlation_ratios),
@@ -294,7 +296,7 @@ def summarise(data: xr.Dataset) -> dict[str, Any]:
     ``order``: the share of problems where it reverses, equalises, shortens, keeps or lengthens the
     wait; ``superficial_order``: the same where B explains more than A. ``finished``: where it learns f_mm within the run. ``gain``: the median of joint
     training's time for that over its own, both matched; 0 where it does not finish. ``wastes``: the
-    share with a gain below 1 / MARGIN.
+    share with a gain below 1 / MARGIN. On Figure 1 a time is None where f_mm is never learned.
 
     Parameters
     ----------
@@ -317,13 +319,17 @@ def summarise(data: xr.Dataset) -> dict[str, Any]:
                 "wait": float(one.figure1_wait),
                 "half_time_ratio": float(one.figure1_half_time_ratio),
                 "half_time": one.figure1_half_time.values.tolist(),
-                "loss_time": float(one.figure1_loss_time),
+                "loss_time": _finite(one.figure1_loss_time),
                 "excess_left": float(one.figure1_excess),
                 "growth": one.figure1_growth.values.tolist(),
                 "predicted_growth": one.figure1_predicted_growth.values.tolist(),
             },
         }
     return {"problems": int(joint.size), "init_scale": data.attrs["init_scale"], "rules": found}
+
+
+def _finite(value: xr.DataArray) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _shares(words: xr.DataArray) -> dict[str, float]:
