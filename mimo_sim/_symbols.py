@@ -8,7 +8,7 @@ many at once. Such a function uses ``+ - * / **``, comparisons, and the function
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,14 @@ class Tape:
         return kept[::-1], wanted
 
 
+def _operator(form: str) -> Callable[[Any, Any], Any]:
+    return lambda self, other: self.tape.write(form, self, other)
+
+
+def _reflected(form: str) -> Callable[[Any, Any], Any]:
+    return lambda self, other: self.tape.write(form, other, self)
+
+
 class Symbol:
     """A number that is not known yet: operations on it are written down."""
 
@@ -67,20 +75,13 @@ class Symbol:
         """-x."""
         return self.tape.write("-{}", self)
 
-
-def _operator(form: str) -> Any:
-    return lambda self, other: self.tape.write(form, self, other)
-
-
-def _reflected(form: str) -> Any:
-    return lambda self, other: self.tape.write(form, other, self)
-
-
-for _name, _sign in (("add", "+"), ("sub", "-"), ("mul", "*"), ("truediv", "/"), ("pow", "**")):
-    setattr(Symbol, f"__{_name}__", _operator(f"{{}} {_sign} {{}}"))
-    setattr(Symbol, f"__r{_name}__", _reflected(f"{{}} {_sign} {{}}"))
-for _name, _sign in (("lt", "<"), ("le", "<="), ("gt", ">"), ("ge", ">=")):
-    setattr(Symbol, f"__{_name}__", _operator(f"{{}} {_sign} {{}}"))
+    __add__, __radd__ = _operator("{} + {}"), _reflected("{} + {}")
+    __sub__, __rsub__ = _operator("{} - {}"), _reflected("{} - {}")
+    __mul__, __rmul__ = _operator("{} * {}"), _reflected("{} * {}")
+    __truediv__, __rtruediv__ = _operator("{} / {}"), _reflected("{} / {}")
+    __pow__ = _operator("{} ** {}")
+    __lt__, __le__ = _operator("{} < {}"), _operator("{} <= {}")
+    __gt__, __ge__ = _operator("{} > {}"), _operator("{} >= {}")
 
 
 def _tape(values: Iterable[Any]) -> Tape | None:

@@ -87,11 +87,11 @@ def draw_rules(data: xr.Dataset) -> Figure:
         )
         note(
             figure,
-            "Left: the problem of Figure 1, with the ratio of half-times, and when $f_{mm}$ is learned. "
-            "Right: the wait over the ratio of correlations and the correlation of the inputs, "
-            rf"B explains {_nearest(data):.2g} times as much."
-            f"\nAn encoder emerges at a tenth of its final norm. Matched time: flow time times the sum "
-            rf"of the rule's weights. $u_0$ = {data.attrs['init_scale']:g}.",
+            "Left: the problem of Figure 1, with the ratio of half-times, and when $f_{mm}$ is "
+            "learned. Right: the wait over the ratio of correlations and the correlation of the "
+            rf"inputs, B explains {_nearest(data):.2g} times as much."
+            "\nAn encoder emerges at a tenth of its final norm. Matched time: flow time times the "
+            rf"sum of the rule's weights. $u_0$ = {data.attrs['init_scale']:g}.",
             height=0.06 / height,
         )
     return figure

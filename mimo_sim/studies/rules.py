@@ -294,9 +294,10 @@ def summarise(data: xr.Dataset) -> dict[str, Any]:
     """What each rule does on the grid and on the problem of Figure 1, as plain values.
 
     ``order``: the share of problems where it reverses, equalises, shortens, keeps or lengthens the
-    wait; ``superficial_order``: the same where B explains more than A. ``finished``: where it learns f_mm within the run. ``gain``: the median of joint
-    training's time for that over its own, both matched; 0 where it does not finish. ``wastes``: the
-    share with a gain below 1 / MARGIN. On Figure 1 a time is None where f_mm is never learned.
+    wait; ``superficial_order``: the same where B explains more than A. ``finished``: where it
+    learns f_mm within the run. ``gain``: the median of joint training's time for that over its own,
+    both matched; 0 where it does not finish. ``wastes``: the share with a gain below 1 / MARGIN. On
+    Figure 1 a time is None where f_mm is never learned.
 
     Parameters
     ----------

@@ -64,12 +64,11 @@ def sweep(
         From a parameter to its values. A sequence makes a dimension of the result. A single value
         is set for all runs.
 
-        A parameter belongs to the method (``lam``, ``mu``, ``f_star``, ``heads``, or a
-        hyper-parameter of a rule, such as ``gamma``), to the run
-        (``step_size``, ``init_scale``, ``width``, ``weight_decay``) or to the problem, or it is
-        ``method`` itself ("vanilla", "mimo", "mgda", ..., or such objects). A parameter of the
-        problem whose name is taken already is called ``problem_<name>``: ``problem_seed`` for the family
-        "random".
+        A parameter belongs to the method (``lam``, ``mu``, ``f_star``, ``heads``, or that of a
+        rule, such as ``gamma``), to the run (``step_size``, ``init_scale``, ``width``,
+        ``weight_decay``) or to the problem, or it is ``method`` itself ("vanilla", "mimo", "mgda",
+        ..., or such objects). A parameter of the problem whose name is taken already is called
+        ``problem_<name>``: ``problem_seed`` for the family "random".
 
         With `samples`, a tuple is a distribution: ``(low, high)`` uniform, ``("log", low, high)``
         uniform in the logarithm, ``("int", low, high)`` whole numbers, both ends included.

@@ -62,6 +62,6 @@ def summary(problem: LateFusionProblem, method: AnySolver) -> dict[str, Any]:
 
 def _growth_rates(problem: LateFusionProblem, rule: Rule) -> list[float] | None:
     try:
-        return rule_growth_rates(problem, rule).tolist()
+        return list(rule_growth_rates(problem, rule).tolist())
     except ValueError:  # no law covers this rule or this problem
         return None

@@ -72,8 +72,8 @@ def check(draws: int) -> Evidence:
     return Evidence(
         verdict=Verdict.HOLDS if holds else Verdict.REFUTED,
         words=f"In {len(seen)} random cases the measured factors differ from the law by at most "
-        f"{max(seen, default=math.nan):.1e}, relatively. On the Figure 1 problem the factors of the "
-        f"two encoders are: {told}.",
+        f"{max(seen, default=math.nan):.1e}, relatively. On the Figure 1 problem the factors of "
+        f"the two encoders are: {told}.",
         numbers={
             "cases measured": len(seen),
             "largest relative difference": max(seen, default=math.nan),

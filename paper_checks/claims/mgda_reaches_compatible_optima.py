@@ -12,8 +12,8 @@ CLAIM = Claim(
     id="mgda-reaches-compatible-optima",
     topic="14 Rules of the field",
     says="Where all objectives can be optimal at once, MGDA makes all of them optimal.",
-    source="the toy's landscape (every local minimum of F is global), asked of MGDA (Desideri 2012; "
-    "Sener and Koltun, NeurIPS 2018), which promises a Pareto-stationary point only",
+    source="the toy's landscape (every local minimum of F is global), asked of MGDA (Desideri "
+    "2012; Sener and Koltun, NeurIPS 2018), which promises a Pareto-stationary point only",
     assumptions="K + 1 objectives over all parameters, heads trained, default step size.",
     how="exact",
     recorded=Verdict.REFUTED,

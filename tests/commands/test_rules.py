@@ -58,7 +58,7 @@ def test_sweep_runs_over_rules_and_their_parameters(
     for scope in ("network", "encoder"):
         alone = ms.simulate(
             ms.generators.scalar_pair(rho=0.5),
-            ms.MGDA(scope=scope),  # type: ignore[arg-type]
+            ms.MGDA(scope=scope),
             steps=20,
             step_size=0.05,
             init_scale=0.3,

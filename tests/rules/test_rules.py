@@ -46,9 +46,9 @@ def drawn(seed: int, K: int = 2) -> tuple[Seen, list[np.ndarray]]:
         excess_mm=rng.uniform(0.1, 2),
         optimum_mm=rng.uniform(0, 1),
         start=3.0,
-        excess=rng.uniform(0.1, 2, K),
-        optimum=rng.uniform(0, 1, K),
-        explained=rng.uniform(-0.5, 2, K),
+        excess=list(rng.uniform(0.1, 2, K)),
+        optimum=list(rng.uniform(0, 1, K)),
+        explained=list(rng.uniform(-0.5, 2, K)),
         joint_head=(v * v).sum(1),
         joint=(a * a).sum(1),
         cross=(a * b).sum(1),
@@ -106,7 +106,7 @@ def test_pcgrad_is_the_sum_of_projected_gradients(seed: int, K: int) -> None:
 def test_stch_is_the_gradient_of_its_objective(seed: int, mu: float) -> None:
     seen, _ = drawn(seed)
     gaps = torch.tensor([seen.excess_mm, *seen.excess], requires_grad=True)
-    (mu * torch.logsumexp(gaps / mu, 0)).backward()
+    torch.autograd.backward(mu * torch.logsumexp(gaps / mu, 0))
     found = ms.STCH(mu=mu).weights(seen)
     assert gaps.grad is not None
     np.testing.assert_allclose([found.joint_head, *found.uni], gaps.grad, rtol=1e-10, atol=1e-14)
@@ -121,7 +121,12 @@ def test_gradnorm_makes_weighted_gradients_as_long_as_their_losses_ask(
     weights = np.array([found.joint_head, *found.uni])
     shared = [gradient[-6:] for gradient in gradients]  # the encoders
     length = weights * [np.linalg.norm(each) for each in shared]
-    losses = np.array([seen.optimum_mm + seen.excess_mm, *(seen.optimum + seen.excess)])
+    losses = np.array(
+        [
+            seen.optimum_mm + seen.excess_mm,
+            *np.add(seen.optimum, seen.excess),
+        ]
+    )
     target = (losses / seen.start) ** alpha
     np.testing.assert_allclose(length / length[0], target / target[0], rtol=1e-10)
     assert math.isclose(weights.sum(), 3)
