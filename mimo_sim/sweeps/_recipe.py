@@ -14,7 +14,7 @@ import xarray as xr
 from mimo_sim.errors import GenerationError
 from mimo_sim.generators import scalar_pair, scalar_pairs
 from mimo_sim.problem import LateFusionProblem
-from mimo_sim.solvers import AnySolver, default_solvers
+from mimo_sim.solvers import MIMO, AnySolver, default_solvers
 from mimo_sim.sweeps._design import Columns
 
 Part: TypeAlias = dict[str, np.ndarray]  # the results of n runs: variable -> (n, ...)
@@ -26,7 +26,7 @@ REFUSED = -1  # stands in whole-number variables of a run without a problem; NaN
 @cache
 def of_solvers() -> tuple[str, ...]:
     """The hyper-parameters of all solvers by name."""
-    known = default_solvers().values()
+    known = [MIMO(), *default_solvers().values()]
     return tuple(dict.fromkeys(field.name for solver in known for field in fields(solver)))
 
 
