@@ -55,8 +55,8 @@ class GradNorm(Rule):
         losses += [seen.optimum[k] + seen.excess[k] for k in seen.modalities]
         start = maximum(seen.start, TINY)
         raw = [
-            (loss / start) ** self.alpha / sqrt(maximum(square, TINY))
+            (maximum(loss, 0.0) / start) ** self.alpha / sqrt(maximum(square, TINY))
             for loss, square in zip(losses, squares, strict=True)
         ]
-        factor = float(len(raw)) / total(raw)
+        factor = float(len(raw)) / maximum(total(raw), TINY)
         return of_network(factor * raw[0], [factor * each for each in raw[1:]])

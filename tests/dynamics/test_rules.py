@@ -119,6 +119,20 @@ def test_a_rule_converges_by_its_residuals() -> None:
     assert (done, stalled) == (1, 0)
 
 
+@pytest.mark.parametrize("rule", EVERY, ids=repr)
+def test_weights_are_numbers_where_gradients_vanish(rule: Rule) -> None:
+    """At the saddle; without anything to learn; and where each input alone explains everything."""
+    zeros = [(np.zeros((1, 2)), np.zeros((1, 2)), np.zeros((2, 1)))] * 2
+    nothing = ms.LateFusionProblem([[1, 0.5], [0.5, 1]], [0.0, 0.0], 1.0)
+    twins = ms.LateFusionProblem([[1, 1], [1, 1]], [1.0, 1.0], 1.0)
+    for problem, initial in ((FIGURE_1, zeros), (nothing, None), (twins, None)):
+        run = ms.simulate(
+            problem, rule, steps=4000, step_size=0.02, init_scale=0.1, initial=initial
+        )
+        for name in ("encoder_norm", "loss_mm", *WEIGHTS):
+            assert np.isfinite(run[name]).all(), name
+
+
 # ------------------------ one's own rule
 
 
