@@ -115,7 +115,7 @@ def _attributes(
         if not isinstance(method.f_star, str):
             fields["f_star"] = np.array(method.f_star, dtype=float)
     if isinstance(method, rules.Rule):
-        fields["hyper"] = json.dumps(method.hyper())
+        fields["hyper"] = json.dumps(method.hyper(), default=float)
     return {**fields, **settings, "problem": problem.to_json(), "mimo_sim_version": __version__}
 
 

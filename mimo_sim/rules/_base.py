@@ -18,6 +18,8 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, ClassVar, Literal, NamedTuple, NoReturn, TypeAlias
 
+import numpy as np
+
 from mimo_sim._symbols import Tape, total
 
 Scope: TypeAlias = Literal["network", "encoder"]
@@ -168,7 +170,8 @@ class Rule(ABC):
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    number = int | float | np.integer | np.floating
+    return isinstance(value, number) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,16 @@ def test_momentum_takes_effect_and_zero_is_plain_descent() -> None:
 # ------------------------ records and refusals
 
 
-@pytest.mark.parametrize("rule", [ms.MGDA(scope="encoder"), ms.GBlending((0.2, 0.3, 0.5))])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ms.MGDA(scope="encoder"),
+        ms.GBlending((0.2, 0.3, 0.5)),
+        ms.OGM(np.float32(0.5)),  # type: ignore[arg-type]
+        ms.LinearScalarization((np.int64(1), 2)),  # type: ignore[arg-type]
+    ],
+    ids=repr,
+)
 def test_a_run_of_a_rule_is_repeated_from_its_attributes(rule: Rule) -> None:
     run = ms.simulate(FIGURE_1, rule, steps=20, step_size=0.02, momentum=0.3)
     assert run.attrs["method"] == rule.name
