@@ -77,7 +77,7 @@ gpu-bench: $(VENV)/.dev  ## On a machine with a CUDA device: GPU tests, a millio
 	$(BIN)/mimo-sim bench run --dataset avmnist --setting A --setting B --setting D --method mimo --set normalise=true --grid f_star=running_minimum,extrapolation --seeds 3 --preset full --out benchmarks/records-gpu
 	$(BIN)/mimo-sim bench compare benchmarks/records-gpu --out benchmarks/records-gpu
 
-studies: $(VENV)/.train  ## The studies over many runs of the toy: figures/phase_* and figures/fusion_* (about 5 minutes)
+studies: $(VENV)/.train  ## The studies over many runs of the toy: figures/phase_* and figures/fusion_* (about 6 minutes)
 	$(BIN)/mimo-sim study all --out figures
 
 AVMNIST := $(BIN)/mimo-sim bench run --dataset avmnist --preset cpu --out benchmarks/records
