@@ -7,6 +7,7 @@ from . import methods as methods
 from . import networks as networks
 from . import objective as objective
 from . import plots as plots
+from . import rules as rules
 from . import solvers as solvers
 from . import studies as studies
 from . import sweeps as sweeps
@@ -27,6 +28,15 @@ from .errors import NonFiniteError as NonFiniteError
 from .errors import UnconvergedWarning as UnconvergedWarning
 from .methods import MIMOLoss as MIMOLoss
 from .problem import LateFusionProblem as LateFusionProblem
+from .rules import MGDA as MGDA
+from .rules import OGM as OGM
+from .rules import STCH as STCH
+from .rules import CAGrad as CAGrad
+from .rules import GBlending as GBlending
+from .rules import GradNorm as GradNorm
+from .rules import LinearScalarization as LinearScalarization
+from .rules import MMPareto as MMPareto
+from .rules import PCGrad as PCGrad
 from .solvers import MIMO as MIMO
 from .solvers import Vanilla as Vanilla
 from .sweeps import sweep as sweep

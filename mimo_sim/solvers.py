@@ -1,4 +1,4 @@
-"""What the toy is trained by: joint training (`Vanilla`) and `MIMO`.
+"""What the toy is trained by: joint training (`Vanilla`), `MIMO`, and the rules of the field.
 
 A solver holds hyper-parameters and nothing else. It is frozen and remembers nothing of a run.
 """
@@ -13,6 +13,7 @@ from typing import ClassVar, Literal, NoReturn, TypeAlias, get_args
 import numpy as np
 
 from mimo_sim._checks import check_choice, check_positive, finite_array, shown
+from mimo_sim.rules._base import Rule
 
 HeadUpdate: TypeAlias = Literal["gradient", "plain"]
 VanillaHeads: TypeAlias = Literal["frozen", "plain"]
@@ -122,14 +123,25 @@ class MIMO:
 
 
 Solver: TypeAlias = Vanilla | MIMO
+AnySolver: TypeAlias = Vanilla | MIMO | Rule
+SOLVERS = "mimo_sim.Vanilla(), mimo_sim.MIMO(...) or a rule such as mimo_sim.MGDA()"
 
 
-def check_solver(method: object) -> None:
-    """Raise ``TypeError`` unless this is a solver of the toy."""
-    if not isinstance(method, Vanilla | MIMO):
-        raise TypeError(
-            f"`method` must be mimo_sim.Vanilla() or mimo_sim.MIMO(...). Got {shown(method)}."
-        )
+def default_solvers() -> dict[str, AnySolver]:
+    """Every solver with default hyper-parameters, by its name."""
+    from mimo_sim import rules
+
+    named = {name: rules.create(name) for name in rules.available()}
+    return {"vanilla": Vanilla(), "mimo": MIMO(), **named}
+
+
+def check_solver(method: object, *, with_rules: bool = False) -> None:
+    """Raise ``TypeError`` unless this is a solver of the toy; a rule only if `with_rules`."""
+    if isinstance(method, Vanilla | MIMO) or (with_rules and isinstance(method, Rule)):
+        return
+    allowed = SOLVERS if with_rules else "mimo_sim.Vanilla() or mimo_sim.MIMO(...)"
+    why = ": rules are simulated in late fusion only" if isinstance(method, Rule) else ""
+    raise TypeError(f"`method` must be {allowed}{why}. Got {shown(method)}.")
 
 
 def initial_f_star(method: Solver, unimodal_optima: np.ndarray) -> np.ndarray:

@@ -23,7 +23,8 @@ from mimo_sim.dynamics.ensemble.step import Shape
 from mimo_sim.dynamics.records import limit
 from mimo_sim.dynamics.start import Weights, compact, norm_squared, random_blocks
 from mimo_sim.problem import LateFusionProblem
-from mimo_sim.solvers import MIMO, Solver, Vanilla, initial_f_star
+from mimo_sim.rules import Rule
+from mimo_sim.solvers import MIMO, SOLVERS, AnySolver, Solver, Vanilla, initial_f_star
 
 KEPT_STARTS = 20_000  # initial weights that are remembered, as many runs share theirs
 
@@ -44,12 +45,11 @@ class Runs:
         weight_decay: Any,
         width: float,
     ) -> None:
-        solvers = "mimo_sim.Vanilla() or mimo_sim.MIMO(...)"
         columns: dict[str, list[Any]] = {
             "problems": check_objects(
                 "problems", problems, LateFusionProblem, "a LateFusionProblem"
             ),
-            "methods": check_objects("methods", methods, (Vanilla, MIMO), solvers),
+            "methods": check_objects("methods", methods, (Vanilla, MIMO, Rule), SOLVERS),
             "step_size": [None],
             "init_scale": _numbers("init_scale", init_scale, check_positive),
             "seed": _numbers("seed", seed, lambda name, each: check_count(name, each, 0)),
@@ -71,7 +71,7 @@ class Runs:
             if len(column) == 1:
                 columns[name] = column * self.count
         self.problems: list[LateFusionProblem] = columns["problems"]
-        self.methods: list[Solver] = columns["methods"]
+        self.methods: list[AnySolver] = columns["methods"]
         self.step_size: list[float | None] = columns["step_size"]
         self.init_scale: list[float] = columns["init_scale"]
         self.seed: list[int] = columns["seed"]
@@ -82,11 +82,14 @@ class Runs:
         self._check_f_star()
 
     def _check_f_star(self) -> None:
-        """Refuse a method whose f* does not have one number per modality."""
+        """Refuse a method that does not have one number per modality."""
         pairs = zip(self.problems, self.methods, strict=True)
         different = {(id(problem), method): problem for problem, method in pairs}
         for (_, method), problem in different.items():
-            initial_f_star(method, problem.unimodal_optima)
+            if isinstance(method, Rule):
+                method.check_modalities(problem.num_modalities)
+            else:
+                initial_f_star(method, problem.unimodal_optima)
 
     def shape(self, i: int) -> Shape:
         """The sizes of run i. Runs of one shape are trained by one compiled loop."""
@@ -94,12 +97,18 @@ class Runs:
         d = max(problem.dims)
         columns = int(min(self.width, 2 * problem.output_dim + d))
         decay = self.weight_decay[i] > 0
-        return Shape(problem.num_modalities, problem.output_dim, d, columns, decay)
+        method = self.methods[i]
+        rule = method.structure() if isinstance(method, Rule) else None
+        return Shape(problem.num_modalities, problem.output_dim, d, columns, decay, rule)
 
     def tables(self, members: list[int], shape: Shape) -> tuple[FloatArray, FloatArray]:
         """State and constants, each (rows, runs), of these runs at step 0."""
         problems = [self.problems[i] for i in members]
-        methods = [self.methods[i] for i in members]
+        # A rule has the same rows as joint training with trained heads, and a few more.
+        methods: list[Solver] = [
+            Vanilla(heads="plain") if isinstance(method, Rule) else method
+            for method in (self.methods[i] for i in members)
+        ]
         starts = self._initial(members, shape)
         eta = np.array(
             [self._step_size(i, norm) for i, (_, norm) in zip(members, starts, strict=True)]
@@ -122,6 +131,15 @@ class Runs:
         fixed = shape.constants
         constants = np.empty((fixed.height, len(members)))
         constants[fixed.S], constants[fixed.joint], constants[fixed.uni] = _maps(problems, shape)
+        for column, i in enumerate(members):
+            rule, problem = self.methods[i], self.problems[i]
+            if isinstance(rule, Rule):
+                constants[fixed.rule, column] = [
+                    problem.joint_optimum,
+                    problem.y_second_moment / 2,
+                    *problem.unimodal_optima,
+                    *rule.parameters(),
+                ]
         constants[fixed.lam] = [method.lam for method in methods]
         constants[fixed.rate] = [1 / method.mu for method in methods]
         constants[fixed.gradient] = heads == "gradient"
