@@ -218,9 +218,9 @@ def _losses(shape: Shape) -> list[str]:
         terms = [f"Q{a}_{i} * D{a}_{i}" for a in outputs for i in range(k * d, k * d + d)]
         encoder = [_entry(shape, k, 2 * m + i, j) for i in features for j in columns]
         lines += [
-            f"own = 0.5 * ({_sum(terms)})",
-            f"base{k} = min(base{k}, own + hold)",
-            f"gap{k} = own - base{k}",
+            f"excess{k} = 0.5 * ({_sum(terms)})",
+            f"base{k} = min(base{k}, excess{k} + hold)",
+            f"gap{k} = excess{k} - base{k}",
             f"peak{k} = max(peak{k}, {_sum([f'{w} * {w}' for w in encoder])})",
         ]
     lines.append("top = gap0")
