@@ -32,11 +32,9 @@ function learningTimes(problem, scale = null) {
   times[second] =
     Math.abs(left) <= 1e-12 * Math.max(...cross)
       ? Infinity
-      : waits[first] + Math.max(target(plateauNorm(scale, joint[second])) - gain, 0) / Math.abs(left);
+      : waits[first] + Math.max(target(joint[second]) - gain, 0) / Math.abs(left);
   return times;
 }
-
-const plateauNorm = (scale, map) => (scale === null ? 1 : map);
 
 function initialSigma(problem, { mu, rule, constants }) {
   const start = TARGET / 2;
@@ -132,34 +130,35 @@ function chatteringThreshold(problem, lam, mu) {
 // Everything that is predicted for both runs of a setting, times in steps. NaN: no law is known.
 function predict(problem, settings) {
   const { eta, scale, lam, mu, rule, heads } = settings;
-  const steps = (times, unit) => times.map((time) => (time * unit) / eta);
   const mimo = mimoOf(settings);
-  const exact = rule === "exact";
-  const rates = growthRates(problem, mimo);
-  const leader = rates[1] > rates[0] ? 1 : 0;
-  const unit = Math.log(1 / scale);
-  const emergence =
-    exact && heads === "gradient"
-      ? steps(mimoLearningTimes(problem, lam), unit)
-      : BOTH.map((k) => (k === leader ? unit / rates[k] / eta : NaN));
-  const times = learningTimes(problem, scale);
-  const first = times[1] < times[0] ? 1 : 0;
+  const joint = learningTimes(problem, scale);
   return {
     ...preference(problem),
-    rates,
-    leader,
-    threshold: orderThreshold(problem, mu, heads),
+    rates: growthRates(problem, mimo),
+    threshold: rule === "exact" ? orderThreshold(problem, mu, heads) : NaN,
     safeStep: Math.min(defaultStepSize(problem, VANILLA, scale), defaultStepSize(problem, mimo, scale)),
     chattersAbove: chatteringThreshold(problem, lam, mu),
     vanilla: {
-      times: steps(times, 1),
+      times: joint.map((time) => time / eta),
       norms: finalEncoderNorms(problem, 0),
-      plateau: problem.optima[first], // the joint loss while only the first input is learned
+      // the joint loss while only the first input is learned
+      plateau: problem.optima[joint[1] < joint[0] ? 1 : 0],
     },
     mimo: {
-      times: emergence,
+      times: emergence(problem, mimo).map((time) => (time * Math.log(1 / scale)) / eta),
       norms: heads === "plain" ? [NaN, NaN] : finalEncoderNorms(problem, lam),
       plateau: NaN,
     },
   };
+}
+
+// When MIMO makes the encoders emerge, in units of ln(1/scale). Both times are known only where
+// one input has nearly all the weight at the start; otherwise that of the fastest is.
+function emergence(problem, mimo) {
+  const clear = Math.max(...initialSigma(problem, mimo)) > 0.99;
+  if (clear && mimo.rule === "exact" && mimo.heads === "gradient") {
+    return mimoLearningTimes(problem, mimo.lam);
+  }
+  const rates = growthRates(problem, mimo);
+  return rates.map((rate) => (rate > (1 - 1e-9) * Math.max(...rates) ? 1 / rate : NaN));
 }

@@ -1,0 +1,187 @@
+// The page: settings to runs to pictures, words and files.
+
+const $ = (id) => document.getElementById(id);
+const PANELS = ["vanilla", "mimo"];
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const page = { settings: { ...FIGURE_1 }, runs: [], views: [], theory: null, revealed: false, playing: null, frames: [] };
+
+// ------------------------------------------------ computing and drawing
+
+// The curve that rises second, or the one that never does.
+function second({ halfTimes: [a, b] }) {
+  const never = (time) => (Number.isNaN(time) ? Infinity : time);
+  return never(b) >= never(a) ? 1 : 0;
+}
+
+function compute() {
+  const { settings } = page;
+  const problem = makeProblem(settings);
+  page.theory = predict(problem, settings);
+  page.runs = [VANILLA, mimoOf(settings)].map((solver) => simulate(problem, solver, settings));
+}
+
+function panelHeight() {
+  return matchMedia("(max-width: 45rem)").matches ? Math.min(330, 0.42 * innerHeight) : 460;
+}
+
+function draw() {
+  const { settings, runs, theory } = page;
+  const predicted = PANELS.map((name) => theory[name]);
+  const largest = largestValues(runs, predicted);
+  const guessing = $("predicting").checked;
+  const colors = dark.matches ? DARK : LIGHT;
+  page.views = runs.map((run, i) => {
+    const name = PANELS[i];
+    const width = Math.max($(name).clientWidth, 240);
+    const end = lastStep(run, settings.steps, settings.axis === "own");
+    const hidden = guessing && !page.revealed ? second(run) : null;
+    const guess = guessing ? ($(`guess-${name}`).value / 1000) * end : NaN;
+    return { run, theory: predicted[i], colors, width, height: panelHeight(), end, largest, hidden, guess };
+  });
+  for (const view of page.views) {
+    const picture = $(view.run.solver.name).querySelector(".picture");
+    picture.innerHTML = wrapped(panelSvg(view), view.width, view.height, view.colors);
+  }
+  $("legend").innerHTML = wrapped(legendSvg(colors, 14), Math.min(360, page.views[0].width + 60), 20, colors);
+  showCursor();
+}
+
+// Everything anew: after a change of the settings.
+function update() {
+  const started = performance.now();
+  compute();
+  draw();
+  describe();
+  page.frames.push(performance.now() - started);
+  if (page.frames.length > 200) page.frames.shift();
+  const link = encode(page.settings);
+  history.replaceState(null, "", link ? `#${link}` : location.pathname + location.search);
+}
+
+let waiting = false;
+function updateSoon() {
+  if (waiting) return;
+  waiting = true;
+  requestAnimationFrame(() => {
+    waiting = false;
+    update();
+  });
+}
+
+// ------------------------------------------------ words and numbers
+
+let speaking = null;
+function describe() {
+  const { settings, runs, theory } = page;
+  const hidden = page.views.some((view) => view.hidden !== null);
+  const secret = "The second curve is hidden: make your guess.";
+  const wild = runs.some(({ divergedAt, chatters }) => divergedAt >= 0 || chatters);
+  // The pictures follow the slider at once, the words for screen readers when it rests.
+  clearTimeout(speaking);
+  speaking = setTimeout(() => {
+    runs.forEach((run, i) => ($(`${PANELS[i]}-verdict`).textContent = hidden ? `${ORDINARY[PANELS[i]]}: ${secret}` : raceVerdict(run)));
+    $("step-verdict").textContent = stepVerdict(settings, theory, runs);
+  }, page.frames.length ? 250 : 0);
+  $("live").classList.toggle("alarm", wild);
+  $("safe").hidden = !wild && settings.eta <= theory.safeStep;
+  $("conditions").replaceChildren(...conditions(settings, theory).map((text) => element("li", {}, text)));
+  $("python").textContent = pythonLines(settings);
+  markThreshold(theory.threshold);
+  tabulate();
+}
+
+function markThreshold(threshold) {
+  const control = SLIDERS.find(({ key }) => key === "lam");
+  const inside = threshold >= control.min && threshold <= control.max;
+  $("mark-lam").hidden = !inside;
+  if (!inside) return;
+  $("mark-lam").firstChild.textContent = `▲ lam* = ${number(threshold)}`;
+  $("mark-lam").firstChild.style.left = `${Math.min(Math.max(placeOf(control, threshold) / 10, 12), 88)}%`;
+}
+
+function tabulate() {
+  const row = Math.max(0, rowShown());
+  const tables = page.views.map(({ run, theory, hidden }, i) => {
+    const at = Math.min(row, run.step.length - 1);
+    const shown = (values) => values.map((value, k) => (k === hidden ? "?" : value));
+    const here = `at step ${stepNumber(run.step[at])}`;
+    const rows = [
+      ["Learned at step", ...shown(run.halfTimes.map(stepNumber))],
+      ["Predicted step", ...shown(theory.times.map(stepNumber))],
+      ["Predicted final norm", ...shown(theory.norms.map((norm) => (Number.isNaN(norm) ? "–" : number(norm))))],
+      [`Encoder norm ${here}`, ...shown(run.encoderNorm.map((norm) => number(norm[at])))],
+      [`Loss of the input alone ${here}`, ...(hidden === null ? run.lossUni.map((loss) => number(loss[at])) : ["?", "?"])],
+    ];
+    if (PANELS[i] === "mimo") rows.push([`Weight sigma ${here}`, ...(hidden === null ? run.sigma.map((sigma) => number(sigma[at])) : ["?", "?"])]);
+    const caption = `${ORDINARY[PANELS[i]]}${hidden === null ? `; joint loss ${here}: ${number(run.lossMm[at])}` : ""}`;
+    return table(caption, rows);
+  });
+  $("tables").replaceChildren(...tables);
+}
+
+function table(caption, rows) {
+  const head = element("tr", {}, ...["", ...NAMES].map((text) => (text ? element("th", { scope: "col" }, text) : element("td"))));
+  const body = rows.map(([name, ...values]) =>
+    element("tr", {}, element("th", { scope: "row" }, name), ...values.map((value) => element("td", {}, value))),
+  );
+  return element("table", {}, element("caption", {}, caption), element("thead", {}, head), element("tbody", {}, ...body));
+}
+
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+// ------------------------------------------------ the step that is shown
+
+const rowShown = () => {
+  const every = recordEvery(page.settings.steps);
+  const end = Math.max(...page.views.map((view) => view.end));
+  return Math.round((($("shown").value / 1000) * end) / every);
+};
+
+function showCursor() {
+  const part = $("shown").value / 1000;
+  const end = Math.max(...page.views.map((view) => view.end));
+  const step = part * end;
+  for (const { run, width, end: own } of page.views) {
+    const picture = $(run.solver.name).querySelector("svg");
+    const reached = Math.min(step / own, 1) * (width - MARGIN.left - MARGIN.right);
+    picture.querySelector(`#${run.solver.name}-past rect`).setAttribute("width", reached);
+    const cursor = picture.querySelector(".cursor");
+    cursor.setAttribute("transform", `translate(${MARGIN.left + reached} 0)`);
+    cursor.setAttribute("visibility", part < 1 ? "visible" : "hidden");
+  }
+  $("shown").setAttribute("aria-valuetext", `step ${stepNumber(step)}`);
+  $("shown-value").textContent = stepNumber(step);
+  $("guess-vanilla-value").textContent = stepNumber(page.views[0].guess);
+  $("guess-mimo-value").textContent = stepNumber(page.views[1].guess);
+}
+
+const SECONDS = 6; // of the animation
+function play() {
+  if (page.playing !== null) return pause();
+  let last = performance.now();
+  let part = Number($("shown").value) >= 1000 ? 0 : Number($("shown").value);
+  $("play").textContent = "Pause";
+  $("play").setAttribute("aria-pressed", "true");
+  const frame = (now) => {
+    part = Math.min(part + (1000 * (now - last)) / (1000 * SECONDS), 1000);
+    last = now;
+    $("shown").value = part;
+    showCursor();
+    tabulate();
+    if (part >= 1000) pause();
+    else page.playing = requestAnimationFrame(frame);
+  };
+  page.playing = requestAnimationFrame(frame);
+}
+
+function pause() {
+  if (page.playing !== null) cancelAnimationFrame(page.playing);
+  page.playing = null;
+  $("play").textContent = "Play";
+  $("play").setAttribute("aria-pressed", "false");
+}
