@@ -5,7 +5,7 @@
 const LIGHT = { A: "#0072B2", B: "#D55E00", joint: "#222222", text: "#444444", grid: "#dddddd", paper: "#ffffff" };
 const DARK = { A: "#56B4E9", B: "#E69F00", joint: "#f2f2f2", text: "#c8c8c8", grid: "#3a3f45", paper: "#15181c" };
 const DASHES = ["", ' stroke-dasharray="7 3"'];
-const MARGIN = { left: 42, right: 12, top: 24, between: 26, bottom: 34 };
+const MARGIN = { left: 42, right: 16, top: 24, between: 26, bottom: 34 };
 
 const fixed = (value) => (Math.round(value * 10) / 10).toString();
 
@@ -18,8 +18,9 @@ function ticks(end, count) {
 }
 
 // Where the step axis of a run ends.
-function lastStep({ step, halfTimes }, steps, own) {
-  const latest = Math.max(...halfTimes.filter((time) => !Number.isNaN(time)), 0);
+function lastStep({ divergedAt, learned }, steps, own) {
+  if (divergedAt >= 0) return Math.min(1.2 * divergedAt + 1, steps);
+  const latest = Math.max(...learned.filter((time) => !Number.isNaN(time)), 0);
   return own && latest > 0 ? Math.min(2.5 * latest, steps) : steps;
 }
 
@@ -75,8 +76,8 @@ function panelSvg(view) {
   } else {
     norms.frame += middle(lossTop + lossHeight / 2, "shown after your guess", width);
   }
-  const marks = seen.filter((k) => !Number.isNaN(run.halfTimes[k])).map((k) => {
-    const row = run.step.indexOf(run.halfTimes[k]);
+  const marks = seen.filter((k) => !Number.isNaN(run.learned[k])).map((k) => {
+    const row = run.step.indexOf(run.learned[k]);
     const place = `cx="${fixed(x(run.step[row]))}" cy="${fixed(norms.y(run.encoderNorm[k][row]))}"`;
     return `<circle ${place} r="4" fill="${colors[NAMES[k]]}" stroke="${colors.paper}"/>`;
   });
@@ -92,7 +93,8 @@ function panelSvg(view) {
     ...ticks(end, width > 420 ? 5 : 3).map(
       (step) =>
         `<path d="M${fixed(x(step))} ${fixed(sigmas.bottom)}v4" stroke="${colors.text}"/>` +
-        `<text x="${fixed(x(step))}" y="${fixed(sigmas.bottom + 16)}" text-anchor="middle">${step.toLocaleString("en")}</text>`,
+        `<text x="${fixed(Math.min(x(step), right - 14))}" y="${fixed(sigmas.bottom + 16)}" text-anchor="middle">` +
+        `${step.toLocaleString("en")}</text>`,
     ),
     `<text x="${right}" y="${fixed(sigmas.bottom + 30)}" text-anchor="end">gradient step</text>`,
     `<g clip-path="url(#${name}-all)">${predictions(view, seen, x, norms, losses)}</g>`,
@@ -161,7 +163,7 @@ function legendSvg(colors, y) {
     const entry =
       `<path d="M${at} ${y - 4}h24" stroke="${color}" stroke-width="2" stroke-dasharray="${dashes}"/>` +
       `<text x="${at + 30}" y="${y}">${text}</text>`;
-    at += 50 + 7 * text.length;
+    at += 48 + 6 * text.length;
     return entry;
   }).join("");
 }

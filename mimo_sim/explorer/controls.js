@@ -44,7 +44,7 @@ function typed(control, field) {
 function change(key, value, source = null) {
   page.settings[key] = value;
   page.revealed = false;
-  $("judgement").textContent = "";
+  $("judgement").replaceChildren();
   show(source);
   updateSoon();
 }
@@ -82,7 +82,7 @@ function show(source = null) {
 function choose(settings) {
   page.settings = settings;
   page.revealed = false;
-  $("judgement").textContent = "";
+  $("judgement").replaceChildren();
   $("shown").value = 1000;
   pause();
   show();
@@ -95,7 +95,7 @@ function useSafeStep() {
   const eta = roundedDown(theory.safeStep);
   const { min, max } = SLIDERS.find(({ key }) => key === "steps");
   const steps = Math.min(Math.max(Math.ceil((settings.steps * settings.eta) / eta), min), max);
-  choose({ ...settings, eta: Math.max(eta, 0.00001), steps });
+  choose({ ...settings, eta: Math.max(eta, 0.000001), steps });
 }
 
 // ------------------------------------------------ predict first
@@ -106,13 +106,14 @@ function judge() {
   describe();
   const sentences = page.views.map(({ run, guess }) => {
     const k = second(run);
-    const time = run.halfTimes[k];
+    const time = run.learned[k];
     const start = `${ORDINARY[run.solver.name]}: you said step ${stepNumber(guess)}; ${NAMES[k]} `;
     if (Number.isNaN(time)) return `${start}is not learned in this run.`;
-    const off = Math.abs(guess - time) / Math.max(time, 1);
-    return `${start}gets there at step ${stepNumber(time)}, ${off < 0.005 ? "exactly as you said" : `you were ${number(100 * off, 2)} % off`}.`;
+    const off = Math.round(guess - time);
+    const far = Math.abs(off) <= run.every ? "just as you said" : `${stepNumber(Math.abs(off))} steps ${off > 0 ? "earlier" : "later"}`;
+    return `${start}gets there at step ${stepNumber(time)}, ${far}.`;
   });
-  $("judgement").textContent = sentences.join(" ");
+  $("judgement").replaceChildren(...sentences.map((text) => element("p", {}, text)));
 }
 
 function drag(name, event) {
@@ -140,7 +141,7 @@ function picture() {
     `|C_A| / |C_B| = ${number(contrast)}, explained B / A = ${number(explained)}, rho = ${number(rho)}, step size ${number(eta)}, u0 = ${number(scale)}`,
     `MIMO: lam = ${number(lam)}, mu = ${number(mu)}, f* ${rule}, heads ${heads}`,
   ];
-  const views = page.views.map((view) => ({ ...view, width: 520, height: 460 }));
+  const views = page.views.map((view) => ({ ...view, colors: LIGHT, width: 520, height: 460 }));
   return wholeSvg(views, lines);
 }
 
@@ -194,7 +195,7 @@ function start() {
   });
   $("predicting").addEventListener("change", () => {
     page.revealed = false;
-    $("judgement").textContent = "";
+    $("judgement").replaceChildren();
     $("guesses").hidden = !$("predicting").checked;
     document.body.classList.toggle("predicting", $("predicting").checked);
     updateSoon();
@@ -209,7 +210,7 @@ function start() {
   $("save-svg").addEventListener("click", () => save("explorer.svg", picture(), "image/svg+xml"));
   $("save-png").addEventListener("click", savePng);
   $("save-csv").addEventListener("click", () => save("explorer.csv", csv(page.runs), "text/csv"));
-  $("save-python").addEventListener("click", () => save("explorer.py", pythonLines(page.settings), "text/x-python"));
+  $("save-python").addEventListener("click", () => save("explorer.py", pythonLines(page.settings, page.runs), "text/x-python"));
   $("copy-link").addEventListener("click", copyLink);
   addEventListener("hashchange", load);
   addEventListener("resize", draw);

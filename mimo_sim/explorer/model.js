@@ -137,9 +137,12 @@ function measures({ step, encoderNorm, flips, divergedAt }, steps) {
     return (Math.max(...squares) - Math.min(...squares)) / Math.max(norm[last] ** 2, Number.MIN_VALUE);
   });
   const firstFlip = flips.findIndex((count) => count > 0);
+  const settled = drifts.map((drift) => drift <= 0.05);
   return {
     halfTimes,
-    moving: divergedAt < 0 && !(Math.max(...drifts) <= 0.05),
+    // half of the final norm says nothing while that still changes
+    learned: halfTimes.map((time, k) => (settled[k] ? time : NaN)),
+    moving: divergedAt < 0 && !settled.every(Boolean),
     chatters: flips[last] >= MANY_FLIPS,
     firstFlip: firstFlip < 0 ? NaN : step[firstFlip],
   };

@@ -8,7 +8,7 @@ const page = { settings: { ...FIGURE_1 }, runs: [], views: [], theory: null, rev
 // ------------------------------------------------ computing and drawing
 
 // The curve that rises second, or the one that never does.
-function second({ halfTimes: [a, b] }) {
+function second({ learned: [a, b] }) {
   const never = (time) => (Number.isNaN(time) ? Infinity : time);
   return never(b) >= never(a) ? 1 : 0;
 }
@@ -17,11 +17,16 @@ function compute() {
   const { settings } = page;
   const problem = makeProblem(settings);
   page.theory = predict(problem, settings);
-  page.runs = [VANILLA, mimoOf(settings)].map((solver) => simulate(problem, solver, settings));
+  page.runs = [VANILLA, mimoOf(settings)].map((solver) => {
+    const run = simulate(problem, solver, settings);
+    const { divergedAt } = run; // a run that blows up is recorded more densely
+    return divergedAt < 0 ? run : simulate(problem, solver, settings, recordEvery(divergedAt));
+  });
 }
 
 function panelHeight() {
-  return matchMedia("(max-width: 45rem)").matches ? Math.min(330, 0.42 * innerHeight) : 460;
+  if (matchMedia("(max-width: 45rem)").matches) return Math.min(Math.max(0.42 * innerHeight, 260), 330);
+  return Math.min(Math.max(0.6 * innerHeight, 320), 460);
 }
 
 function draw() {
@@ -33,7 +38,7 @@ function draw() {
   page.views = runs.map((run, i) => {
     const name = PANELS[i];
     const width = Math.max($(name).clientWidth, 240);
-    const end = lastStep(run, settings.steps, settings.axis === "own");
+    const end = lastStep(run, settings.steps, !guessing && settings.axis === "own");
     const hidden = guessing && !page.revealed ? second(run) : null;
     const guess = guessing ? ($(`guess-${name}`).value / 1000) * end : NaN;
     return { run, theory: predicted[i], colors, width, height: panelHeight(), end, largest, hidden, guess };
@@ -85,7 +90,7 @@ function describe() {
   $("live").classList.toggle("alarm", wild);
   $("safe").hidden = !wild && settings.eta <= theory.safeStep;
   $("conditions").replaceChildren(...conditions(settings, theory).map((text) => element("li", {}, text)));
-  $("python").textContent = pythonLines(settings);
+  $("python").textContent = pythonLines(settings, runs);
   markThreshold(theory.threshold);
   tabulate();
 }
@@ -100,13 +105,12 @@ function markThreshold(threshold) {
 }
 
 function tabulate() {
-  const row = Math.max(0, rowShown());
   const tables = page.views.map(({ run, theory, hidden }, i) => {
-    const at = Math.min(row, run.step.length - 1);
+    const at = Math.min(Math.round(stepShown() / run.every), run.step.length - 1);
     const shown = (values) => values.map((value, k) => (k === hidden ? "?" : value));
     const here = `at step ${stepNumber(run.step[at])}`;
     const rows = [
-      ["Learned at step", ...shown(run.halfTimes.map(stepNumber))],
+      ["Learned at step", ...shown(run.learned.map(stepNumber))],
       ["Predicted step", ...shown(theory.times.map(stepNumber))],
       ["Predicted final norm", ...shown(theory.norms.map((norm) => (Number.isNaN(norm) ? "–" : number(norm))))],
       [`Encoder norm ${here}`, ...shown(run.encoderNorm.map((norm) => number(norm[at])))],
@@ -136,23 +140,17 @@ function element(tag, attributes = {}, ...children) {
 
 // ------------------------------------------------ the step that is shown
 
-const rowShown = () => {
-  const every = recordEvery(page.settings.steps);
-  const end = Math.max(...page.views.map((view) => view.end));
-  return Math.round((($("shown").value / 1000) * end) / every);
-};
+const stepShown = () => ($("shown").value / 1000) * Math.max(...page.views.map((view) => view.end));
 
 function showCursor() {
-  const part = $("shown").value / 1000;
-  const end = Math.max(...page.views.map((view) => view.end));
-  const step = part * end;
+  const step = stepShown();
   for (const { run, width, end: own } of page.views) {
     const picture = $(run.solver.name).querySelector("svg");
     const reached = Math.min(step / own, 1) * (width - MARGIN.left - MARGIN.right);
     picture.querySelector(`#${run.solver.name}-past rect`).setAttribute("width", reached);
     const cursor = picture.querySelector(".cursor");
     cursor.setAttribute("transform", `translate(${MARGIN.left + reached} 0)`);
-    cursor.setAttribute("visibility", part < 1 ? "visible" : "hidden");
+    cursor.setAttribute("visibility", step < own ? "visible" : "hidden");
   }
   $("shown").setAttribute("aria-valuetext", `step ${stepNumber(step)}`);
   $("shown-value").textContent = stepNumber(step);

@@ -4,21 +4,21 @@
 const SLIDERS = [
   {
     key: "contrast",
-    label: "How strongly A correlates, compared with B",
+    label: "Correlation of A, compared with B",
     symbol: "|C_A| / |C_B|",
-    help: "The correlation of each input with the target. Joint training learns the larger first.",
+    help: "How strongly each input goes with the target. Joint training learns the stronger one first.",
     min: 0.2, max: 5, log: true,
   },
   {
     key: "explained",
-    label: "How much B explains, compared with A",
+    label: "What B explains, compared with A",
     symbol: "B alone / A alone",
     help: "How much of the target each input can predict alone. Above 1, B is the better input.",
     min: 0.2, max: 5, log: true,
   },
   {
     key: "rho",
-    label: "Correlation of the two inputs",
+    label: "Correlation of A with B",
     symbol: "rho",
     help: "0: the inputs are independent. Near 1 or -1: they carry almost the same.",
     min: -0.95, max: 0.95, log: false,
@@ -32,30 +32,30 @@ const SLIDERS = [
   },
   {
     key: "mu",
-    label: "Smoothing of MIMO's maximum",
+    label: "Smoothing of MIMO",
     symbol: "mu",
-    help: "In units of the loss. The smaller, the more sharply MIMO picks the worst input.",
+    help: "In units of the loss. The smaller it is, the more sharply MIMO picks the worst input.",
     min: 0.0001, max: 1, log: true,
   },
   {
     key: "eta",
     label: "Step size",
     symbol: "eta",
-    help: "Both runs have the same. A safe one is said in the box of verdicts.",
-    min: 0.00001, max: 1, log: true,
+    help: "The same for both trainings. Too large a step overshoots.",
+    min: 0.000001, max: 1, log: true,
   },
   {
     key: "steps",
     label: "Number of steps",
     symbol: "steps",
-    help: "How long both runs train.",
+    help: "How long both trainings last.",
     min: 100, max: 300000, log: true, whole: true,
   },
   {
     key: "scale",
-    label: "Initial scale of the weights",
+    label: "Initial scale of weights",
     symbol: "u0",
-    help: "The smaller, the longer the wait before anything is learned.",
+    help: "The smaller it is, the longer the wait before anything is learned.",
     min: 1e-12, max: 0.3, log: true,
   },
 ];
@@ -90,7 +90,7 @@ const CHOICES = [
 ];
 
 const FIGURE_1 = {
-  contrast: 2.25, explained: 16 / 9, rho: 0, lam: 10, mu: 0.01, eta: 0.001, steps: 30000, scale: 1e-9,
+  contrast: 2.25, explained: 16 / 9, rho: 0, lam: 10, mu: 0.01, eta: 0.00097, steps: 30000, scale: 1e-9,
   rule: "exact", fA: 0.5, fB: 0.5, heads: "gradient", axis: "same",
 };
 
@@ -112,12 +112,12 @@ const PRESETS = {
     set: { lam: 1 },
   },
   "Too much penalty": {
-    about: "The larger lam, the smaller the step must be. At this step size the run blows up.",
+    about: "The larger lam, the smaller the steps must be, and the more of them are needed. With steps of this size MIMO blows up.",
     set: { lam: 1000 },
   },
   Chattering: {
-    about: "mu is so small that a step overshoots: the weights sigma jump to and fro in every step.",
-    set: { mu: 0.0005 },
+    about: "mu is so small that a step overshoots: the weights sigma jump to and fro from step to step.",
+    set: { lam: 30, mu: 0.001, steps: 3000 },
   },
   "Wrong f*": {
     about: "MIMO takes 0 for the best losses. A's loss can never come down to 0, so A keeps the weight for ever.",

@@ -7,7 +7,7 @@ function number(value, digits = 3) {
   if (Number.isNaN(value)) return "unknown";
   if (value === Infinity) return "never";
   const size = Math.abs(value);
-  if (size !== 0 && (size < 0.001 || size >= 1e7)) return value.toExponential(digits - 1).replace("e+", "e");
+  if (size !== 0 && (size < 0.0001 || size >= 1e7)) return Number(value.toPrecision(digits)).toExponential().replace("e+", "e");
   return Number(value.toPrecision(digits)).toLocaleString("en", { maximumSignificantDigits: digits });
 }
 
@@ -51,11 +51,7 @@ function penaltyVerdict({ lam, rule }, { threshold, most, rates }) {
 
 function stepVerdict({ eta, lam, mu }, theory, runs) {
   const safe = `${number(roundedDown(theory.safeStep))} is safe`;
-  const wild = runs.filter(({ divergedAt }) => divergedAt >= 0);
-  if (wild.length) {
-    const where = wild.map(({ solver, divergedAt }) => `${ORDINARY[solver.name]} blows up at step ${stepNumber(divergedAt)}`);
-    return `${where.join(", and ")}. The step size ${number(eta)} is too large; ${safe}.`;
-  }
+  if (runs.some(({ divergedAt }) => divergedAt >= 0)) return `The step size ${number(eta)} is too large; ${safe}.`;
   const chattering = runs.find(({ chatters }) => chatters);
   if (chattering) {
     const count = chattering.flips[chattering.flips.length - 1];
@@ -74,19 +70,19 @@ function roundedDown(value) {
   return Number((Math.floor(value / unit + 1e-9) * unit).toPrecision(2));
 }
 
-function raceVerdict({ solver, halfTimes, moving, divergedAt, every, step }) {
+function raceVerdict({ solver, learned: times, moving, divergedAt, every, step }) {
   const name = ORDINARY[solver.name];
   if (divergedAt >= 0) return `${name} blows up at step ${stepNumber(divergedAt)}.`;
-  const learned = BOTH.filter((k) => !Number.isNaN(halfTimes[k]));
-  const still = moving ? " It was still moving at the end: raise the number of steps." : "";
+  const learned = BOTH.filter((k) => !Number.isNaN(times[k]));
+  const still = moving ? " It was still changing at the end: raise the number of steps." : "";
   if (!learned.length) return `${name} learns neither input in ${stepNumber(step[step.length - 1])} steps.${still}`;
-  if (learned.length === 1) return `${name} learns ${NAMES[learned[0]]} alone, at step ${stepNumber(halfTimes[learned[0]])}.${still}`;
-  const [first, second] = halfTimes[1] < halfTimes[0] ? [1, 0] : [0, 1];
-  const [early, late] = [halfTimes[first], halfTimes[second]];
-  if (late - early <= every) return `${name} learns both inputs together, at step ${stepNumber(early)}.${still}`;
+  if (learned.length === 1) return `${name} learns only ${NAMES[learned[0]]}, at step ${stepNumber(times[learned[0]])}.${still}`;
+  const [first, second] = times[1] < times[0] ? [1, 0] : [0, 1];
+  const [early, late] = [times[first], times[second]];
+  if (late - early <= every) return `${name} learns both inputs together, at step ${stepNumber(early)}.`;
   return (
     `${name} learns ${NAMES[first]} at step ${stepNumber(early)} and ${NAMES[second]} at step ${stepNumber(late)}, ` +
-    `${number(late / early)} times as late.${still}`
+    `${number(late / early)} times as late.`
   );
 }
 
@@ -107,7 +103,7 @@ function csv(runs) {
 // A number as Python reads it: the same float64.
 const python = (value) => (Number.isInteger(value) && Math.abs(value) < 1e15 ? `${value}.0` : `${value}`);
 
-function pythonLines(settings) {
+function pythonLines(settings, runs) {
   const { moment, cross } = makeProblem(settings);
   const list = (values) => `[${values.map(python).join(", ")}]`;
   const rule = settings.rule === "constant" ? `(${python(settings.fA)}, ${python(settings.fB)})` : `"${settings.rule}"`;
@@ -137,7 +133,7 @@ def train(method):
             steps=${settings.steps},
             init_scale=${python(settings.scale)},
             width=float("inf"),
-            record_every=${recordEvery(settings.steps)},
+            record_every=${Math.min(...runs.map(({ every }) => every))},
         )
     except ms.DivergenceError as error:
         return error.trajectory  # up to where it blew up
