@@ -15,6 +15,9 @@ WANTED = (
     "mimo_sim/py.typed",
     "mimo_sim/__init__.pyi",
     "mimo_sim/datasets/fsdd.sha256",
+    "mimo_sim/explorer/page.html",
+    "mimo_sim/explorer/page.css",
+    "mimo_sim/explorer/page.js",
     "paper_checks/claims/theorem1_rate.py",
 )
 

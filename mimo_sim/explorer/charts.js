@@ -163,7 +163,7 @@ function legendSvg(colors, y) {
     const entry =
       `<path d="M${at} ${y - 4}h24" stroke="${color}" stroke-width="2" stroke-dasharray="${dashes}"/>` +
       `<text x="${at + 30}" y="${y}">${text}</text>`;
-    at += 48 + 6 * text.length;
+    at += 44 + 5.6 * text.length;
     return entry;
   }).join("");
 }

@@ -196,7 +196,7 @@ function start() {
   $("predicting").addEventListener("change", () => {
     page.revealed = false;
     $("judgement").replaceChildren();
-    $("guesses").hidden = !$("predicting").checked;
+    $("predict").hidden = !$("predicting").checked;
     document.body.classList.toggle("predicting", $("predicting").checked);
     updateSoon();
   });

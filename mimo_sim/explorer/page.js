@@ -47,7 +47,7 @@ function draw() {
     const picture = $(view.run.solver.name).querySelector(".picture");
     picture.innerHTML = wrapped(panelSvg(view), view.width, view.height, view.colors);
   }
-  $("legend").innerHTML = wrapped(legendSvg(colors, 14), Math.min(360, page.views[0].width + 60), 20, colors);
+  $("legend").innerHTML = wrapped(legendSvg(colors, 14), 328, 20, colors);
   showCursor();
 }
 
@@ -84,6 +84,7 @@ function describe() {
   // The pictures follow the slider at once, the words for screen readers when it rests.
   clearTimeout(speaking);
   speaking = setTimeout(() => {
+    speaking = null;
     runs.forEach((run, i) => ($(`${PANELS[i]}-verdict`).textContent = hidden ? `${ORDINARY[PANELS[i]]}: ${secret}` : raceVerdict(run)));
     $("step-verdict").textContent = stepVerdict(settings, theory, runs);
   }, page.frames.length ? 250 : 0);

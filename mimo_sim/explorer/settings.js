@@ -150,20 +150,21 @@ function placeOf({ min, max, log }, value) {
 // The part of an address behind #, with everything that is not as in Figure 1.
 function encode(settings) {
   const parts = Object.keys(FIGURE_1).filter((key) => settings[key] !== FIGURE_1[key]);
-  return parts.map((key) => `${key}=${encodeURIComponent(settings[key])}`).join("&");
+  return parts.map((key) => `${key}=${settings[key]}`).join("&");
 }
 
 // The settings in such a part of an address, and a sentence for each thing that is not allowed.
 function decode(text) {
   const settings = { ...FIGURE_1 };
   const complaints = [];
-  for (const [key, value] of new URLSearchParams(text.replace(/^#/, ""))) {
+  for (const part of text.replace(/^#/, "").split("&").filter(Boolean)) {
+    const [key, value = ""] = part.split("=");
     const choice = CHOICES.find((each) => each.key === key);
     const control = [...SLIDERS, ...NUMBERS].find((each) => each.key === key);
     const number = control ? allowed(control, value) : NaN;
     if (choice && Object.hasOwn(choice.options, value)) settings[key] = value;
     else if (!Number.isNaN(number)) settings[key] = number;
-    else complaints.push(`The link says ${key}=${value}, which is not allowed; it is left out.`);
+    else complaints.push(`The link says ${part}, which is not allowed; it is left out.`);
   }
   return { settings, complaints };
 }

@@ -23,7 +23,9 @@ def evaluated(lines: list[str], start: dict[str, float]) -> dict[str, Any]:
     declared = "".join(f"let {name} = {value!r};" for name, value in start.items())
     declared += "".join(f"let {name} = 0;" for name in made)
     result = f"JSON.stringify({{{', '.join([*start, *made])}}})"
-    return dict(json.loads(v8.context().eval(f"{{{declared}{''.join(javascript(lines))}{result}}}")))
+    return dict(
+        json.loads(v8.context().eval(f"{{{declared}{''.join(javascript(lines))}{result}}}"))
+    )
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -77,7 +79,9 @@ def test_a_tuple_is_assigned_at_once() -> None:
     ],
 )
 def test_what_it_does_not_know_is_refused(line: str) -> None:
-    with pytest.raises(ValueError, match=r"must be assignments of plain arithmetic. Got .* \(\w+\)\."):
+    with pytest.raises(
+        ValueError, match=r"must be assignments of plain arithmetic. Got .* \(\w+\)\."
+    ):
         javascript([line])
 
 

@@ -73,7 +73,9 @@ def test_every_closed_form_is_that_of_the_package(settings: dict[str, Any]) -> N
         start = 3 * scale**2
         curvature = theory.smoothness(problem, other, init_norm_squared=start)
         close(v8.call("smoothness", page, one, scale), curvature)
-    close(v8.call("chatteringThreshold", page, lam, mu), theory.chattering_threshold(problem, lam, mu))
+    close(
+        v8.call("chatteringThreshold", page, lam, mu), theory.chattering_threshold(problem, lam, mu)
+    )
 
 
 VANILLA = {"name": "vanilla", "lam": 0, "mu": 1, "rule": "exact", "heads": "plain"}

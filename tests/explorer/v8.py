@@ -53,7 +53,9 @@ function bothRuns(settings) {
 @cache
 def context() -> MiniRacer:
     engine = MiniRacer()
-    engine.eval(script("model", "theory", "settings", "words", "charts").replace('"use strict";', ""))
+    engine.eval(
+        script("model", "theory", "settings", "words", "charts").replace('"use strict";', "")
+    )
     engine.eval(HELPERS)
     return engine
 
