@@ -149,8 +149,9 @@ function largestValues(runs, predicted) {
   };
 }
 
-const wrapped = (content, width, height, colors) =>
-  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" ` +
+// `more` are further attributes.
+const wrapped = (content, width, height, colors, more = "") =>
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" ${more} ` +
   `font-family="system-ui, sans-serif" font-size="11" fill="${colors.text}">${content}</svg>`;
 
 // What the lines mean.

@@ -45,7 +45,7 @@ function draw() {
   });
   for (const view of page.views) {
     const picture = $(view.run.solver.name).querySelector(".picture");
-    picture.innerHTML = wrapped(panelSvg(view), view.width, view.height, view.colors);
+    picture.innerHTML = wrapped(panelSvg(view), view.width, view.height, view.colors, 'aria-hidden="true"');
   }
   $("legend").innerHTML = wrapped(legendSvg(colors, 14), 328, 20, colors);
   showCursor();

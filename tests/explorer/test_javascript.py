@@ -23,9 +23,7 @@ def evaluated(lines: list[str], start: dict[str, float]) -> dict[str, Any]:
     declared = "".join(f"let {name} = {value!r};" for name, value in start.items())
     declared += "".join(f"let {name} = 0;" for name in made)
     result = f"JSON.stringify({{{', '.join([*start, *made])}}})"
-    return dict(
-        json.loads(v8.context().eval(f"{{{declared}{''.join(javascript(lines))}{result}}}"))
-    )
+    return dict(json.loads(v8.evaluate(f"{{{declared}{''.join(javascript(lines))}{result}}}")))
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

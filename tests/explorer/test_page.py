@@ -112,10 +112,12 @@ def test_figure_1_in_words() -> None:
         "MIMO learns both inputs together, at step 2,600.",
     ]
     assert found["conditions"] == [
-        "A correlates 2.25 times as strongly with the target as B, so joint training learns A first.",
+        "A correlates 2.25 times as strongly with the target as B, "
+        "so joint training learns A first.",
         "B alone explains 1.78 times as much of the target as A.",
         "This is a superficial preference: A comes first, although B explains more.",
-        "MIMO turns the order round above the penalty lam* = 2.02. Here lam = 10, above: B grows first.",
+        "MIMO turns the order round above the penalty lam* = 2.02. "
+        "Here lam = 10, above: B grows first.",
     ]
     assert found["step"].startswith("The step size 0.00097 is safe")
 

@@ -15,7 +15,7 @@ from mimo_sim.explorer._page import script
 from mimo_sim.solvers import Solver
 
 RULES = ("exact", "zero", "running_minimum", "constant")
-FIGURE_1 = {
+FIGURE_1: dict[str, Any] = {
     "contrast": 2.25,
     "explained": 16 / 9,
     "rho": 0.0,
@@ -50,6 +50,11 @@ function bothRuns(settings) {
 """
 
 
+def evaluate(code: str) -> str:
+    """The text that this JavaScript gives."""
+    return str(context().eval(code))
+
+
 @cache
 def context() -> MiniRacer:
     engine = MiniRacer()
@@ -63,7 +68,7 @@ def context() -> MiniRacer:
 def call(function: str, *arguments: Any) -> Any:
     """The value of one of the page's functions."""
     given = ", ".join(json.dumps(each) for each in arguments)
-    return json.loads(context().eval(f"JSON.stringify(plain({function}({given})) ?? null)"))
+    return json.loads(evaluate(f"JSON.stringify(plain({function}({given})) ?? null)"))
 
 
 def numbers(values: Any) -> np.ndarray:
