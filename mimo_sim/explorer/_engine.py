@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from mimo_sim.dynamics.ensemble.step import Shape, names, step_source
+from mimo_sim.dynamics.records import BLOW_UP, MANY_FLIPS
 from mimo_sim.explorer._javascript import assigned, javascript
 
 # Two scalar inputs, one output. At infinite width a factor Z_k has as many columns as rows.
@@ -31,6 +32,8 @@ def engine_source(shape: Shape = SHAPE) -> str:
         "modalities": shape.K,
         "rows": shape.n,
         "columns": shape.r,
+        "many_flips": MANY_FLIPS,
+        "blow_up": BLOW_UP,
     }
     return "\n".join(
         [

@@ -160,6 +160,7 @@ function savePng() {
 
 async function copyLink() {
   let words = "The link is copied.";
+  keepLink();
   try {
     await navigator.clipboard.writeText(location.href);
   } catch {

@@ -2,8 +2,6 @@
 // the generated engine. Lists have one entry for modality A and one for B.
 
 const POINTS = 600; // recorded steps of a run, about
-const MANY_FLIPS = 3; // so many flips of sigma count as chattering
-const BLOW_UP = 1e8; // losses beyond this multiple of those of the zero network are divergence
 const TARGET = 2; // E[y^2]
 const BOTH = [0, 1];
 
@@ -70,7 +68,7 @@ function tables(problem, solver, eta, scale) {
     keep: 1,
     keep_head: 1,
     eta,
-    ceiling: BLOW_UP * TARGET,
+    ceiling: ENGINE.blow_up * TARGET,
   };
   problem.moment.flat().forEach((value, i) => (fixed[`S${i}`] = value));
   const column = (names, from) =>
@@ -143,7 +141,7 @@ function measures({ step, encoderNorm, flips, divergedAt }, steps) {
     // half of the final norm says nothing while that still changes
     learned: halfTimes.map((time, k) => (settled[k] ? time : NaN)),
     moving: divergedAt < 0 && !settled.every(Boolean),
-    chatters: flips[last] >= MANY_FLIPS,
+    chatters: flips[last] >= ENGINE.many_flips,
     firstFlip: firstFlip < 0 ? NaN : step[firstFlip],
   };
 }

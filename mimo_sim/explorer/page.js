@@ -58,7 +58,11 @@ function update() {
   draw();
   describe();
   page.frames.push(performance.now() - started);
-  if (page.frames.length > 200) page.frames.shift();
+  if (page.frames.length > 500) page.frames.shift();
+}
+
+// The address as a link to the settings. Browsers refuse hundreds of changes in a few seconds.
+function keepLink() {
   const link = encode(page.settings);
   history.replaceState(null, "", link ? `#${link}` : location.pathname + location.search);
 }
@@ -81,10 +85,11 @@ function describe() {
   const hidden = page.views.some((view) => view.hidden !== null);
   const secret = "The second curve is hidden: make your guess.";
   const wild = runs.some(({ divergedAt, chatters }) => divergedAt >= 0 || chatters);
-  // The pictures follow the slider at once, the words for screen readers when it rests.
+  // The pictures follow the slider at once; spoken words and the address when it rests.
   clearTimeout(speaking);
   speaking = setTimeout(() => {
     speaking = null;
+    keepLink();
     runs.forEach((run, i) => ($(`${PANELS[i]}-verdict`).textContent = hidden ? `${ORDINARY[PANELS[i]]}: ${secret}` : raceVerdict(run)));
     $("step-verdict").textContent = stepVerdict(settings, theory, runs);
   }, page.frames.length ? 250 : 0);

@@ -91,7 +91,34 @@ def test_every_place_of_a_slider_is_an_allowed_value_that_leads_back_to_it() -> 
     assert found[:, 1].max() <= 3  # values are rounded to three digits
 
 
-# ------------------------ words
+# ------------------------ words and pictures
+
+
+def test_no_setting_of_the_sliders_breaks_words_or_pictures() -> None:
+    v8.context().eval("""function shownTexts(settings) {
+      const theory = predict(makeProblem(settings), settings);
+      const runs = bothRuns(settings);
+      const predicted = [theory.vanilla, theory.mimo];
+      const largest = largestValues(runs, predicted);
+      const end = (run) => lastStep(run, settings.steps, settings.axis === "own");
+      const size = { colors: LIGHT, width: 400, height: 400, largest, guess: 20 };
+      const views = runs.map((run, i) => ({ run, theory: predicted[i], end: end(run), ...size }));
+      return [wholeSvg(views, ["title"]), ...runs.map(raceVerdict), ...conditions(settings, theory),
+        stepVerdict(settings, theory, runs), pythonLines(settings, runs)];
+    }""")
+    v8.context().eval("""function corner(place) {
+      const end = ({ min, max }, i) => ((place >> i) & 1 ? max : min);
+      return Object.fromEntries(SLIDERS.map((control, i) => [control.key, end(control, i)]));
+    }""")
+    rng = np.random.default_rng(0)
+    for place in rng.permutation(256)[:60].tolist():
+        found = v8.call("corner", place) | {"steps": 200}
+        found |= {"rule": v8.RULES[place % 4], "heads": ("gradient", "plain")[place // 4 % 2]}
+        texts = v8.call(
+            "shownTexts", v8.FIGURE_1 | found | {"axis": ("same", "own")[place // 8 % 2]}
+        )
+        for text in texts:
+            assert not re.search(r"NaN|undefined|null|Infinity", text), (found, text[:2000])
 
 
 def words(change: dict[str, Any]) -> dict[str, Any]:
