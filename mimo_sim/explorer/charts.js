@@ -63,7 +63,7 @@ function panelSvg(view) {
   const weighted = name === "mimo";
   const sigmas = chart({
     ...frame,
-    title: weighted ? "Weight sigma" : "Weight sigma: joint training has none",
+    title: weighted ? "Weight sigma" : "Weight sigma: none here",
     top: sigmaTop, height: sigmaHeight, largest: 1, labels: weighted,
   });
   const line = (k, xs, ys, y) => `<path d="${path(xs, ys, x, y)}" stroke="${colors[NAMES[k]]}"${DASHES[k]}/>`;

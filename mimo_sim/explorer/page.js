@@ -83,15 +83,15 @@ let speaking = null;
 function describe() {
   const { settings, runs, theory } = page;
   const hidden = page.views.some((view) => view.hidden !== null);
-  const secret = "The second curve is hidden: make your guess.";
+  const secret = "the second curve is hidden, make your guess.";
   const wild = runs.some(({ divergedAt, chatters }) => divergedAt >= 0 || chatters);
   // The pictures follow the slider at once; spoken words and the address when it rests.
   clearTimeout(speaking);
   speaking = setTimeout(() => {
     speaking = null;
     keepLink();
-    runs.forEach((run, i) => ($(`${PANELS[i]}-verdict`).textContent = hidden ? `${ORDINARY[PANELS[i]]}: ${secret}` : raceVerdict(run)));
-    $("step-verdict").textContent = stepVerdict(settings, theory, runs);
+    runs.forEach((run, i) => say(`${PANELS[i]}-verdict`, hidden ? `${ORDINARY[PANELS[i]]}: ${secret}` : raceVerdict(run)));
+    say("step-verdict", stepVerdict(settings, theory, runs));
   }, page.frames.length ? 250 : 0);
   $("live").classList.toggle("alarm", wild);
   $("safe").hidden = !wild && settings.eta <= theory.safeStep;
@@ -99,6 +99,11 @@ function describe() {
   $("python").textContent = pythonLines(settings, runs);
   markThreshold(theory.threshold);
   tabulate();
+}
+
+// A sentence for the eye and for screen readers, which read it out when it changes.
+function say(id, text) {
+  if ($(id).textContent !== text) $(id).textContent = text;
 }
 
 function markThreshold(threshold) {

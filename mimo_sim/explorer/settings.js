@@ -4,21 +4,21 @@
 const SLIDERS = [
   {
     key: "contrast",
-    label: "Correlation of A, compared with B",
+    label: "Correlation with the target, A over B",
     symbol: "|C_A| / |C_B|",
     help: "How strongly each input goes with the target. Joint training learns the stronger one first.",
     min: 0.2, max: 5, log: true,
   },
   {
     key: "explained",
-    label: "What B explains, compared with A",
+    label: "Explained alone, B over A",
     symbol: "B alone / A alone",
-    help: "How much of the target each input can predict alone. Above 1, B is the better input.",
+    help: "How much of the target each input can predict alone. Above 1, B is the better one.",
     min: 0.2, max: 5, log: true,
   },
   {
     key: "rho",
-    label: "Correlation of A with B",
+    label: "Correlation between A and B",
     symbol: "rho",
     help: "0: the inputs are independent. Near 1 or -1: they carry almost the same.",
     min: -0.95, max: 0.95, log: false,
@@ -27,7 +27,7 @@ const SLIDERS = [
     key: "lam",
     label: "Penalty of MIMO",
     symbol: "lam",
-    help: "How much the worst input counts. The mark below the slider is the threshold lam*.",
+    help: "How much the worst input counts. A mark below the slider shows the threshold lam*, where there is one.",
     min: 0.01, max: 1000, log: true,
   },
   {

@@ -58,9 +58,7 @@ def evaluate(code: str) -> str:
 @cache
 def context() -> MiniRacer:
     engine = MiniRacer()
-    engine.eval(
-        script("model", "theory", "settings", "words", "charts").replace('"use strict";', "")
-    )
+    engine.eval(script("model", "theory", "settings", "words", "charts"))
     engine.eval(HELPERS)
     return engine
 
