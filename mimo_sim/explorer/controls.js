@@ -95,7 +95,7 @@ function useSafeStep() {
   const eta = roundedDown(theory.safeStep);
   const { min, max } = SLIDERS.find(({ key }) => key === "steps");
   const steps = Math.min(Math.max(Math.ceil((settings.steps * settings.eta) / eta), min), max);
-  choose({ ...settings, eta: Math.max(eta, 0.000001), steps });
+  choose({ ...settings, eta, steps });
 }
 
 // ------------------------------------------------ predict first
@@ -214,8 +214,12 @@ function start() {
   $("save-python").addEventListener("click", () => save("explorer.py", pythonLines(page.settings, page.runs), "text/x-python"));
   $("copy-link").addEventListener("click", copyLink);
   addEventListener("hashchange", load);
-  addEventListener("resize", draw);
-  dark.addEventListener("change", draw);
+  let width = innerWidth; // the height alone changes all the time on phones
+  addEventListener("resize", () => {
+    if (innerWidth !== width) updateSoon();
+    width = innerWidth;
+  });
+  dark.addEventListener("change", updateSoon);
   load();
 }
 

@@ -175,9 +175,8 @@ function play() {
   let last = performance.now();
   let part = Number($("shown").value) >= 1000 ? 0 : Number($("shown").value);
   $("play").textContent = "Pause";
-  $("play").setAttribute("aria-pressed", "true");
   const frame = (now) => {
-    part = Math.min(part + (1000 * (now - last)) / (1000 * SECONDS), 1000);
+    part = Math.min(part + (now - last) / SECONDS, 1000);
     last = now;
     $("shown").value = part;
     showCursor();
@@ -192,5 +191,4 @@ function pause() {
   if (page.playing !== null) cancelAnimationFrame(page.playing);
   page.playing = null;
   $("play").textContent = "Play";
-  $("play").setAttribute("aria-pressed", "false");
 }

@@ -42,7 +42,7 @@ const SLIDERS = [
     label: "Step size",
     symbol: "eta",
     help: "The same for both trainings. Too large a step overshoots.",
-    min: 0.000001, max: 1, log: true,
+    min: 1e-8, max: 1, log: true,
   },
   {
     key: "steps",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import math
 from functools import cache
@@ -58,6 +59,7 @@ def evaluate(code: str) -> str:
 @cache
 def context() -> MiniRacer:
     engine = MiniRacer()
+    atexit.register(engine.close)  # left open, it can block the end of the process for ever
     engine.eval(script("model", "theory", "settings", "words", "charts"))
     engine.eval(HELPERS)
     return engine
