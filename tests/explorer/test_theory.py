@@ -105,3 +105,12 @@ def test_a_time_is_drawn_only_where_a_law_covers_it(
     settings = v8.FIGURE_1 | change
     times = v8.call("emergence", v8.call("makeProblem", settings), v8.call("mimoOf", settings))
     assert np.isfinite(v8.numbers(times)).tolist() == known
+    solver = v8.solver(settings)
+    rates = ms.theory.growth_rates(
+        v8.problem(settings),
+        solver.lam,
+        solver.mu,
+        heads=settings["heads"],
+        f_star=settings["rule"],
+    )
+    close(v8.numbers(times)[known], 1 / rates[known])
