@@ -8,7 +8,7 @@ export MPLBACKEND := Agg
 # Nothing is compiled at the installation: the first import of a module keeps its bytecode, the processes that tests start read it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: figure1 test test-all fast-tests style types test-lowest wheel mutants lint format house check bench gpu-bench studies avmnist replication sensitivity notebooks clean
+.PHONY: figure1 test test-all fast-tests style types test-lowest wheel mutants lint format house check explore bench gpu-bench studies avmnist replication sensitivity notebooks clean
 .DEFAULT_GOAL := figure1
 
 figure1: $(VENV)/.core  ## Reproduce Figure 1 into figures/ (and the convergence figure)
@@ -58,6 +58,9 @@ format: $(VENV)/.dev  ## Rewrite files in the house style
 
 house: $(VENV)/.dev  ## Print the import graph, floor by floor, and what is wrong with it
 	$(BIN)/python -m tests.house
+
+explore: $(VENV)/.core  ## Write the explorer, a page that trains the toy in a browser, and open it
+	$(BIN)/mimo-sim explore --out build/explorer.html
 
 check: $(VENV)/.dev  ## Check the claims of the paper and write the ledger into paper_checks/ledger/
 	$(BIN)/mimo-sim check --out paper_checks/ledger

@@ -2,6 +2,7 @@
 from . import benchmark as benchmark
 from . import datasets as datasets
 from . import dynamics as dynamics
+from . import explorer as explorer
 from . import generators as generators
 from . import methods as methods
 from . import networks as networks

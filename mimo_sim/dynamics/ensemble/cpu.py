@@ -125,7 +125,7 @@ def _lanes_source(shape: Shape) -> str:
     for i, (_, made) in enumerate(used):
         for needed, _ in used[i + 1 :]:
             handed_on |= made & needed
-    between = sorted(handed_on - {*state, "own"})
+    between = sorted(handed_on - {*state})
     table = [*state, *constants, *between]
 
     loops: list[str] = []

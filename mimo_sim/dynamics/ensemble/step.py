@@ -230,9 +230,9 @@ def _gaps(shape: Shape) -> list[str]:
     lines = []
     for k in range(shape.K):
         lines += [
-            f"own = {_excess(shape, k)}",
-            f"base{k} = min(base{k}, own + hold)",
-            f"gap{k} = own - base{k}",
+            f"excess{k} = {_excess(shape, k)}",
+            f"base{k} = min(base{k}, excess{k} + hold)",
+            f"gap{k} = excess{k} - base{k}",
             _peak(shape, k),
         ]
     return lines + _ceiling("gap", shape.K)
