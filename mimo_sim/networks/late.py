@@ -62,6 +62,18 @@ class LateFusion(nn.Module):
             for feature, block in zip(features, self.weight_blocks(), strict=True)
         ]
 
+    def alone(self, features: Sequence[Tensor], frozen: bool = False) -> list[Tensor]:
+        """Outputs u_k = h_k W_k^T + b (B, C): what z is where all other features are zero.
+
+        With `frozen` the fusion layer is a constant and gets no gradient from them.
+        """
+        parts = (*self.weight_blocks(), self.fusion.bias)
+        *blocks, bias = [part.detach() for part in parts] if frozen else parts
+        return [
+            nn.functional.linear(feature, block, bias)
+            for feature, block in zip(features, blocks, strict=True)
+        ]
+
     def head_logits(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Head logits v_k (B, C) of the uni-modal heads."""
         return [head(feature) for head, feature in zip(self.heads, features, strict=True)]

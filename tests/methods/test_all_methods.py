@@ -42,6 +42,7 @@ RESUMED: list[tuple[str, dict[str, Any]]] = [
     ("aug", {"width": 8}),
     ("cggm", {}),
     ("data_remixing", {"warm_up": 1}),
+    ("dgl", {}),
     ("di_mml", {"start": 1, "stage_two": 1}),
     ("mmpareto", {}),
     ("mgda", {}),

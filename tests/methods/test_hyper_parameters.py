@@ -69,6 +69,8 @@ from tests.methods.helpers import fitted, images_and_vectors
         ("data_remixing", {"weight": -1.0}, ValueError, "`weight` must be finite and >= 0"),
         ("data_remixing", {"gamma": math.nan}, ValueError, "`gamma` must be finite and >= 0"),
         ("data_remixing", {"warm_up": -1}, ValueError, "`warm_up` must be >= 0"),
+        ("dgl", {"alpha": -1.0}, ValueError, "`alpha` must be finite and >= 0"),
+        ("dgl", {"clip": 0.0}, ValueError, "`clip` must be finite and > 0"),
         ("di_mml", {"align": -1.0}, ValueError, "`align` must be finite and >= 0"),
         ("di_mml", {"contrast": "x"}, TypeError, "`contrast` must be a number"),
         ("di_mml", {"temperature": 0.0}, ValueError, "`temperature` must be finite and > 0"),
