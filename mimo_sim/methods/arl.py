@@ -12,6 +12,7 @@ from mimo_sim._checks import check_choice, check_count, check_positive
 from mimo_sim.methods._base import Family, Method
 from mimo_sim.methods._buffers import EpochMean
 from mimo_sim.methods._run import Run
+from mimo_sim.methods._scaling import scale_gradients
 from mimo_sim.methods._step import Forward
 from mimo_sim.methods._windows import epochs_or_share
 
@@ -156,10 +157,7 @@ class ARL(Method):
             self.omega.add(omega)
             if self.factors == "symmetric":
                 omega = torch.full_like(omega, 0.5)
-            for encoder, weight in zip(out.model.encoders, omega, strict=True):
-                for parameter in encoder.parameters():
-                    if parameter.grad is not None:
-                        parameter.grad.mul_(1 + weight)
+            scale_gradients(out.model.encoders, 1 + omega)
         if self.clip is not None:
             nn.utils.clip_grad_norm_(out.model.parameters(), self.clip)
 

@@ -44,6 +44,7 @@ RESUMED: list[tuple[str, dict[str, Any]]] = [
     ("data_remixing", {"warm_up": 1}),
     ("dgl", {}),
     ("di_mml", {"start": 1, "stage_two": 1}),
+    ("mlb", {}),
     ("mmpareto", {}),
     ("mgda", {}),
     ("mgda", {"scope": "global"}),

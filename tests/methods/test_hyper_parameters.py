@@ -102,6 +102,8 @@ from tests.methods.helpers import fitted, images_and_vectors
         ("opm", {"warm_up": -1}, ValueError, "`warm_up` must be >= 0"),
         ("mla", {"projection": "on"}, ValueError, "`projection` must be one of"),
         ("mla", {"fusion": "max"}, ValueError, "`fusion` must be one of"),
+        ("mlb", {"alpha": -1.0}, ValueError, "`alpha` must be finite and >= 0"),
+        ("mlb", {"beta": 0.5}, ValueError, "`beta` must be >= 1. Got beta=0.5"),
         ("smv", {"level": "batch"}, ValueError, "`level` must be one of"),
         ("smv", {"shape": "cube"}, ValueError, "`shape` must be one of"),
         ("smv", {"subset": 1.1}, ValueError, r"`subset` must be in \(0, 1\]"),
