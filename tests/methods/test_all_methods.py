@@ -57,6 +57,7 @@ RESUMED: list[tuple[str, dict[str, Any]]] = [
     ("smv", {"warm_up": 1}),
     ("smv", {"warm_up": 1, "level": "modality", "subset": 0.5}),
     ("relearning", {"every": 1}),
+    ("tcmax", {}),
     ("umt", {"lam": 1.0, "epochs": 1}),
     ("pmr", {"rule": "clip"}),
     ("cml", {}),
