@@ -44,6 +44,8 @@ RESUMED: list[tuple[str, dict[str, Any]]] = [
     ("data_remixing", {"warm_up": 1}),
     ("dgl", {}),
     ("di_mml", {"start": 1, "stage_two": 1}),
+    ("lfm", {}),
+    ("lfm", {"weight": "fitted", "match": "posterior"}),
     ("mlb", {}),
     ("mmpareto", {}),
     ("mgda", {}),
