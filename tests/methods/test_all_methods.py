@@ -44,6 +44,7 @@ RESUMED: list[tuple[str, dict[str, Any]]] = [
     ("data_remixing", {"warm_up": 1}),
     ("dgl", {}),
     ("di_mml", {"start": 1, "stage_two": 1}),
+    ("g2d", {"release": 2, "epochs": 1}),
     ("lfm", {}),
     ("lfm", {"weight": "fitted", "match": "posterior"}),
     ("mlb", {}),
