@@ -36,6 +36,8 @@ SEEDED = (
     "unimodal",
 )
 RESUMED: list[tuple[str, dict[str, Any]]] = [
+    ("amco", {"sigma": 0.34}),
+    ("amco", {"mask_on": "logits", "sigma": 0.34}),
     ("amss", {}),
     ("amss_plus", {}),
     ("arl", {"warm_up": 1}),
