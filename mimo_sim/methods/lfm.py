@@ -113,10 +113,10 @@ class LFM(Method):
 
     Notes
     -----
-    Yang, Wan, Jiang, Xu (NeurIPS 2024). The paper's form is known to us at second hand. The
-    published figures rest on the released one: ``weight="fitted"``, ``match="posterior"``,
-    ``scale=2``. Its variant that learns c is left out: the step that it takes is the mean over
-    one parameter tensor, and it hardly moves c. K > 2 is the mean over pairs of modalities, an
+    Yang, Wan, Jiang, Xu (NeurIPS 2024). The paper's form is known to us at second hand. That of the
+    released code is ``weight="fitted"``, ``match="posterior"``, ``scale=2``. Its other variant,
+    which learns c, is left out: it moves c by the mean over one parameter tensor of a product of
+    gradients, which hardly differs from zero. K > 2 is the mean over pairs of modalities, an
     extension. With several processes each contrasts the samples of its part of the batch.
     """
 
