@@ -69,7 +69,7 @@ def test_attention_over_one_modality_is_that_over_its_tokens() -> None:
     model = network("attention")
     features = model.features(inputs())
     silent = [features[0], torch.zeros(6, 8), torch.zeros(6, 8)]
-    assert not torch.allclose(model.alone(features, 0), model.fuse(silent))
+    assert not torch.allclose(model.only(features, 0), model.fuse(silent))
 
 
 def test_film_without_others_is_a_linear_head() -> None:

@@ -93,9 +93,19 @@ class FusionNetwork(nn.Module, ABC):
         """Features h_k (B, d_k) of every modality."""
         return [encoder(x) for encoder, x in zip(self.encoders, inputs, strict=True)]
 
-    def alone(self, features: Sequence[Tensor], k: int) -> Tensor:
+    def only(self, features: Sequence[Tensor], k: int) -> Tensor:
         """Joint outputs (B, C) where all modalities but k are absent."""
         return self.fuse([h if j == k else torch.zeros_like(h) for j, h in enumerate(features)])
+
+    def alone(self, features: Sequence[Tensor], frozen: bool = False) -> list[Tensor]:
+        """Joint outputs u_k (B, C) where only modality k is there, for every k.
+
+        With `frozen`, the fusion is a constant and gets no gradient from them; this needs a linear
+        fusion.
+        """
+        if frozen:
+            self._refuse_slices()
+        return [self.only(features, k) for k in range(self.num_modalities)]
 
     def weight_blocks(self) -> tuple[Tensor, ...]:
         """The fusion weights W_k (C, d_k) of every modality; only of a linear fusion."""
@@ -118,7 +128,7 @@ class FusionNetwork(nn.Module, ABC):
     def head_logits(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Uni-modal outputs v_k (B, C)."""
         if self.unimodal == "masked":
-            return [self.alone(features, k) for k in range(self.num_modalities)]
+            return self.alone(features)
         return [head(feature) for head, feature in zip(self.heads, features, strict=True)]
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:

@@ -57,6 +57,6 @@ class AttentionFusion(FusionNetwork):
         """Joint logits z (B, C)."""
         return self._read(features, range(len(features)))
 
-    def alone(self, features: Sequence[Tensor], k: int) -> Tensor:
+    def only(self, features: Sequence[Tensor], k: int) -> Tensor:
         """Joint logits (B, C) from the tokens of modality k and the class token."""
         return self._read(features, [k])
