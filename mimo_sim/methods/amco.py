@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_choice, check_positive, check_within
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Needs
 from mimo_sim.methods._buffers import EpochMean
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Batch, Forward
@@ -94,6 +94,7 @@ class AMCo(Method):
     name: ClassVar[str] = "amco"
     family: ClassVar[Family] = "feed-forward"
     about: ClassVar[str] = "masks the modality that the output depends on (ICASSP 2023)"
+    needs: ClassVar[Needs] = "slices"
     needs_classes: ClassVar[bool] = True
     min_modalities: ClassVar[int] = 2
     dominant: Tensor

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_choice, check_count, check_positive
 from mimo_sim.methods._base import Family, Method, Needs
@@ -162,16 +163,10 @@ class ARL(Method):
         if self.clip is not None:
             nn.utils.clip_grad_norm_(out.model.parameters(), self.clip)
 
-<<<<<<< HEAD
-    def unimodal_outputs(self, model: LateFusion, features: Sequence[Tensor]) -> list[Tensor]:
-        """u_k (B, C): the fusion layer's output with the other feature at zero."""
-        return model.alone(features)
-=======
     def unimodal_outputs(self, model: FusionNetwork, features: Sequence[Tensor]) -> list[Tensor]:
         """u_k = h_k W_k^T + b (B, C): the fusion layer with the other feature at zero."""
         bias = model.fusion.bias
         return [F.linear(h, w, bias) for h, w in zip(features, model.weight_blocks(), strict=True)]
->>>>>>> main
 
     def report(self) -> dict[str, Any]:
         """Epoch mean of omega (2,), where it acted."""

@@ -18,7 +18,7 @@ from mimo_sim.methods._step import Forward
 from mimo_sim.methods.mmcosine import cosine_logits
 
 if TYPE_CHECKING:
-    from mimo_sim.networks.late import LateFusion
+    from mimo_sim.networks._base import FusionNetwork
 
 Schedule = Literal["heuristic", "fitted"]
 Match = Literal["contrastive", "posterior"]
@@ -116,8 +116,9 @@ class LFM(Method):
     Yang, Wan, Jiang, Xu (NeurIPS 2024). The paper's form is known to us at second hand. That of the
     released code is ``weight="fitted"``, ``match="posterior"``, ``scale=2``. Its other variant,
     which learns c from .05 on, is left out: it moves c by 1e-4 times a mean over one parameter
-    tensor. In our trials c then stayed .05 to six digits, and labels were hardly fitted. K > 2 is the mean over pairs of modalities, an
-    extension. With several processes each contrasts the samples of its part of the batch.
+    tensor. In our trials c then stayed .05 to six digits, and labels were hardly fitted. K > 2 is
+    the mean over pairs of modalities, an extension. With several processes each contrasts the
+    samples of its part of the batch.
     """
 
     name: ClassVar[str] = "lfm"
@@ -166,7 +167,7 @@ class LFM(Method):
         else:
             self.c = float(self.weight)
 
-    def fuse(self, model: LateFusion, features: Sequence[Tensor]) -> Tensor:
+    def fuse(self, model: FusionNetwork, features: Sequence[Tensor]) -> Tensor:
         """Mean (B, C) of the uni-modal heads' outputs."""
         return torch.stack(model.head_logits(features)).mean(0)
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Needs
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 
@@ -54,6 +54,7 @@ class TCMax(Method):
     name: ClassVar[str] = "tcmax"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "true pairs of modalities against all pairs of the batch (ICLR 2026)"
+    needs: ClassVar[Needs] = "slices"
     needs_classes: ClassVar[bool] = True
     min_modalities: ClassVar[int] = 2
 
