@@ -75,8 +75,8 @@ class G2D(Method):
         Zero: at once. With w = u = 0 too this is joint training, bit for bit.
     rest : {"encoder", "kernels"}
         ``"encoder"`` (default): an encoder at rest does not move at all. ``"kernels"`` (released
-        code): its weights of two or more dimensions have gradient zero, so momentum and weight
-        decay still act, and biases learn.
+        code, whose encoders have convolutions only): its weights of two or more dimensions have
+        gradient zero, so momentum and weight decay still act, and all others learn.
     epochs : int, optional
         Length of the teachers' training, >= 1. Default: that of the run.
 
