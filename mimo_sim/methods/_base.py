@@ -46,6 +46,8 @@ class Method(nn.Module):
     ----------
     name : str
         What the method is called in commands and records.
+    title : str
+        What it is called in figures and pages; empty is `name` with spaces.
     family : str
         What the method changes; one of :data:`Family`.
     about : str
@@ -64,6 +66,7 @@ class Method(nn.Module):
     """
 
     name: ClassVar[str] = ""
+    title: ClassVar[str] = ""
     family: ClassVar[Family] = "reference"
     about: ClassVar[str] = ""
     uses_heads: ClassVar[bool] = False

@@ -73,6 +73,7 @@ class AGM(Method):
     """
 
     name: ClassVar[str] = "agm"
+    title: ClassVar[str] = "AGM"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "slows down the modality that runs ahead (ICCV 2023)"
     min_modalities: ClassVar[int] = 2

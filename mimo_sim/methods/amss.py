@@ -150,6 +150,7 @@ class AMSS(Method):
     """
 
     name: ClassVar[str] = "amss"
+    title: ClassVar[str] = "AMSS"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "trains a sub-network, larger for the weaker modality (T-PAMI 2024)"
     needs_classes: ClassVar[bool] = True
@@ -246,6 +247,7 @@ class AMSSPlus(AMSS):
     """
 
     name: ClassVar[str] = "amss_plus"
+    title: ClassVar[str] = "AMSS+"
     about: ClassVar[str] = "AMSS with gradients corrected for the draw (T-PAMI 2024)"
 
     def __init__(

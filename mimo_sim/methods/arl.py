@@ -98,6 +98,7 @@ class ARL(Method):
     """
 
     name: ClassVar[str] = "arl"
+    title: ClassVar[str] = "ARL"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "larger steps for the certain but less used modality (ICCV 2025)"
     needs_classes: ClassVar[bool] = True

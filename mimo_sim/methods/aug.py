@@ -100,6 +100,7 @@ class AUG(Method):
     """
 
     name: ClassVar[str] = "aug"
+    title: ClassVar[str] = "AUG"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "boosting, with more blocks for the weaker modality (NeurIPS 2025)"
     needs_classes: ClassVar[bool] = True

@@ -71,6 +71,7 @@ class CAGrad(GradientWeighting):
     """
 
     name: ClassVar[str] = "cagrad"
+    title: ClassVar[str] = "CAGrad"
     about: ClassVar[str] = "improves the worse of two losses, near the mean gradient (NeurIPS 2021)"
 
     def __init__(self, c: float = 0.5, rescale: str = "c2") -> None:

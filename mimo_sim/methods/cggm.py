@@ -97,6 +97,7 @@ class CGGM(Method):
     """
 
     name: ClassVar[str] = "cggm"
+    title: ClassVar[str] = "CGGM"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "damps the modality whose classifier improves fastest (NeurIPS 2024)"
     uses_heads: ClassVar[bool] = True

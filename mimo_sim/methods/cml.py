@@ -74,6 +74,7 @@ class CML(Method):
     """
 
     name: ClassVar[str] = "cml"
+    title: ClassVar[str] = "CML"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "confidence must not grow when a modality is removed (ICML 2023)"
     needs_classes: ClassVar[bool] = True

@@ -63,6 +63,7 @@ class DataRemixing(Method):
     """
 
     name: ClassVar[str] = "data_remixing"
+    title: ClassVar[str] = "Data Remixing"
     family: ClassVar[Family] = "data"
     about: ClassVar[str] = "samples go to the modality least sure of them (ICML 2025)"
     uses_heads: ClassVar[bool] = True

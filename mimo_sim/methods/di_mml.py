@@ -115,6 +115,7 @@ class DIMML(Method):
     """
 
     name: ClassVar[str] = "di_mml"
+    title: ClassVar[str] = "DI-MML"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "detached encoders that teach each other, then fusion (MM 2024)"
     uses_heads: ClassVar[bool] = True

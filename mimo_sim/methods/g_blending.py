@@ -79,6 +79,7 @@ class GBlending(Method):
     """
 
     name: ClassVar[str] = "g_blending"
+    title: ClassVar[str] = "Gradient Blending"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "loss weights from gain and over-fitting of each branch (CVPR 2020)"
     uses_heads: ClassVar[bool] = True

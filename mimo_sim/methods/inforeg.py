@@ -66,6 +66,7 @@ class InfoReg(Method):
     """
 
     name: ClassVar[str] = "inforeg"
+    title: ClassVar[str] = "InfoReg"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "pulls leading encoders back while information grows (CVPR 2025)"
     min_modalities: ClassVar[int] = 2

@@ -32,6 +32,7 @@ class LinearScalarization(Method):
     """
 
     name: ClassVar[str] = "linear_scalarization"
+    title: ClassVar[str] = "linear scalarization"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "joint loss plus uni-modal losses, fixed weights"
     uses_heads: ClassVar[bool] = True

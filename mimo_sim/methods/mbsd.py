@@ -65,6 +65,7 @@ class MBSD(Method):
     """
 
     name: ClassVar[str] = "mbsd"
+    title: ClassVar[str] = "MBSD"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "sample-wise distillation from the better modality (WSDM 2023)"
     min_modalities: ClassVar[int] = 2

@@ -132,6 +132,7 @@ class MIMOLoss(SizedByLosses, Method):
     """
 
     name: ClassVar[str] = "mimo"
+    title: ClassVar[str] = "MIMO"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "penalises the worst uni-modal optimality gap (arXiv:2511.06686)"
     uses_heads: ClassVar[bool] = True

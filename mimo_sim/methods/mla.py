@@ -78,6 +78,7 @@ class MLA(Method):
     """
 
     name: ClassVar[str] = "mla"
+    title: ClassVar[str] = "MLA"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "alternating uni-modal steps through a shared head (CVPR 2024)"
     uses_heads: ClassVar[bool] = True

@@ -46,6 +46,7 @@ class MMCosine(Method):
     """
 
     name: ClassVar[str] = "mmcosine"
+    title: ClassVar[str] = "MMCosine"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "normalised features and class weights (ICASSP 2023)"
     needs_classes: ClassVar[bool] = True

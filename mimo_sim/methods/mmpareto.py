@@ -59,6 +59,7 @@ class MMPareto(GradientWeighting):
     """
 
     name: ClassVar[str] = "mmpareto"
+    title: ClassVar[str] = "MMPareto"
     about: ClassVar[str] = "scaled least-norm direction where gradients conflict (ICML 2024)"
 
     def __init__(self, gamma: float = 1.5) -> None:

@@ -57,6 +57,7 @@ class OGM(Method):
     """
 
     name: ClassVar[str] = "ogm"
+    title: ClassVar[str] = "OGM"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "scales down the better modality's encoder gradient (CVPR 2022)"
     min_modalities: ClassVar[int] = 2
@@ -119,6 +120,7 @@ class OGMGE(OGM):
     """
 
     name: ClassVar[str] = "ogm_ge"
+    title: ClassVar[str] = "OGM-GE"
     about: ClassVar[str] = "OGM plus gradient noise (CVPR 2022)"
 
     def __init__(self, alpha: float = 0.8, window: Window = (0, 50), noise: float = 1.0) -> None:

@@ -62,6 +62,7 @@ class OPM(Method):
     """
 
     name: ClassVar[str] = "opm"
+    title: ClassVar[str] = "OPM"
     family: ClassVar[Family] = "feed-forward"
     about: ClassVar[str] = "drops features of the modality that predicts better (T-PAMI 2024)"
     min_modalities: ClassVar[int] = 2

@@ -67,6 +67,7 @@ class PMR(Method):
     """
 
     name: ClassVar[str] = "pmr"
+    title: ClassVar[str] = "PMR"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "prototype loss for the slower modality (CVPR 2023)"
     min_modalities: ClassVar[int] = 2

@@ -84,6 +84,7 @@ class ReconBoost(Method):
     """
 
     name: ClassVar[str] = "reconboost"
+    title: ClassVar[str] = "ReconBoost"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "alternating boosting through a shared head (ICML 2024)"
     uses_heads: ClassVar[bool] = True

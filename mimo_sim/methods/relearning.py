@@ -76,6 +76,7 @@ class Relearning(Method):
     """
 
     name: ClassVar[str] = "relearning"
+    title: ClassVar[str] = "Diagnosing & Re-learning"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "re-initialises encoders softly, as far as they over-fit (ECCV 2024)"
     needs_classes: ClassVar[bool] = True

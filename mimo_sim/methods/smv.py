@@ -71,6 +71,7 @@ class SMV(Method):
     """
 
     name: ClassVar[str] = "smv"
+    title: ClassVar[str] = "SMV"
     family: ClassVar[Family] = "data"
     about: ClassVar[str] = "repeats samples with the modality that contributes little (CVPR 2024)"
     min_modalities: ClassVar[int] = 2

@@ -39,6 +39,7 @@ class UMT(Method):
     """
 
     name: ClassVar[str] = "umt"
+    title: ClassVar[str] = "UMT"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "distils features of uni-modal teachers (ICML 2023)"
 

@@ -11,5 +11,6 @@ class Vanilla(Method):
     """Joint training: minimise the joint loss L. The baseline of every comparison."""
 
     name: ClassVar[str] = "vanilla"
+    title: ClassVar[str] = "joint training"
     family: ClassVar[Family] = "reference"
     about: ClassVar[str] = "one joint loss"

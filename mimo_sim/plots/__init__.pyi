@@ -11,6 +11,7 @@ from .benchmark.overview import draw_benchmark as draw_benchmark
 from .benchmark.trade_off import draw_gap as draw_gap
 from .benchmark.trade_off import pareto_front as pareto_front
 from .benchmark.trade_off import worth_drawing as worth_drawing
+from .benchmark.trajectories import draw_trajectories_of_runs as draw_trajectories_of_runs
 from .convergence import draw_convergence as draw_convergence
 from .figure1 import draw_architecture as draw_architecture
 from .figure1 import draw_figure1 as draw_figure1
