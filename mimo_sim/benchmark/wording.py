@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mimo_sim import methods
+
+if TYPE_CHECKING:
+    from mimo_sim.methods._catalogue import Entry
 
 HYPER = re.compile(r"-(?=[A-Za-z_]\w*=)")  # a hyphen before a name and "=": not that of 1e-3
 SYMBOLS = {"lam": "λ", "mu": "μ", "f_star": "f*", "lr": "learning rate"}
@@ -28,19 +31,22 @@ def method_words(name: str) -> str:
     >>> method_words("linear_scalarization-weight=1e-3")
     'linear scalarization, weight = 1e-3'
     """
-    method, *given = HYPER.split(name)
-    base, _, tuned = method.partition("-")
-    title = titles().get(base, base.replace("_", " "))
-    pairs = [each.split("=", 1) for each in given]
-    return ", ".join([title, *filter(None, [tuned]), *(value_words(*pair) for pair in pairs)])
+    base, _, tuned = HYPER.split(name)[0].partition("-")
+    title = (known()[base].title if base in known() else "") or base.replace("_", " ")
+    given = [value_words(key, value) for key, value in given_hyper(name).items()]
+    return ", ".join([title, *filter(None, [tuned]), *given])
+
+
+def given_hyper(name: str) -> dict[str, str]:
+    """The hyper-parameters that a run was given, by the name of its folder."""
+    pairs = (each.partition("=") for each in HYPER.split(name)[1:])
+    return {key: value for key, _, value in pairs}
 
 
 @cache
-def titles() -> dict[str, str]:
-    """Every registered method -> what it is called in figures and pages."""
-    return {
-        name: entry.title or name.replace("_", " ") for name, entry in methods.catalogue().items()
-    }
+def known() -> dict[str, Entry]:
+    """Every registered method by name; read once."""
+    return methods.catalogue()
 
 
 def value_words(key: str, value: Any) -> str:

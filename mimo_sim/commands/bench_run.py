@@ -13,7 +13,7 @@ from mimo_sim._progress import on_terminal, progress_bar
 from mimo_sim.commands import _grammar as grammar
 from mimo_sim.commands import bench
 from mimo_sim.commands._options import Out, Quiet
-from mimo_sim.commands._output import read_formats, report, say_wrapped, say_written
+from mimo_sim.commands._output import command_line, read_formats, report, say_wrapped, say_written
 from mimo_sim.commands._results import refuse_other_runs
 from mimo_sim.commands.data import settings
 
@@ -262,6 +262,14 @@ def compare(
         str,
         typer.Option("--format", help="Of figures: png, pdf or svg, or several joined by commas."),
     ] = "png",
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            help="Page to write: tables to sort and filter, intervals, curves, commands. "
+            "It is one file and needs no network.",
+            dir_okay=False,
+        ),
+    ] = None,
     mixed: Annotated[
         bool,
         typer.Option(
@@ -278,17 +286,49 @@ def compare(
     """
     from mimo_sim import benchmark, plots
     from mimo_sim._files import replacing
-    from mimo_sim.benchmark import comparison, tables
 
     suffixes = read_formats(format_)
+    if html is not None and html.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"`--html` must end in .html. Got {str(html)!r}.")
     runs = benchmark.read(results)
     if not mixed:
         benchmark.refuse_doubtful(runs)
     rows = benchmark.summary(runs, baseline, split)
     if not quiet:
         _print(runs, rows, baseline)
-    if out is None:
-        return
+    written = []
+    if html is not None:
+        words = command_line(
+            *("bench", "compare", results),
+            html=html,
+            split=None if split == "test" else split,
+            baseline=None if baseline == "vanilla" else baseline,
+            curves=curves,
+            mixed=mixed,
+        )
+        page = plots.comparison_page(runs, rows, baseline, words, curves)
+        with replacing(html) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+        written.append(html)
+    if out is not None:
+        written += _write(out, runs, rows, baseline, curves, suffixes)
+    if written and not quiet:
+        say_written(written)
+
+
+def _write(
+    out: Path,
+    runs: Sequence[FinishedRun],
+    rows: Sequence[Row],
+    baseline: str,
+    curves: Sequence[str] | None,
+    suffixes: Sequence[str],
+) -> list[Path]:
+    """Write tables and figures into a folder."""
+    from mimo_sim import plots
+    from mimo_sim._files import replacing
+    from mimo_sim.benchmark import comparison, tables
+
     texts = {
         ".md": tables.markdown(rows, baseline, comparison.caveats(runs)),
         ".csv": tables.comma_separated(rows),
@@ -305,8 +345,7 @@ def compare(
             with replacing(path) as temporary:
                 plots.write(figure, temporary)
             written.append(path)
-    if not quiet:
-        say_written(written)
+    return written
 
 
 def _print(runs: Sequence[FinishedRun], rows: Sequence[Row], baseline: str) -> None:

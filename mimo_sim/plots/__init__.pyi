@@ -2,12 +2,14 @@ from ._style import DASHES as DASHES
 from ._style import JOINT_COLOR as JOINT_COLOR
 from ._style import METHOD_COLORS as METHOD_COLORS
 from ._style import MODALITY_COLORS as MODALITY_COLORS
+from ._style import page_style as page_style
 from ._style import style as style
 from ._style import write as write
 from .benchmark.epochs import draw_epochs as draw_epochs
 from .benchmark.grid import draw_grid as draw_grid
 from .benchmark.looks import method_looks as method_looks
 from .benchmark.overview import draw_benchmark as draw_benchmark
+from .benchmark.page import comparison_page as comparison_page
 from .benchmark.trade_off import draw_gap as draw_gap
 from .benchmark.trade_off import pareto_front as pareto_front
 from .benchmark.trade_off import worth_drawing as worth_drawing

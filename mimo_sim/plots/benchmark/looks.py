@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from matplotlib.lines import Line2D
 
 from mimo_sim.benchmark.curves import CURVES
-from mimo_sim.benchmark.wording import titles
+from mimo_sim.benchmark.wording import known
 from mimo_sim.plots._style import JOINT_COLOR, MODALITY_COLORS
 
 Look: TypeAlias = dict[str, Any]  # colour, marker and fill, as arguments of ``ax.plot``
@@ -55,7 +55,7 @@ def _place(method: str) -> int:
     Methods that are shown by default come first. One that is not registered is in the last row, in
     a column that only its name decides.
     """
-    others = [name for name in titles() if name not in CURVES]
+    others = [name for name in known() if name not in CURVES]
     order = [*CURVES, *others]
     if method in order:
         return order.index(method)
