@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -102,6 +103,10 @@ def _mean_score(runs: Sequence[FinishedRun], name: str) -> float:
 
 
 def _score(run: FinishedRun) -> float:
-    """How good a run is on the validation split: higher is better."""
-    metrics = run.metrics("validation")
-    return metrics["accuracy"] if "accuracy" in metrics else -metrics["mse"]
+    return validation_score(run.result["metrics"])
+
+
+def validation_score(metrics: Mapping[str, Any]) -> float:
+    """How good a run is by its metrics of the validation split: higher is better."""
+    found = metrics["validation"]
+    return float(found["accuracy"] if "accuracy" in found else -found["mse"])

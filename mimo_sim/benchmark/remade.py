@@ -32,7 +32,7 @@ def command_of(runs: Sequence[FinishedRun]) -> str:
     config = runs[0].result["config"]
     tuned = config.get("tuning")
     if tuned:
-        return str(tuned["command"])
+        return _with_seeds(shlex.split(tuned["command"]), runs)
     words = ["mimo-sim", "bench", "run", "--dataset", config["dataset"]]
     if "setting" in config["data"]:
         words += ["--setting", config["data"]["setting"]]
@@ -41,6 +41,11 @@ def command_of(runs: Sequence[FinishedRun]) -> str:
         words += ["--set", f"{key}={value}"]
     words += _size(config)
     words += _training(config["settings"])
+    return _with_seeds(words, runs)
+
+
+def _with_seeds(words: Sequence[Any], runs: Sequence[FinishedRun]) -> str:
+    """The command for each stretch of seeds."""
     return "\n".join(
         shlex.join([*map(str, words), *stretch]) for stretch in _seeds([run.seed for run in runs])
     )

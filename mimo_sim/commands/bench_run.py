@@ -135,7 +135,7 @@ def run(
         raise ValueError(f"`--first-seed` must be >= 0. Got {first_seed}.")
     hyper = grammar.once(grammar.read_value("--set", text) for text in set_ or [])
     grids = grammar.once(grammar.read_values("--grid", text) for text in grid or [])
-    own_data = _data_settings(data or [], with_setting=bool(setting))
+    own_data = data_settings(data or [], with_setting=bool(setting))
     record = datasets.get(dataset)
     preset_data, options = record.preset(preset)
     options |= {
@@ -174,10 +174,10 @@ def run(
     refused = benchmark.refused_methods(dataset)
     if "all" in method and refused and not quiet:
         typer.echo(f"left out, not defined for {dataset}: {', '.join(refused)}")
-    _execute(todo, out, _num_workers(jobs, devices, accelerator), quiet)
+    _execute(todo, out, num_workers(jobs, devices, accelerator), quiet)
 
 
-def _data_settings(given: list[str], with_setting: bool) -> dict[str, Any]:
+def data_settings(given: list[str], with_setting: bool) -> dict[str, Any]:
     """The words of --data as settings; what has an option of its own is refused."""
     found = settings(given, "--data")
     elsewhere = {"seed": "--seeds"}
@@ -192,7 +192,7 @@ def _data_settings(given: list[str], with_setting: bool) -> dict[str, Any]:
     return found
 
 
-def _num_workers(asked: int | None, devices: int, accelerator: str) -> int:
+def num_workers(asked: int | None, devices: int, accelerator: str) -> int:
     """Number of worker processes: as asked, or one where a run has a device to itself."""
     import torch
 
@@ -223,7 +223,12 @@ def _execute(todo: Sequence[Job], out: Path, workers: int, quiet: bool) -> None:
         )
         if len(failures) < len(todo):
             runs = benchmark.read(out, todo)
-            _print(runs, benchmark.summary(runs), "vanilla")
+            show_results(runs)
+    say_failures(failures)
+
+
+def say_failures(failures: Sequence[tuple[Job, str]]) -> None:
+    """Say what failed, each reason once; exit code 2 if anything did."""
     places: dict[str, list[Path]] = {}
     for job, message in failures:
         places.setdefault(message, []).append(job.place)
@@ -295,7 +300,7 @@ def compare(
         benchmark.refuse_doubtful(runs)
     rows = benchmark.summary(runs, baseline, split)
     if not quiet:
-        _print(runs, rows, baseline)
+        show_results(runs, baseline, split)
     written = []
     if html is not None:
         words = command_line(
@@ -330,7 +335,12 @@ def _write(
     from mimo_sim.benchmark import comparison, tables
 
     texts = {
-        ".md": tables.markdown(rows, baseline, comparison.caveats(runs)),
+        ".md": tables.markdown(
+            rows,
+            baseline,
+            comparison.caveats(runs),
+            tables.tuned_tables(runs, baseline, rows[0].split),
+        ),
         ".csv": tables.comma_separated(rows),
     }
     written = []
@@ -348,12 +358,18 @@ def _write(
     return written
 
 
-def _print(runs: Sequence[FinishedRun], rows: Sequence[Row], baseline: str) -> None:
-    """Print a brief table per data set, then what its columns mean."""
+def show_results(
+    runs: Sequence[FinishedRun], baseline: str = "vanilla", split: str = "test"
+) -> None:
+    """Print brief tables of every data set, tuned beside defaults, then what columns mean."""
     from mimo_sim import benchmark
-    from mimo_sim.benchmark.tables import notes
+    from mimo_sim.benchmark import tables
 
-    for title, header, cells in benchmark.comparison_tables(rows, baseline, brief=True):
+    rows = benchmark.summary(runs, baseline, split)
+    for title, header, cells in (
+        *benchmark.comparison_tables(rows, baseline, brief=True),
+        *tables.tuned_tables(runs, baseline, split),
+    ):
         report(cells, header, title)
-    for line in notes(runs, rows):
+    for line in tables.notes(runs, rows):
         typer.echo(line)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_choice, check_count, check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._buffers import EpochMean
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
@@ -101,6 +101,7 @@ class ARL(Method):
     title: ClassVar[str] = "ARL"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "larger steps for the certain but less used modality (ICCV 2025)"
+    search: ClassVar[Search] = {"gamma": ("uniform", 1.0, 8.0), "temperature": ("log", 2.0, 16.0)}
     needs_classes: ClassVar[bool] = True
     min_modalities: ClassVar[int] = 2
     max_modalities: ClassVar[int | None] = 2

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 
@@ -35,6 +35,7 @@ class LinearScalarization(Method):
     title: ClassVar[str] = "linear scalarization"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "joint loss plus uni-modal losses, fixed weights"
+    search: ClassVar[Search] = {"weight": ("log", 0.1, 10.0)}
     uses_heads: ClassVar[bool] = True
     weights: Tensor
     """One weight () for all modalities, or one per modality (K,)."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Search
 
 if TYPE_CHECKING:
     from mimo_sim.networks.late import LateFusion
@@ -49,6 +49,7 @@ class MMCosine(Method):
     title: ClassVar[str] = "MMCosine"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "normalised features and class weights (ICASSP 2023)"
+    search: ClassVar[Search] = {"scale": ("log", 2.0, 30.0)}
     needs_classes: ClassVar[bool] = True
 
     def __init__(self, scale: float = 10.0) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_count, check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._rehearsal import practise_alone, rehearsal
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
@@ -42,6 +42,7 @@ class UMT(Method):
     title: ClassVar[str] = "UMT"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "distils features of uni-modal teachers (ICML 2023)"
+    search: ClassVar[Search] = {"lam": ("log", 1.0, 100.0)}
 
     def __init__(self, lam: float = 10.0, epochs: int | None = None) -> None:
         check_positive("lam", lam, allow_zero=True)
