@@ -88,6 +88,7 @@ def test_published_numbers_stand_beside_ours(
     page = plots.comparison_page(runs, rows, "vanilla", "mimo-sim bench compare")
     ours = next(row for row in rows if (row.method, row.metric) == ("vanilla", "accuracy"))
     assert "late &lt;fusion&gt;</td><td>61.7</td><td>" in page
+    assert "<td class=text>joint training</td><td class=text>accuracy</td>" in page
     assert f"<td>61.7</td><td>{100 * ours.mean:.1f} ± {100 * ours.half_width:.1f}</td>" in page
     assert "<td>62.0</td><td>not run</td>" in page
     assert "other setting" not in page

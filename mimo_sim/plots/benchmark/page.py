@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
@@ -13,10 +13,10 @@ from string import Template
 from matplotlib.figure import Figure
 
 from mimo_sim import datasets
-from mimo_sim.benchmark.comparison import Row, caveats, rows_by_name
+from mimo_sim.benchmark.comparison import Row, caveats, rows_by_name, tuned_name
 from mimo_sim.benchmark.records import FinishedRun
 from mimo_sim.benchmark.remade import command_of
-from mimo_sim.benchmark.tables import MARK, comparison_tables, notes
+from mimo_sim.benchmark.tables import MARK, comparison_tables, notes, tuned_tables
 from mimo_sim.benchmark.wording import known, method_words
 from mimo_sim.plots._style import page_style, style
 from mimo_sim.plots.benchmark.overview import draw_benchmark
@@ -67,6 +67,7 @@ def comparison_page(
         parts = [
             f"<h2>{escape(title)}</h2><p>{escape(_setup(own))}</p>",
             _table(header, cells, own, own_rows, baseline),
+            *_tuned(own, baseline, own_rows[0].split),
             _published(own, own_rows),
             _figures(name, pictures),
         ]
@@ -186,6 +187,16 @@ def _interval(row: Row, scale: float) -> str:
     )
 
 
+def _tuned(runs: Sequence[FinishedRun], baseline: str, split: str) -> Iterator[str]:
+    """Tuned methods beside their defaults, where some were tuned."""
+    for title, header, cells in tuned_tables(runs, baseline, split):
+        words = [(method_words(name), *others) for name, *others in cells]
+        heads = [
+            text.replace(f"tuned {baseline}", method_words(tuned_name(baseline))) for text in header
+        ]
+        yield _plain_table(title, heads, words)
+
+
 def _published(runs: Sequence[FinishedRun], rows: Sequence[Row]) -> str:
     """Numbers of others beside ours, where the record of the data set has some."""
     config = runs[0].result["config"]
@@ -194,7 +205,7 @@ def _published(runs: Sequence[FinishedRun], rows: Sequence[Row]) -> str:
     except ValueError:
         return ""
     found = rows_by_name(rows)
-    lines = []
+    cells = []
     for one in record.published:
         if one.setting not in (None, config["data"].get("setting")):
             continue
@@ -202,28 +213,35 @@ def _published(runs: Sequence[FinishedRun], rows: Sequence[Row]) -> str:
         mean = "not run" if ours is None else f"{100 * ours.mean:.1f}"
         if ours is not None and not math.isnan(ours.half_width):
             mean += f" ± {100 * ours.half_width:.1f}"
-        what = f"{method_words(one.method)}, {one.metric.replace('/', ': ')}"
-        texts = [one.words, f"{one.percent:.1f}", mean, what, one.source, one.remark]
-        kinds = ["", "", "", " class=text", " class=text", " class=text"]
-        lines.append(
-            "".join(f"<td{kind}>{escape(t)}</td>" for kind, t in zip(kinds, texts, strict=True))
-        )
-    if not lines:
-        return ""
+        metric = one.metric.replace("/", ": ")
+        texts = (one.words, f"{one.percent:.1f}", mean, method_words(one.method), metric)
+        cells.append((*texts, one.source, one.remark))
+    header = ("published", "%", "ours, %", "our method", "our metric", "source", "remark")
+    return _plain_table("Published beside ours", header, cells, numbers=(1, 2)) if cells else ""
+
+
+def _plain_table(
+    title: str,
+    header: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    numbers: Sequence[int] | None = None,
+) -> str:
+    """A table with a heading; columns that are not `numbers` begin at the left."""
+    kinds = [
+        "" if place in (numbers or range(1, len(header) - 1)) else " class=text"
+        for place in range(len(header))
+    ]
     heads = "".join(
-        f'<th scope="col"{kind}>{text}</th>'
-        for text, kind in (
-            ("published", ""),
-            ("%", ""),
-            ("ours, %", ""),
-            ("which of ours", " class=text"),
-            ("source", " class=text"),
-            ("remark", " class=text"),
-        )
+        f'<th scope="col"{kind}><button type="button">{escape(text)}</button></th>'
+        for kind, text in zip(kinds, header, strict=True)
+    )
+    lines = (
+        "".join(f"<td{kind}>{escape(text)}</td>" for kind, text in zip(kinds, line, strict=True))
+        for line in cells
     )
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     return (
-        f"<h4>Published beside ours</h4><div class=wide><table><thead><tr>{heads}</tr></thead>"
+        f"<h4>{escape(title)}</h4><div class=wide><table><thead><tr>{heads}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
 
