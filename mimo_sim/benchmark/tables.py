@@ -144,10 +144,10 @@ def tuned_tables(
     """
     rows = tuned_rows(runs, baseline, split)
     percent = bool(runs) and "accuracy" in runs[0].metrics(split)
-    header = ("method", "trials", "seeds", "defaults", "tuned", "tuned - defaults")
-    header += (f"tuned - tuned {baseline}", "validation", "chosen values")
+    compared = ("defaults", "tuned", "tuned - defaults", f"tuned - tuned {baseline}")
+    header = ("method", "trials", "seeds", *compared, "validation", "chosen values")
     for dataset in dict.fromkeys(row.dataset for row in rows):
-        cells = []
+        cells: list[tuple[str, ...]] = []
         for row in rows:
             if row.dataset != dataset:
                 continue

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -287,7 +289,10 @@ def _round(
             results = [read_json(place / job.place / RESULT) for job in mine]
             score = float(np.mean([validation_score(result["metrics"]) for result in results]))
         trials.tell(trial, values, score)
-    shutil.rmtree(place, ignore_errors=True)
+    for job in jobs:  # and no others: another search may be at work beside this one
+        shutil.rmtree(place / job.place, ignore_errors=True)
+        with suppress(OSError):
+            os.removedirs((place / job.place).parent)
 
 
 def _fresh(everything: Sequence[Trials], seeds: Sequence[int]) -> Iterator[Job]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -92,6 +93,7 @@ def tune(
         {"epochs": epochs, "lr": lr, "weight_decay": weight_decay, "optimizer": optimizer},
         {"encoder": encoder, "width": width, "trial_seeds": trial_seeds},
     )
+    wanted: Sequence[str | None] = setting or [record.default_setting]
     searches = [
         benchmark.Search(
             job,
@@ -107,7 +109,7 @@ def tune(
                 **said,
             ),
         )
-        for name in setting or [record.default_setting]
+        for name in wanted
         for job in benchmark.plan(
             dataset,
             method,

@@ -12,6 +12,7 @@ import pytest
 
 from mimo_sim import benchmark, methods
 from mimo_sim.benchmark import comparison, tables, tuning
+from mimo_sim.benchmark.records import OF_TRAINING
 from mimo_sim.benchmark.remade import command_of
 from tests.benchmark.runs import command, small_plan
 
@@ -51,7 +52,7 @@ def test_every_method_says_where_to_look_and_its_own_class_takes_it() -> None:
         (search,) = searches(name) if not methods.get(name).refusal("classification", 2) else [None]
         if search is None:
             continue
-        assert set(search.space) - set(comparison.OF_TRAINING) == set(methods.get(name).search)
+        assert set(search.space) - set(OF_TRAINING) == set(methods.get(name).search)
         for key, (kind, *values) in methods.get(name).search.items():
             default = methods.create(name).hyper[key]
             inside = default in values if kind == "choice" else values[0] <= default <= values[1]

@@ -62,7 +62,12 @@ def test_the_command_of_a_row_trains_the_same_runs(monkeypatch: pytest.MonkeyPat
     assert lines[0].endswith("--seeds 2")
     assert lines[1].endswith("--seeds 1 --first-seed 5")
     planned: list[benchmark.Job] = []
-    monkeypatch.setattr(benchmark, "execute", lambda todo, *_: planned.extend(todo) or [])
+
+    def plan_only(todo: list[benchmark.Job], *_: object) -> list[object]:
+        planned.extend(todo)
+        return []
+
+    monkeypatch.setattr(benchmark, "execute", plan_only)
     monkeypatch.setattr("mimo_sim.commands.bench_run.refuse_other_runs", lambda *_: None)
     with pytest.MonkeyPatch.context() as patch:
         words = lines[0].removeprefix("mimo-sim bench ")

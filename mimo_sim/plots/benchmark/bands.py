@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BAND = "line: mean over seeds; band: smallest to largest seed"
+WIDE = 4.0  # an axis that goes up by more than this factor has ticks at 1, 2, 5, 10, ...
 LIGHT = 0.16  # how much a band covers
 
 
@@ -59,6 +60,12 @@ def draw_bands(
 def logarithmic(ax: Axes) -> None:
     """A logarithmic vertical axis with few ticks, written as plain numbers."""
     ax.set_yscale("log")
-    ax.yaxis.set_major_locator(mpl.ticker.MaxNLocator(4, steps=[1, 2, 5, 10]))
+    low, high = ax.get_ylim()
+    is_wide = high > WIDE * low
+    ax.yaxis.set_major_locator(
+        mpl.ticker.LogLocator(subs=(1.0, 2.0, 5.0), numticks=20)
+        if is_wide
+        else mpl.ticker.MaxNLocator(4, steps=[1, 2, 5, 10])
+    )
     ax.yaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:g}"))
     ax.yaxis.set_minor_locator(mpl.ticker.NullLocator())
