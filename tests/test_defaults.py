@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import mimo_sim as ms
+from mimo_sim.solvers import check_solver
 
 
 def test_defaults_of_the_solvers() -> None:
@@ -43,6 +44,12 @@ def test_defaults_of_the_criterion() -> None:
     }
 
 
+def test_a_rule_for_f_star_that_goes_by_epochs_waits_a_thousand_steps() -> None:
+    from mimo_sim.methods import _fstar
+
+    assert _fstar.PATIENCE == 1000
+
+
 RUN = {"step_size": None, "steps": 2000, "width": 100, "init_scale": 1e-3, "weight_decay": 0.0}
 
 
@@ -70,3 +77,16 @@ def test_defaults_of_what_a_user_calls(
 ) -> None:
     parameters = inspect.signature(function).parameters
     assert {name: parameters[name].default for name in defaults} == defaults
+
+
+def test_a_solver_is_a_solver_and_a_rule_where_rules_may_be() -> None:
+    for solver in (ms.Vanilla(), ms.MIMO()):
+        check_solver(solver)
+        check_solver(solver, with_rules=True)
+    check_solver(ms.MGDA(), with_rules=True)
+    with pytest.raises(TypeError, match="rules are simulated in late fusion only"):
+        check_solver(ms.MGDA())
+    for wrong in ("mimo", None, ms.MIMO):
+        for with_rules in (False, True):
+            with pytest.raises(TypeError, match="`method` must be mimo_sim"):
+                check_solver(wrong, with_rules=with_rules)

@@ -61,6 +61,8 @@ def tune(
     optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw.")] = "sgd",
     encoder: Annotated[str | None, typer.Option(help="As in `bench run`.")] = None,
     width: Annotated[int, typer.Option(help="Feature length of the encoders.")] = 64,
+    fusion: Annotated[str, typer.Option(help="As in `bench run`.")] = "late",
+    unimodal: Annotated[str, typer.Option(help="heads or masked, as in `bench run`.")] = "heads",
     quiet: Quiet = False,
 ) -> None:
     """Tune methods with equal budgets, then compare them on fresh seeds.
@@ -85,13 +87,14 @@ def tune(
     record = datasets.get(dataset)
     preset_data, options = record.preset(preset)
     options |= {"lr": lr, "weight_decay": weight_decay, "optimizer": optimizer}
-    options |= {"encoder": encoder, "width": width}
+    options |= {"encoder": encoder, "width": width, "fusion": fusion, "unimodal": unimodal}
     if epochs is not None:
         options["epochs"] = epochs
     said = command_options(
         {"trials": trials, "sampler_seed": sampler_seed or None, "preset": preset, "data": data},
         {"epochs": epochs, "lr": lr, "weight_decay": weight_decay, "optimizer": optimizer},
         {"encoder": encoder, "width": width, "trial_seeds": trial_seeds},
+        {"fusion": fusion, "unimodal": unimodal},
     )
     wanted: Sequence[str | None] = setting or [record.default_setting]
     searches = [

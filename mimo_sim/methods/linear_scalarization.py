@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Method, Search
+from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 
@@ -36,6 +36,7 @@ class LinearScalarization(Method):
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "joint loss plus uni-modal losses, fixed weights"
     search: ClassVar[Search] = {"weight": ("log", 0.1, 10.0)}
+    needs: ClassVar[Needs] = "joint"
     uses_heads: ClassVar[bool] = True
     weights: Tensor
     """One weight () for all modalities, or one per modality (K,)."""
