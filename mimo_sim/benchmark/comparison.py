@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from mimo_sim.benchmark.provenance import doubt, origins_of_rows, told_origins
-from mimo_sim.benchmark.records import OF_TRAINING, TUNED, FinishedRun
+from mimo_sim.benchmark.records import FinishedRun
+from mimo_sim.benchmark.wording import OF_TRAINING, TUNED
 
 LEVEL = 0.95
 ROUND_OFF = 1e-12  # values that differ by less than this share of their size are equal

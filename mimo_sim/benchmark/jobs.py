@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from mimo_sim import datasets, methods
-from mimo_sim.benchmark.records import TUNED
+from mimo_sim.benchmark.wording import TUNED
 from mimo_sim.datasets._own_file import checksum, is_file
 from mimo_sim.networks import get_network
 from mimo_sim.training import Settings

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 SPLITS = ("validation", "test")  # to choose by, and to report
 TRIALS = "trials"  # folder of a search in progress, whose runs are no results
-TUNED = "-tuned"  # follows the method in the name of a tuned run
-OF_TRAINING = ("lr", "weight_decay")  # settings that a search chooses for every method
 PARTS = ("config", "metrics", "definitions", "data", "seconds")  # every result has these
 
 

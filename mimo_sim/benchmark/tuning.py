@@ -31,7 +31,8 @@ from mimo_sim._extras import explained
 from mimo_sim._files import replacing
 from mimo_sim.benchmark.curves import validation_score
 from mimo_sim.benchmark.jobs import Job
-from mimo_sim.benchmark.records import OF_TRAINING, TRIALS
+from mimo_sim.benchmark.records import TRIALS
+from mimo_sim.benchmark.wording import OF_TRAINING
 from mimo_sim.benchmark.workers import Failures, execute
 from mimo_sim.errors import NonFiniteError
 from mimo_sim.training.records import RESULT, differences, plain, read_json

@@ -11,6 +11,8 @@ from mimo_sim import methods
 if TYPE_CHECKING:
     from mimo_sim.methods._catalogue import Entry
 
+TUNED = "-tuned"  # follows the method in the name of a tuned run
+OF_TRAINING = ("lr", "weight_decay")  # settings that a search chooses for every method
 HYPER = re.compile(r"-(?=[A-Za-z_]\w*=)")  # a hyphen before a name and "=": not that of 1e-3
 SYMBOLS = {"lam": "λ", "mu": "μ", "f_star": "f*", "lr": "learning rate"}
 FLAGS = {"normalise": "normalised"}  # of hyper-parameters that are true

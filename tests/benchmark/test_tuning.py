@@ -12,8 +12,8 @@ import pytest
 
 from mimo_sim import benchmark, methods
 from mimo_sim.benchmark import comparison, tables, tuning
-from mimo_sim.benchmark.records import OF_TRAINING
 from mimo_sim.benchmark.remade import command_of
+from mimo_sim.benchmark.wording import OF_TRAINING
 from tests.benchmark.runs import command, small_plan
 
 pytestmark = pytest.mark.usefixtures("tiny_data")
