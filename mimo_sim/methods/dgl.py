@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 
@@ -41,8 +41,10 @@ class DGL(Method):
     """
 
     name: ClassVar[str] = "dgl"
+    title: ClassVar[str] = "DGL"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "joint loss for fusion, uni-modal losses for encoders (ICCV 2025)"
+    search: ClassVar[Search] = {"alpha": ("log", 0.4, 40.0)}
 
     def __init__(self, alpha: float = 4.0, clip: float | None = 40.0) -> None:
         check_positive("alpha", alpha, allow_zero=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_choice, check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 from mimo_sim.methods.mmcosine import cosine_logits
@@ -121,8 +121,10 @@ class LFM(Method):
     """
 
     name: ClassVar[str] = "lfm"
+    title: ClassVar[str] = "LFM"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "first matches modalities, then fits labels (NeurIPS 2024)"
+    search: ClassVar[Search] = {"temperature": ("log", 0.02, 1.0), "scale": ("log", 0.1, 10.0)}
     uses_heads: ClassVar[bool] = True
     needs_classes: ClassVar[bool] = True
     min_modalities: ClassVar[int] = 2
