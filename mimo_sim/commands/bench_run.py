@@ -81,8 +81,8 @@ def run(
     preset: Annotated[
         str,
         typer.Option(
-            help="cpu (small: a run takes seconds to minutes), full (published sizes), or of some data "
-            "sets paper (the published training too)."
+            help="cpu (small: a run takes seconds to minutes), full (published sizes), or, of some "
+            "data sets, paper (the published training too)."
         ),
     ] = "cpu",
     root: Annotated[Path | None, typer.Option(help="Folder of the raw files.")] = None,

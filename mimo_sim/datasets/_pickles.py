@@ -39,6 +39,8 @@ ADMITTED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
 }
+for builtins in ("builtins", "__builtin__"):  # of Python 3, of Python 2
+    ADMITTED |= {(builtins, kind.__name__): kind for kind in (set, frozenset, bytearray, complex)}
 for core in ("core", "_core"):  # of NumPy 1, of NumPy 2
     ADMITTED[f"numpy.{core}.multiarray", "_reconstruct"] = np.empty(0).__reduce__()[0]
     ADMITTED[f"numpy.{core}.multiarray", "scalar"] = np.float64(0).__reduce__()[0]
@@ -81,8 +83,19 @@ def read_pickle(path: Path) -> Any:
             raise ValueError(
                 f"{path} must be a pickle of NumPy arrays and plain containers only: {error}."
             ) from None
-        except (pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        except BROKEN as error:
             raise ValueError(f"{path} is damaged or no pickle ({error!r:.120}).") from None
+
+
+BROKEN = (  # what the unpickler raises for bytes that are no pickle
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+)
 
 
 def text_of(value: Any) -> str:

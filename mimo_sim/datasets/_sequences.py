@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from mimo_sim.datasets import _files as files
 from mimo_sim.datasets import _store as store
+from mimo_sim.datasets._media import MediaError
 from mimo_sim.datasets._stored import dataset_of
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Read:
         Id -> modality -> (its own number of steps, numbers).
     dropped : dict
         Id -> why it is left out on purpose.
+    unusable : dict
+        Id -> why there are no sequences of it: an error, unless it may be left out.
     lists : dict
         Raw file -> its checksum.
     """
@@ -49,12 +52,15 @@ class Read:
     samples: list[store.Sample] = field(default_factory=list)
     sequences: dict[str, Sequences] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
+    unusable: dict[str, str] = field(default_factory=dict)
     lists: dict[str, str] = field(default_factory=dict)
 
 
 def clean(raw: Any) -> Floats:
-    """A sequence (steps, numbers) in float32: inf and nan are 0, zero steps at both ends are cut."""
-    x = np.nan_to_num(np.asarray(raw, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    """A sequence (steps, numbers) in float32: inf and nan are 0, zero steps at both ends go."""
+    with np.errstate(over="ignore"):  # what float32 cannot hold is inf
+        x = np.asarray(raw).astype(np.float32)
+    x = np.nan_to_num(x, nan=0.0, posinf=0.0, neginf=0.0)
     (real,) = np.nonzero(x.any(1))
     return x[real[0] : real[-1] + 1] if len(real) else x[:0]
 
@@ -94,25 +100,25 @@ def plan(
     sound or no face.
     """
     kept = [sample for sample in read.samples if sample.id not in read.dropped]
-    train = [sample.id for sample in kept if sample.split == "train"]
-    scales = {
-        key: statistics(clean(read.sequences[one][key]) for one in train) for key in steps
-    }
+    train = [s.id for s in kept if s.split == "train" and s.id not in read.unusable]
+    scales = {key: statistics(clean(read.sequences[one][key]) for one in train) for key in steps}
     arrays = {key: ("float32", (steps[key], len(scales[key][0]))) for key in steps}
-    make = partial(_arrays, read.sequences, scales, dict(steps))
+    make = partial(_arrays, read, scales, dict(steps))
     return store.Plan(name, root, about, arrays, kept, make, read.lists, read.dropped)
 
 
 def _arrays(
-    sequences: Mapping[str, Sequences],
+    read: Read,
     scales: Mapping[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]],
     steps: Mapping[str, int],
     sample: store.Sample,
 ) -> dict[str, Floats]:
     """The arrays of one sample."""
+    if sample.id in read.unusable:
+        raise MediaError(read.unusable[sample.id])
     found = {}
     for key, length in steps.items():
-        x = clean(sequences[sample.id][key])[-length:]
+        x = clean(read.sequences[sample.id][key])[-length:]
         mean, deviation = scales[key]
         scaled = np.clip((x - mean) / deviation, -MOST, MOST) * x.any(1, keepdims=True)
         found[key] = np.zeros((length, len(mean)), np.float32)
@@ -123,7 +129,7 @@ def _arrays(
 def read_packed(
     path: Path, content: Mapping[str, Any], target: Callable[[Any], int | float]
 ) -> Read:
-    """A pickle of MulT or MultiBench: train, valid and test, each with padded arrays (n, steps, numbers).
+    """A pickle of MulT or MultiBench: train, valid, test with padded arrays (n, steps, numbers).
 
     Samples whose text is all zero are dropped.
 
@@ -169,7 +175,7 @@ def load(
     seed: int,
     about: Mapping[str, Any],
     classes: Sequence[str],
-    option: str,
+    given: Mapping[str, Any],
     relabel: Callable[[float], float | None] = lambda value: value,
 ) -> Dataset:
     """The data set in the store of these settings.
@@ -181,8 +187,8 @@ def load(
         The settings that name the store.
     classes : sequence of str
         Empty for regression.
-    option : str
-        What `data prepare` must be given for these settings, for the message.
+    given : mapping
+        The same as the user gives them, for the message.
     relabel : callable
         Stored target -> target; None leaves the sample out.
 
@@ -195,7 +201,8 @@ def load(
 
     folder, _ = files.data_folder(root)
     place = store.store_folder(folder, name, about)
-    remedy = f"mimo-sim data prepare {name} --root {folder} {option}".strip()
+    options = "".join(f" --option {key}={value}" for key, value in given.items())
+    remedy = f"mimo-sim data prepare {name} --root {folder}{options}"
     manifest = store.opened(place, remedy)
     samples = []
     for one, split, value in manifest["samples"]:
