@@ -76,13 +76,13 @@ class Calls:
 @pytest.mark.parametrize(
     ("function", "arguments", "name"),
     [
-        (os.system, ("touch {}",), r"posix\.system"),
-        (builtins.eval, ("open('{}', 'w')",), r"builtins\.eval"),
-        (getattr, (os, "remove"), r"builtins\.getattr|posix"),
-        (subprocess.Popen, (["touch", "{}"],), r"subprocess\.Popen"),
-        (np.load, ("{}",), r"numpy\.load"),
-        (functools.partial, (print,), r"functools\.partial"),
-        (np.zeros(1).tofile, ("{}",), r"builtins\.getattr"),
+        (os.system, ("touch {}",), "system"),
+        (builtins.eval, ("open('{}', 'w')",), "eval"),
+        (getattr, (os, "remove"), "getattr"),
+        (subprocess.Popen, (["touch", "{}"],), "Popen"),
+        (np.load, ("{}",), "load"),
+        (functools.partial, (print,), "partial"),
+        (np.zeros(1).tofile, ("{}",), "getattr"),
     ],
 )
 @pytest.mark.parametrize("protocol", [0, 2, 5])
@@ -100,7 +100,7 @@ def test_everything_else_is_refused_by_name(
     ]
     filled = ["os" if each is os else each for each in filled]
     path.write_bytes(pickle.dumps({"x": [np.ones(2), Calls(function, *filled)]}, protocol))
-    with pytest.raises(ValueError, match=rf"bad\.pkl must be a pickle of .*asks for ({name})"):
+    with pytest.raises(ValueError, match=rf"bad\.pkl must be a pickle of .*asks for \S+\.{name}\."):
         read_pickle(path)
     assert not mark.exists()
 

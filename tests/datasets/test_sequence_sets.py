@@ -36,7 +36,7 @@ def run(*words: str) -> Any:
 def prepared(name: str, root: Path, *more: str) -> str:
     done = run("data", "prepare", name, "--root", str(root), *more)
     assert done.exit_code == 0, done.exception
-    return done.output
+    return str(done.output)
 
 
 def trained(name: str, root: Path, *more: str) -> dict[str, Any]:
@@ -64,7 +64,9 @@ def funny(root: Path, labels: dict[int, int] | None = None) -> dict[str, Any]:
     ids = list(labels)[:count]
     vectors = rng.standard_normal((40, 300))
     vectors[0] = 0
-    covarep, openface, language = {}, {}, {}
+    covarep: dict[int, Any] = {}
+    openface: dict[int, Any] = {}
+    language: dict[int, Any] = {}
     for one in ids:
         steps = int(rng.integers(3, 9))
         words = rng.integers(1, 20, steps) + 20 * labels[one]
@@ -82,7 +84,7 @@ def funny(root: Path, labels: dict[int, int] | None = None) -> dict[str, Any]:
     covarep[ids[3]]["punchline_features"][0, 5] = -np.inf
     covarep[ids[4]]["punchline_features"][0, 6] = np.nan
     starts = np.cumsum([0, *FOLDS.values()])
-    content = {
+    content: dict[str, Any] = {
         "language_sdk": language,
         "word_embedding_list": vectors.tolist(),
         "covarep_features_sdk": covarep,
