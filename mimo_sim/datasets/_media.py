@@ -134,14 +134,14 @@ def _span(path: Path) -> tuple[float, float]:
     """First and last second that a clip shows, by its packets."""
     with _opened(path, "video") as (container, stream):
         times = [
-            (float(packet.pts * packet.time_base), float((packet.duration or 0) * packet.time_base))
+            float(packet.pts * packet.time_base)
             for packet in container.demux(stream)
             if packet.pts is not None
         ]
         if not times:
             return 0.0, 0.0
-        start = min(time for time, _ in times)
-        end = max(time + length for time, length in times)
+        start, last = min(times), max(times)
+        end = last + (last - start) / max(1, len(times) - 1)  # the last picture stays as others do
         _refuse_truncated(path, container, end - min(start, 0.0))
     return start, end
 

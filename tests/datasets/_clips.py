@@ -60,11 +60,8 @@ def encode(
     kind = {".flv": "flv", ".mp4": "mp4"}[path.suffix]
     pictures, sounds = CODECS[path.suffix]
     with av.open(buffer, "w", format=kind) as container:
-        video: Any = (
-            container.add_stream(pictures, rate=Fraction(rate).limit_denominator(1001))
-            if seen
-            else None
-        )
+        frames_per_second = Fraction(rate).limit_denominator(1001)
+        video: Any = container.add_stream(pictures, rate=frames_per_second) if seen else None
         sound: Any = container.add_stream(sounds, rate=22_050) if heard else None
         if seen:
             video.width = video.height = 64
