@@ -12,18 +12,14 @@ from mimo_sim.datasets._published import Published
 
 ALONE = " alone"  # ends the name of a row about one encoder
 HEADER = ("method", "ours", "theirs", "macro F1", "their uni-modal", "source")
-OURS = (
-    "ours: mean over seeds of the epoch that `--select` names, and for an encoder alone the linear "
-    "probe of `unimodal`. Theirs: other encoders, frames and choices of the epoch. Rows of "
-    "different sources are not comparable"
-)
+REMARK = "other encoders, frames and epochs; sources differ too, so compare within one"
 
 
 def published_tables(runs: Sequence[FinishedRun], rows: Sequence[Row]) -> Iterator[Table]:
     """For each data set that others have measured, their figures of our methods beside ours.
 
-    Methods that we did not run are left out, except ``vanilla``. Nothing is given where a data set
-    has no published figures.
+    Methods that we did not run are left out, except ``vanilla``. A modality alone is the linear
+    probe of our ``unimodal``. Nothing is given where a data set has no published figures.
 
     Parameters
     ----------
@@ -38,7 +34,7 @@ def published_tables(runs: Sequence[FinishedRun], rows: Sequence[Row]) -> Iterat
         folders: dict[str, list[str]] = {}  # method -> its folders, one for each hyper-parameter
         for run in here:
             folders.setdefault(run.result["config"]["method"], []).append(run.method)
-        known = {method: list(dict.fromkeys(found)) for method, found in folders.items()}
+        known = {method: list(dict.fromkeys(names)) for method, names in folders.items()}
         found = rows_by_name([row for row in rows if row.dataset == place])
         cells = [
             line
@@ -47,7 +43,7 @@ def published_tables(runs: Sequence[FinishedRun], rows: Sequence[Row]) -> Iterat
             for line in _lines(theirs, known, found)
         ]
         if cells:
-            yield Table(f"{place}: published figures, in %", HEADER, cells)
+            yield Table(f"{place}: published beside ours, in % ({REMARK})", HEADER, cells)
 
 
 def _lines(
