@@ -71,7 +71,7 @@ def _facts(record: Record) -> dict[str, str]:
 
 @data.command()
 def verify(name: Name, root: Root = None, quiet: Quiet = False) -> None:
-    """Check that every raw file, or file of a store, is there and undamaged: exit code 0, else 1."""
+    """Check that every raw file, or file of a store, is there and undamaged: exit code 0 or 1."""
     from mimo_sim import datasets
     from mimo_sim.datasets import _files as files
 
@@ -123,7 +123,7 @@ def _verify_stores(name: str, folder: Path, quiet: bool) -> None:
             typer.echo(f"{place}: all files of {total} samples are as expected")
     if bad:
         typer.echo(
-            f"{bad} files are missing or damaged. Mend them with the options of the store: {remedy}",
+            f"{bad} files are missing or damaged. Mend them with the options they have: {remedy}",
             err=True,
         )
         raise typer.Exit(1)

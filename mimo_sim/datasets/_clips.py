@@ -272,8 +272,8 @@ def class_number(label: str, classes: Sequence[str], where: str) -> int:
     """
     if label not in classes:
         hint = did_you_mean(label, classes)
-        shown = f"one of {tuple(classes)}" if len(classes) <= 31 else f"one of {len(classes)}"
-        raise ValueError(f"{where}: the label must be {shown} classes. Got {label!r}.{hint}")
+        allowed = tuple(classes) if len(classes) <= 31 else f"the {len(classes)} classes"
+        raise ValueError(f"{where}: the label must be one of {allowed}. Got {label!r}.{hint}")
     return list(classes).index(label)
 
 
@@ -283,12 +283,12 @@ def normal(name: str) -> str:
 
 
 def media_by_name(folder: Path) -> dict[str, Path]:
-    """Every video below a folder by its name without suffix; a folder of pictures counts too."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in VIDEOS:
-            found[normal(path.name if path.is_dir() else path.stem)] = path
-    return found
+    """Every video below a folder by its name without suffix."""
+    return {
+        normal(path.stem): path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in VIDEOS and path.is_file()
+    }
 
 
 # -------------------------------------------------------------------------------- published sound

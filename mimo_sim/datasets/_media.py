@@ -104,20 +104,13 @@ def pictures(path: Path, count: int, size: int) -> npt.NDArray[np.uint8]:
     """Pictures (3, count, size, size) of a clip: those in the middle of `count` equal parts of it.
 
     The time decides, not the number of the frame, so the frame rate does not matter. The aspect is
-    not kept, as in the field's test transform. A folder holds pictures that were extracted
-    before; they count in the order of their names.
+    not kept, as in the field's test transform.
 
     Raises
     ------
     MediaError
         If there are no pictures, they cannot be decoded, or end before 80 % of the stated length.
     """
-    if path.is_dir():
-        files = sorted(one for one in path.iterdir() if one.suffix.lower() in (".jpg", ".png"))
-        if not files:
-            raise MediaError(f"{path} holds no pictures")
-        chosen = [files[int((k + 0.5) * len(files) / count)] for k in range(count)]
-        return np.concatenate([pictures(one, 1, size) for one in chosen], axis=1)
     start, end = _span(path)
     wanted = [start + (k + 0.5) / count * (end - start) for k in range(count)]
     shown: list[npt.NDArray[np.uint8]] = []
@@ -141,14 +134,14 @@ def _span(path: Path) -> tuple[float, float]:
     """First and last second that a clip shows, by its packets."""
     with _opened(path, "video") as (container, stream):
         times = [
-            (float(packet.pts * packet.time_base), float((packet.duration or 0) * packet.time_base))
+            float(packet.pts * packet.time_base)
             for packet in container.demux(stream)
             if packet.pts is not None
         ]
         if not times:
             return 0.0, 0.0
-        start = min(time for time, _ in times)
-        end = max(time + length for time, length in times)
+        start, last = min(times), max(times)
+        end = last + (last - start) / max(1, len(times) - 1)  # the last picture stays as others do
         _refuse_truncated(path, container, end - min(start, 0.0))
     return start, end
 
