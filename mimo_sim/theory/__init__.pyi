@@ -6,6 +6,8 @@ from .early import growth_matrix as growth_matrix
 from .joint import learning_times as learning_times
 from .joint import misattribution as misattribution
 from .joint import time_ratio as time_ratio
+from .landscape import sufficient_width as sufficient_width
+from .landscape import worst_gap_bound as worst_gap_bound
 from .mimo import conserved_quantity as conserved_quantity
 from .mimo import final_encoder_norms as final_encoder_norms
 from .mimo import growth_rates as growth_rates

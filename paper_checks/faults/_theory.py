@@ -124,6 +124,22 @@ THEORY = [
         _reversed_preference,
     ),
     Fault(
+        "width-forgets-the-uni-modal-head",
+        "the sufficient width is min(m, d_k) instead of min(2m, d_k)",
+        ("landscape-no-bad-minima",),
+        ms.theory,
+        "sufficient_width",
+        lambda right, problem: np.minimum(right(problem), problem.output_dim),
+    ),
+    Fault(
+        "gap-bound-too-small",
+        "the bound of the worst gap under weight decay forgets K^2",
+        ("bottleneck-price",),
+        ms.theory,
+        "worst_gap_bound",
+        lambda right, problem, *arguments: right(problem, *arguments) / problem.num_modalities**2,
+    ),
+    Fault(
         "conserved-quantity-forgets-u",
         "the conserved quantity leaves the uni-modal heads out",
         ("conserved-quantity",),

@@ -1,0 +1,89 @@
+r"""The landscape of MIMO's objective when all heads move: which widths have no bad minimum.
+
+The proofs are in docs/landscape.md. There the paper's open question 3 is answered for the toy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mimo_sim._checks import check_positive
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from mimo_sim._checks import FloatArray
+    from mimo_sim.problem import LateFusionProblem
+
+
+def sufficient_width(problem: LateFusionProblem) -> npt.NDArray[np.int64]:
+    r"""The width of each encoder from which on MIMO's objective has no bad minimum.
+
+    It is :math:`\min(2m, d_k)`: the two heads of modality k have 2m rows together, and its encoder
+    sees :math:`d_k` inputs. At this width or above every stationary point of F is either
+    lexicographically optimal (:math:`f_{mm}` and all :math:`f_k` at their minima) or a strict
+    saddle. This holds for every lam > 0 and mu > 0, every constant f*, and both head updates.
+
+    Parameters
+    ----------
+    problem : LateFusionProblem
+        Any K and m.
+
+    Returns
+    -------
+    (K,) array of int
+        Hidden units.
+
+    Notes
+    -----
+    Source: this project, docs/landscape.md, Theorem 1. It answers open question 3 of [MIMO] in
+    the toy.
+    """
+    return np.minimum(2 * problem.output_dim, np.array(problem.dims, dtype=np.int64))
+
+
+def worst_gap_bound(problem: LateFusionProblem, lam: float, weight_decay: float) -> float:
+    r"""How far weight decay can keep the worst modality from its optimum.
+
+    At every local minimum of :math:`F + \frac{\omega}{2}|\theta|^2` in an encoder that is wide
+    enough (:func:`sufficient_width`), the largest gap is at most
+
+    .. math::
+        \frac{K^2 \omega^2}{2 \lambda^2} \max_k \frac{\min(m, d_k)}{\lambda_{min}(S_{kk})}.
+
+    So this price of a finite lam falls like :math:`\lambda^{-2}`.
+
+    Parameters
+    ----------
+    problem : LateFusionProblem
+        Any K and m.
+    lam : float
+        Penalty (> 0).
+    weight_decay : float
+        The omega above (>= 0), as in :func:`mimo_sim.simulate`.
+
+    Returns
+    -------
+    float
+        In units of the loss; ``inf`` where the inputs of a modality are linearly dependent.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `lam` or `weight_decay` is outside its range.
+
+    Notes
+    -----
+    Source: this project, docs/landscape.md, Theorem 3.
+    """
+    check_positive("lam", lam)
+    check_positive("weight_decay", weight_decay, allow_zero=True)
+    if weight_decay == 0:
+        return 0.0
+    least = np.array([np.linalg.eigvalsh(row[k])[0] for k, row in enumerate(problem.sigma)])
+    rank = np.minimum(problem.output_dim, np.array(problem.dims))
+    with np.errstate(divide="ignore"):
+        worst: FloatArray = np.where(least > 0, rank / np.maximum(least, 0), np.inf)
+    return float((problem.num_modalities * weight_decay / lam) ** 2 / 2 * worst.max())
