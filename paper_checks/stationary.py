@@ -80,7 +80,7 @@ class Landscape:
     def weights(self) -> int:
         """How many weights a network has."""
         _, modalities, outputs, dim = self.cross.shape
-        return modalities * self.width * (2 * outputs + dim)
+        return int(modalities * self.width * (2 * outputs + dim))
 
     def take(self, index: npt.NDArray[np.int64]) -> Landscape:
         """Some of the problems."""

@@ -135,7 +135,7 @@ def kinds(
     samples = 4 * modalities * dim
     data = random_data(rng, count, modalities, dim, outputs, samples)
     objective = with_wrong_f_star(rng, random_objective(rng, data, LAM, MU))
-    width = int(ms.theory.sufficient_width(data.problem(0)).max()) - less
+    width = max(int(ms.theory.sufficient_width(data.problem(0)).max()) - less, 1)
     landscape = Landscape.of(data, objective, width)
     size = np.exp(0.7 * rng.standard_normal((count, 1)) - 0.3)
     theta = landscape.stationary(size * rng.standard_normal((count, landscape.weights)))
@@ -150,7 +150,7 @@ def kinds(
     network = Network(p[:, :, :outputs], p[:, :, outputs:], w)
     return Kinds(
         excess=np.maximum(point.f_mm - joint, (point.f_uni - single).max(axis=1)),
-        curvature=np.linalg.eigvalsh(point.hessian)[:, 0],
+        curvature=np.asarray(np.linalg.eigvalsh(point.hessian)[:, 0], dtype=np.float64),
         direction=way_down(landscape, theta, point),
         package=reported(data, network, landscape.objective, LOOKS),
         hidden=int(np.sum(arrived & ~found)),

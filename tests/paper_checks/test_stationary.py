@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 import mimo_sim as ms
 from paper_checks.curvature import torch_losses
-from paper_checks.network import random_data, random_objective
+from paper_checks.network import Array, Data, random_data, random_objective
 from paper_checks.stationary import Landscape
 
 DECAY = 0.02
 
 
-def by_autograd(landscape: Landscape, data, theta):  # type: ignore[no-untyped-def]
+def derivatives(of: Callable[[torch.Tensor], torch.Tensor], at: torch.Tensor) -> tuple[Any, Any]:
+    """Gradient and Hessian by automatic differentiation."""
+    parts = torch.autograd.functional
+    return parts.jacobian(of, at), parts.hessian(of, at)  # type: ignore[no-untyped-call]
+
+
+def by_autograd(landscape: Landscape, data: Data, theta: Array) -> tuple[Any, Any, Any]:
     """Gradient and Hessian of F for the first network, from its losses on samples."""
     objective = landscape.objective
     lam, mu = float(objective.lam[0]), float(objective.mu[0])
@@ -32,8 +41,7 @@ def by_autograd(landscape: Landscape, data, theta):  # type: ignore[no-untyped-d
         return each[0] + lam * smoothed + DECAY / 2 * (row**2).sum()
 
     row = torch.tensor(theta[0])
-    gradient = torch.autograd.functional.jacobian(whole, row)
-    return whole(row), gradient, torch.autograd.functional.hessian(whole, row)
+    return whole(row), *derivatives(whole, row)
 
 
 @pytest.mark.parametrize(("modalities", "dim", "outputs"), [(1, 2, 1), (2, 3, 2), (3, 1, 2)])
@@ -64,7 +72,7 @@ def test_plain_heads_have_the_same_unstable_directions() -> None:
     for b in np.flatnonzero(found):
         one = landscape.take(np.array([b]))
 
-        def plain_step(row, one=one):  # type: ignore[no-untyped-def]
+        def plain_step(row: Array, one: Landscape = one) -> Array:
             here = one.at(row[None])
             w = one.split(row[None])[1]
             direction = here.gradient[0].reshape(2, -1).copy()
@@ -75,7 +83,7 @@ def test_plain_heads_have_the_same_unstable_directions() -> None:
             weight = one.objective.lam[0] * sigma
             width = one.width
             direction[:, width : 2 * width] = heads[:, 0] / weight[:, None]
-            return direction.reshape(-1)
+            return np.asarray(direction.reshape(-1))
 
         eye, small = np.eye(theta.shape[1]), 1e-6
         derivative = np.array(
@@ -98,7 +106,7 @@ def test_a_third_layer_makes_the_origin_flat() -> None:
     rng = np.random.default_rng(0)
     x, y = torch.tensor(rng.standard_normal((20, 2))), torch.tensor(rng.standard_normal((20, 1)))
 
-    def loss(layers: int):  # type: ignore[no-untyped-def]
+    def loss(layers: int) -> Callable[[torch.Tensor], torch.Tensor]:
         def of(row: torch.Tensor) -> torch.Tensor:
             parts = row.reshape(layers, 2, 2)
             hidden = x
@@ -109,9 +117,7 @@ def test_a_third_layer_makes_the_origin_flat() -> None:
         return of
 
     two, three = (
-        torch.autograd.functional.hessian(
-            loss(layers), torch.zeros(4 * layers, dtype=torch.float64)
-        )
+        derivatives(loss(layers), torch.zeros(4 * layers, dtype=torch.float64))[1]
         for layers in (2, 3)
     )
     assert float(torch.linalg.eigvalsh(two)[0]) < -1e-3
