@@ -8,7 +8,7 @@ export MPLBACKEND := Agg
 # Nothing is compiled at the installation: the first import of a module keeps its bytecode, the processes that tests start read it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: figure1 test test-all fast-tests style types test-lowest wheel mutants lint format house check bench gpu-bench studies avmnist replication sensitivity notebooks clean
+.PHONY: figure1 test test-all fast-tests style types test-lowest wheel mutants lint format house check explore bench gpu-bench studies avmnist replication sensitivity notebooks clean
 .DEFAULT_GOAL := figure1
 
 figure1: $(VENV)/.core  ## Reproduce Figure 1 into figures/ (and the convergence figure)
@@ -59,6 +59,9 @@ format: $(VENV)/.dev  ## Rewrite files in the house style
 house: $(VENV)/.dev  ## Print the import graph, floor by floor, and what is wrong with it
 	$(BIN)/python -m tests.house
 
+explore: $(VENV)/.core  ## Write the explorer, a page that trains the toy in a browser, and open it
+	$(BIN)/mimo-sim explore --out build/explorer.html
+
 check: $(VENV)/.dev  ## Check the claims of the paper and write the ledger into paper_checks/ledger/
 	$(BIN)/mimo-sim check --out paper_checks/ledger
 
@@ -73,18 +76,38 @@ gpu-bench: $(VENV)/.dev  ## On a machine with a CUDA device: GPU tests, a millio
 	$(BIN)/python -m pytest -m gpu
 	$(BIN)/python -m benchmarks.ensemble --cuda --runs 1000000 --steps 10000 --out benchmarks/ensemble_cuda.json
 	$(BIN)/mimo-sim bench timing --network resnet18 --out benchmarks/gpu
-	$(BIN)/mimo-sim bench run --dataset avmnist --setting A --setting B --setting D --method all --seeds 3 --preset full --out benchmarks/records-gpu
-	$(BIN)/mimo-sim bench run --dataset avmnist --setting A --setting B --setting D --method mimo --set normalise=true --grid f_star=running_minimum,extrapolation --seeds 3 --preset full --out benchmarks/records-gpu
-	$(BIN)/mimo-sim bench compare benchmarks/records-gpu --out benchmarks/records-gpu
+	$(BIN)/mimo-sim bench run --dataset avmnist --setting A --setting B --setting D --method all --seeds 3 --preset full --out results/records-gpu
+	$(BIN)/mimo-sim bench run --dataset avmnist --setting A --setting B --setting D --method mimo --set normalise=true --grid f_star=running_minimum,extrapolation --seeds 3 --preset full --out results/records-gpu
+	$(call STORE,records-gpu)
+	$(call TABLE,records-gpu)
 
-studies: $(VENV)/.train  ## The studies over many runs of the toy: figures/phase_* and figures/fusion_* (about 5 minutes)
+studies: $(VENV)/.train  ## The studies over many runs of the toy: figures/phase_* and figures/fusion_* (about 6 minutes)
 	$(BIN)/mimo-sim study all --out figures
 
-AVMNIST := $(BIN)/mimo-sim bench run --dataset avmnist --preset cpu --out benchmarks/records
+# Runs are trained in results/, which git ignores, and stored in benchmarks/, a data set in one file. A folder that is not there yet
+# is filled with the stored runs, so that they are not trained again. To train a row anew, fill the folder without it:
+#   mimo-sim bench unpack benchmarks/records/avmnist.csv.gz --out results/records --without avmnist-A/mimo
+#   make avmnist
+# To take in runs that were made elsewhere, fill the folder and copy theirs over it:
+#   make results/records && cp -r elsewhere/. results/records
+#   make avmnist
+results/records results/replication results/sensitivity: | $(VENV)/.train
+	rm -rf $@.part
+	$(BIN)/mimo-sim bench unpack benchmarks/$(@F)/avmnist.csv.gz --out $@.part
+	mv $@.part $@
+
+# Compare refuses rows that mix runs of different code. It comes first, so that such runs are not stored.
+define STORE
+$(BIN)/mimo-sim bench compare results/$(1) --quiet
+$(BIN)/mimo-sim bench pack results/$(1) --out benchmarks/$(1)/avmnist.csv.gz
+endef
+TABLE = $(BIN)/mimo-sim bench compare benchmarks/$(1)/avmnist.csv.gz --out benchmarks/$(1)
+
+AVMNIST := $(BIN)/mimo-sim bench run --dataset avmnist --preset cpu --out results/records
 SETTINGS := --setting A --setting B --setting D
 RULES := extrapolation,validation,epoch_minimum,zero
 
-avmnist: $(VENV)/.train  ## AV-MNIST, settings A, B, D, every method and every f* rule of MIMO, 3 seeds, main ones 8, small preset (hours on 2 cores); continues where it was stopped
+avmnist: $(VENV)/.train results/records  ## AV-MNIST, settings A, B, D, every method and every f* rule of MIMO, 3 seeds, main ones 8, small preset (hours on 2 cores); continues where it was stopped
 	$(AVMNIST) $(SETTINGS) --seeds 3 --method all
 	$(AVMNIST) $(SETTINGS) --seeds 3 --method mimo --grid f_star=reference,$(RULES)
 	$(AVMNIST) $(SETTINGS) --seeds 3 --method mimo --set decay=0
@@ -94,24 +117,27 @@ avmnist: $(VENV)/.train  ## AV-MNIST, settings A, B, D, every method and every f
 	$(AVMNIST) $(SETTINGS) --seeds 8 --method vanilla --method linear_scalarization --method unimodal --method mimo
 	$(AVMNIST) $(SETTINGS) --seeds 8 --method mimo --set normalise=true
 	$(AVMNIST) $(SETTINGS) --seeds 8 --method mimo --set normalise=true --grid f_star=extrapolation
-	$(BIN)/mimo-sim bench compare benchmarks/records --out benchmarks/records
-	$(BIN)/mimo-sim bench compare benchmarks/records --out benchmarks/records --curves mimo-f_star
-	$(BIN)/mimo-sim bench compare benchmarks/records --out benchmarks/records --curves mimo-normalise
-	$(BIN)/mimo-sim bench compare benchmarks/records --out benchmarks/records --split validation
+	$(call STORE,records)
+	$(call TABLE,records)
+	$(call TABLE,records) --curves mimo-f_star
+	$(call TABLE,records) --curves mimo-normalise
+	$(call TABLE,records) --split validation
 
-REPLICATE := $(BIN)/mimo-sim bench run --dataset avmnist --preset cpu --setting A --seeds 8 --first-seed 8 --out benchmarks/replication
-SENSITIVITY := $(BIN)/mimo-sim bench run --dataset avmnist --preset cpu --setting A --seeds 3 --out benchmarks/sensitivity
+REPLICATE := $(BIN)/mimo-sim bench run --dataset avmnist --preset cpu --setting A --seeds 8 --first-seed 8 --out results/replication
+SENSITIVITY := $(BIN)/mimo-sim bench run --dataset avmnist --preset cpu --setting A --seeds 3 --out results/sensitivity
 
-replication: $(VENV)/.train  ## AV-MNIST A: the estimate of f* that was chosen on seeds 0 to 7, on seeds 8 to 15 (about 15 minutes on 2 cores)
+replication: $(VENV)/.train results/replication  ## AV-MNIST A: the estimate of f* that was chosen on seeds 0 to 7, on seeds 8 to 15 (about 15 minutes on 2 cores)
 	$(REPLICATE) --method vanilla --method linear_scalarization
 	$(REPLICATE) --method mimo --set normalise=true --set f_star=extrapolation
-	$(BIN)/mimo-sim bench compare benchmarks/replication --baseline linear_scalarization --out benchmarks/replication
+	$(call STORE,replication)
+	$(call TABLE,replication) --baseline linear_scalarization
 
-sensitivity: $(VENV)/.train  ## AV-MNIST A: lam x mu with that estimate (about 15 minutes on 2 cores)
+sensitivity: $(VENV)/.train results/sensitivity  ## AV-MNIST A: lam x mu with that estimate (about 15 minutes on 2 cores)
 	$(SENSITIVITY) --method vanilla --method linear_scalarization
 	$(SENSITIVITY) --method mimo --set normalise=true --set f_star=extrapolation --grid lam=1,2,8 --grid mu=0.02,0.1,0.5
-	$(BIN)/mimo-sim bench compare benchmarks/sensitivity --split validation --out benchmarks/sensitivity
-	$(BIN)/mimo-sim bench compare benchmarks/sensitivity --out benchmarks/sensitivity
+	$(call STORE,sensitivity)
+	$(call TABLE,sensitivity) --split validation
+	$(call TABLE,sensitivity)
 
 notebooks: $(VENV)/.notebooks  ## Execute the notebooks and render them as pages into notebooks/_rendered/
 	$(BIN)/jupyter nbconvert --to html --execute --output-dir notebooks/_rendered notebooks/*.ipynb

@@ -189,6 +189,56 @@ def rates(rounds: int) -> dict[str, Any]:
     }
 
 
+def rule_rates(rounds: int) -> dict[str, Any]:
+    """Every rule: the generated step beside its autograd loop, in nanoseconds of CPU time.
+
+    Also the run of a single-run engine, and the seconds that the generated step takes to compile or
+    to be read from disk.
+    """
+    found: dict[str, Any] = {}
+    for name in ms.rules.available():
+        rule = ms.rules.create(name)
+        cases = Runs(PROBLEM, rule, STEP_SIZE, 1e-3, range(1024), 0.0, 100)
+        shape = cases.shape(0)
+        state, constants = cases.tables(list(range(1024)), shape)
+        start = time.process_time()
+        loop = cpu.advance(shape)
+        loop(state.copy(), constants, 1)
+        compile_seconds = time.process_time() - start
+        columns: dict[str, list[float]] = {"generated_ns": [], "gram_ns": [], "autograd_ns": []}
+        single_run_seconds(rule, "gram", 10)
+        for _ in range(rounds):
+            start = time.process_time()
+            loop(state.copy(), constants, 1000)
+            columns["generated_ns"].append(1e9 * (time.process_time() - start) / (1024 * 1000))
+            columns["gram_ns"].append(1e9 * single_run_seconds(rule, "gram", 50_000) / 50_000)
+            columns["autograd_ns"].append(1e9 * single_run_seconds(rule, "autograd", 300) / 300)
+        ratios = {
+            "autograd_over_generated": ("autograd_ns", "generated_ns"),
+            "autograd_over_gram": ("autograd_ns", "gram_ns"),
+        }
+        found[name] = {"first_call_seconds": compile_seconds} | {
+            key: spread(values) for key, values in columns.items()
+        }
+        for key, (over, under) in ratios.items():
+            pairs = zip(columns[over], columns[under], strict=True)
+            found[name][key] = spread([a / b for a, b in pairs])
+    return found
+
+
+def single_run_seconds(rule: ms.rules.Rule, engine: str, steps: int) -> float:
+    """CPU time of one run by `ms.simulate`, without its set-up."""
+
+    def cost(steps: int) -> float:
+        start = time.process_time()
+        ms.simulate(
+            PROBLEM, rule, step_size=STEP_SIZE, steps=steps, record_every=steps, engine=engine
+        )
+        return time.process_time() - start
+
+    return cost(steps + 2) - cost(2)
+
+
 def resident_mib() -> float:
     """Memory of this process in RAM (Linux), in MiB."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -275,19 +325,22 @@ def main() -> None:
         action="store_true",
         help="measure the GPU instead; needs mimo_sim[cuda] and a device",
     )
+    parser.add_argument("--rules", action="store_true", help="measure the rules alone")
     parser.add_argument(
         "--out",
         type=Path,
-        help="where the figures are written; benchmarks/ensemble.json, or ensemble_cuda.json "
-        "with --cuda",
+        help="where the figures are written; benchmarks/ensemble.json, ensemble_cuda.json with "
+        "--cuda, rules.json with --rules",
     )
     arguments = parser.parse_args()
-    name = "ensemble_cuda" if arguments.cuda else "ensemble"
+    name = "ensemble_cuda" if arguments.cuda else "rules" if arguments.rules else "ensemble"
     out = arguments.out or Path(f"benchmarks/{name}.json")
     command = "python -m benchmarks.ensemble"
     if arguments.cuda:
         command += " --cuda"
-    for option in ("rounds", "runs", "steps"):
+    if arguments.rules:
+        command += " --rules"
+    for option in ("rounds",) if arguments.rules else ("rounds", "runs", "steps"):
         command += f" --{option} {getattr(arguments, option)}"
     results: dict[str, Any] = {
         "command": command,
@@ -300,6 +353,14 @@ def main() -> None:
         except (ModuleNotFoundError, RuntimeError) as error:
             parser.exit(2, f"{error}\n")
         CONSOLE.print_json(data=results["cuda"])
+    elif arguments.rules:
+        results["rules"] = found = rule_rates(arguments.rounds)
+        columns = ("generated_ns", "gram_ns", "autograd_ns", "autograd_over_generated")
+        show(
+            "One step of a rule, K = 2, d = 1: nanoseconds per run, median (min to max)",
+            ("rule", *(column.replace("_", " ") for column in columns)),
+            [(name, *(text(one[column], 0) for column in columns)) for name, one in found.items()],
+        )
     else:
         results["rates"] = found = rates(arguments.rounds)
         rows: list[tuple[str, ...]] = [

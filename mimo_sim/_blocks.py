@@ -9,11 +9,21 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mimo_sim._checks import FloatArray, finite_array
+from mimo_sim._checks import LARGEST, FloatArray, check_sequence, finite_array, is_sequence, shown
+from mimo_sim._moments import check_size
 
 Blocks: TypeAlias = (
     Sequence[Sequence[npt.ArrayLike]] | npt.NDArray[Any]
 )  # [k][l] of shape (d_k, d_l)
+
+ROOT = LARGEST**0.5  # of a sample or a weight, whose squares make moments
+
+
+def sized_array(name: str, value: Any, most: float = LARGEST) -> FloatArray:
+    """`value` as an array of float64 within +-`most`."""
+    array = finite_array(name, value)
+    check_size(name, array, most)
+    return array
 
 
 def columns(dims: Sequence[int]) -> list[slice]:
@@ -36,8 +46,8 @@ def checked_names(names: Sequence[str] | None, count: int) -> tuple[str, ...]:
     """Names of `count` modalities; ``m1, m2, ...`` where none are given."""
     if names is None:
         return tuple(f"m{k + 1}" for k in range(count))
-    if isinstance(names, str):
-        raise TypeError(f"`names` must be a sequence of names. Got names={names!r}.")
+    if not is_sequence(names) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"`names` must be a sequence of names. Got names={shown(names)}.")
     names = tuple(names)
     if len(names) != count or len(set(names)) != count:
         raise ValueError(f"`names` must be {count} different names. Got names={names}.")
@@ -46,26 +56,25 @@ def checked_names(names: Sequence[str] | None, count: int) -> tuple[str, ...]:
 
 def checked_noise(noise_variance: Any) -> FloatArray:
     """One variance, or several, as an array; each must be finite and >= 0."""
-    if not np.all(np.isfinite(noise_variance) & (np.asarray(noise_variance) >= 0)):
+    noise = finite_array("noise_variance", noise_variance)
+    if (noise < 0).any():
         raise ValueError(
-            f"`noise_variance` must be finite and >= 0. Got noise_variance={noise_variance}."
+            f"`noise_variance` must be finite and >= 0. Got noise_variance={shown(noise_variance)}."
         )
-    return np.asarray(noise_variance, dtype=float)
+    return noise
 
 
 def moment_blocks(sigma: Blocks, dims: tuple[int, ...]) -> list[list[FloatArray]]:
     """`sigma` as arrays; each block must have shape (d_k, d_l)."""
     count = len(dims)
-    rows = list(sigma) if isinstance(sigma, Sequence | np.ndarray) else []
-    if len(rows) != count or any(
-        not isinstance(row, Sequence | np.ndarray) or len(row) != count for row in rows
-    ):
+    rows = list(sigma) if is_sequence(sigma) else []
+    if len(rows) != count or any(not is_sequence(row) or len(row) != count for row in rows):
         raise ValueError(
             f"`sigma` must be {count} x {count} blocks, `sigma[k][l]` of shape (d_k, d_l) "
-            f"for dims {dims}. Got {sigma!r:.80}."
+            f"for dims {dims}. Got {shown(sigma)}."
         )
     blocks = [
-        [np.atleast_2d(finite_array(f"sigma[{k}][{j}]", block)) for j, block in enumerate(row)]
+        [np.atleast_2d(sized_array(f"sigma[{k}][{j}]", block)) for j, block in enumerate(row)]
         for k, row in enumerate(rows)
     ]
     for k, row in enumerate(blocks):
@@ -80,9 +89,9 @@ def moment_blocks(sigma: Blocks, dims: tuple[int, ...]) -> list[list[FloatArray]
 
 def cross_blocks(sigma_yx: Any) -> list[FloatArray]:
     """`sigma_yx` as arrays (m, d_k), all with the same m."""
-    if not isinstance(sigma_yx, Sequence | np.ndarray):
+    if not is_sequence(sigma_yx):
         raise TypeError(
-            f"`sigma_yx` must be a list of blocks, one per modality. Got {sigma_yx!r:.80}."
+            f"`sigma_yx` must be a list of blocks, one per modality. Got {shown(sigma_yx)}."
         )
     blocks = [
         np.atleast_2d(finite_array(f"sigma_yx[{k}]", block)) for k, block in enumerate(sigma_yx)
@@ -111,7 +120,8 @@ def output_moment(y_second_moment: Any, m: int) -> FloatArray:
 
 def true_weights(weights: Sequence[npt.ArrayLike]) -> list[FloatArray]:
     """`weights` as arrays (m, d_k), all with the same m."""
-    true = [np.atleast_2d(finite_array(f"weights[{k}]", w)) for k, w in enumerate(weights)]
+    check_sequence("weights", weights, "arrays, one per modality")
+    true = [np.atleast_2d(sized_array(f"weights[{k}]", w, ROOT)) for k, w in enumerate(weights)]
     if not true or any(w.ndim != 2 or len(w) != len(true[0]) for w in true):
         raise ValueError(
             "`weights` must be arrays (m, d_k), all with the same m. "
@@ -120,15 +130,22 @@ def true_weights(weights: Sequence[npt.ArrayLike]) -> list[FloatArray]:
     return true
 
 
+def many_weights(weights: Sequence[npt.ArrayLike]) -> list[FloatArray]:
+    """`weights` of many problems at once, as arrays (N, m, d_k)."""
+    check_sequence("weights", weights, "arrays, one per modality")
+    return [sized_array(f"weights[{k}]", w, ROOT) for k, w in enumerate(weights)]
+
+
 def sample_columns(inputs: Any, y: npt.ArrayLike) -> tuple[list[FloatArray], FloatArray]:
     """Samples as K arrays (n, d_k) and an array (n, m)."""
-    if isinstance(inputs, np.ndarray) and inputs.ndim == 2 and len(inputs) == len(np.asarray(y)):
+    target = sized_array("y", y, ROOT)
+    check_sequence("inputs", inputs, "arrays, one per modality")
+    if isinstance(inputs, np.ndarray) and inputs.ndim == 2 and inputs.shape[:1] == target.shape[:1]:
         raise ValueError(
             "`inputs` must hold one array per modality; wrap a single modality in a list. "
             f"Got one array of shape {inputs.shape}."
         )
-    target = finite_array("y", y)
-    columns = [finite_array(f"inputs[{k}]", x) for k, x in enumerate(inputs)]
+    columns = [sized_array(f"inputs[{k}]", x, ROOT) for k, x in enumerate(inputs)]
     columns = [x[:, None] if x.ndim == 1 else x for x in columns]
     target = target[:, None] if target.ndim == 1 else target
     if not columns or target.ndim != 2 or len(target) == 0:

@@ -21,6 +21,7 @@ EXTRAS = {
     "sklearn": "train",
     "pooch": "train",
     "transformers": "backbones",
+    "av": "media",
     "joblib": "sweeps",
     "distributed": "sweeps",
     "numba_cuda": "cuda",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mimo_sim._checks import FloatArray
+from mimo_sim._checks import LARGEST, FloatArray
 
 TOLERANCE = 1e-9  # relative, for inputs of unit variance: the round-off of moments in float64
 
@@ -46,6 +46,16 @@ def unit_variance(moment: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 # ---------------------------------------------------------------- what is possible
+
+
+def check_size(name: str, array: FloatArray, most: float = LARGEST) -> None:
+    """Raise ``ValueError`` unless all values lie within +-`most`."""
+    largest = np.abs(array).max(initial=0.0)
+    if not largest <= most:
+        raise ValueError(
+            f"`{name}` must lie within +-{most:g}, so that what is computed from it is finite. "
+            f"Got {largest:.3g}; measure in other units."
+        )
 
 
 def check_moment(name: str, moment: FloatArray) -> None:
@@ -94,6 +104,8 @@ def checked_moments(
         If no pair (x, y) can have these moments. Of many problems, the message has the numbers of
         one that was refused.
     """
+    for name, array in (("sigma", sigma), ("sigma_yx", cross), ("y_second_moment", output)):
+        check_size(name, array)
     whole = output.ndim == sigma.ndim  # all of E[y y^T] is known, not the trace alone
     check_moment("sigma", sigma)
     if whole:

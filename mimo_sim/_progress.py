@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from mimo_sim._checks import check_flag
+
 
 class Advance(Protocol):
     """Moves a progress bar forward."""
@@ -52,6 +54,7 @@ def progress_bar(
     callable
         ``advance(count=1)`` moves the bar forward.
     """
+    check_flag("progress", visible)
     if not visible:
         yield lambda count=1, /: None
         return

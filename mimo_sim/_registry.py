@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable
+from importlib.metadata import entry_points
 from types import ModuleType
 from typing import TypeVar
 
@@ -21,10 +22,12 @@ def scan(
     one: str,
     several: str,
     remedy: str = "",
+    group: str | None = None,
 ) -> dict[str, Entry]:
     """Import every module of a package and collect what it offers.
 
-    Modules whose names begin with ``_`` are helpers and are left out.
+    Modules whose names begin with ``_`` are helpers and are left out. Modules of other packages
+    join in by an entry point, whose value is the module.
 
     Parameters
     ----------
@@ -39,11 +42,13 @@ def scan(
         ``"the data set"`` and ``"data sets"``.
     remedy : str
         What to do when two entries have the same name: the end of the message.
+    group : str, optional
+        Of the entry points; by default the package's name.
 
     Returns
     -------
     dict
-        Name -> entry, in the order of the modules' names.
+        Name -> entry, in the order of the modules' names; those of other packages come last.
 
     Raises
     ------
@@ -53,10 +58,10 @@ def scan(
     """
     found: dict[str, Entry] = {}
     origin: dict[str, str] = {}
-    for short in sorted(info.name for info in pkgutil.iter_modules(path)):
-        if short.startswith("_"):
-            continue
-        module = f"{package}.{short}"
+    own = sorted(info.name for info in pkgutil.iter_modules(path))
+    modules = [f"{package}.{short}" for short in own if not short.startswith("_")]
+    modules += from_elsewhere(group or package)
+    for module in modules:
         try:
             with explained():
                 imported = importlib.import_module(module)
@@ -73,3 +78,8 @@ def scan(
                 )
             found[name], origin[name] = entry, module
     return found
+
+
+def from_elsewhere(group: str) -> list[str]:
+    """The modules that other installed packages offer in a group of entry points, sorted."""
+    return sorted({point.value for point in entry_points(group=group)})

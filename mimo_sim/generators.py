@@ -10,11 +10,20 @@ from typing import Literal, get_args
 import numpy as np
 
 from mimo_sim._blocks import split_both, split_columns
-from mimo_sim._checks import check_choice, check_count, check_positive, check_within
+from mimo_sim._checks import (
+    check_choice,
+    check_count,
+    check_positive,
+    check_sequence,
+    check_within,
+    is_sequence,
+    shown,
+)
 from mimo_sim.errors import GenerationError
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.theory import superficial_preference as preference_report
 
+MOST_SPREAD = 20  # of the logarithms of scales; beyond it moments leave the range of floats
 Requirement = Literal["superficial", "none"]
 
 
@@ -57,8 +66,11 @@ def superficial_preference(
     Source: the scalar example of [ZLS] (Zhang, Latham, Saxe, ICML 2024); conditions [MIMO] Eq.
     16-18.
     """
-    if len(dims) != 2 or not _are_sizes(dims):
-        raise ValueError(f"`dims` must be two integers >= 1. Got dims={dims}.")
+    if not _are_sizes(dims) or len(dims) != 2:
+        raise ValueError(f"`dims` must be two integers >= 1. Got dims={shown(dims)}.")
+    check_positive("scale", scale)
+    if not is_sequence(explained) or len(explained) != 2:
+        raise ValueError(f"`explained` must be two numbers. Got explained={shown(explained)}.")
     first, second = explained
     check_positive("explained[0]", first)
     check_positive("explained[1]", second)
@@ -112,6 +124,9 @@ def scalar_pairs(points: Sequence[Mapping[str, float]]) -> list[LateFusionProble
         One problem for each point; None where :func:`scalar_pair` raises an error, or an argument
         is not a plain number.
     """
+    check_sequence("points", points, "mappings")
+    if not all(isinstance(point, Mapping) for point in points):
+        raise TypeError(f"`points` must be a sequence of mappings. Got points={shown(points)}.")
     made: list[LateFusionProblem | None] = [None] * len(points)
     accepted, moments, noise = [], [], []
     for i, point in enumerate(points):
@@ -198,10 +213,9 @@ def random_problem(
     GenerationError
         If no draw out of `max_tries` meets the requirement.
     """
-    if not isinstance(dims, Sequence):
-        raise TypeError(f"`dims` must be a sequence of integers. Got dims={dims!r}.")
-    if not dims or not _are_sizes(dims):
-        raise ValueError(f"`dims` must be integers >= 1. Got dims={tuple(dims)}.")
+    check_sequence("dims", dims, "integers")
+    if not len(dims) or not _are_sizes(dims):
+        raise ValueError(f"`dims` must be integers >= 1. Got dims={shown(dims)}.")
     check_count("seed", seed, 0)
     check_choice("require", require, get_args(Requirement))
     if require == "superficial" and len(dims) < 2:
@@ -212,12 +226,17 @@ def random_problem(
     check_count("max_tries", max_tries)
     total = sum(dims)
     freedom = 3 * total if degrees_of_freedom is None else degrees_of_freedom
-    if freedom < total:
+    if check_count("degrees_of_freedom", freedom) < total:
         raise ValueError(
             f"`degrees_of_freedom` must be >= sum(dims) = {total}. "
             f"Got degrees_of_freedom={freedom}."
         )
     check_positive("scale_spread", scale_spread, allow_zero=True)
+    if scale_spread > MOST_SPREAD:
+        raise ValueError(
+            f"`scale_spread` must be at most {MOST_SPREAD}: it is that of a logarithm. "
+            f"Got scale_spread={scale_spread!r}."
+        )
 
     rng = np.random.default_rng(seed)
     for _ in range(max_tries):
@@ -238,7 +257,11 @@ def random_problem(
 
 
 def _are_sizes(dims: Sequence[int]) -> bool:
-    return all(d == int(d) and d >= 1 for d in dims)
+    """Whether these are integers >= 1."""
+    try:
+        return is_sequence(dims) and all(check_count("dims", d) for d in dims)
+    except (TypeError, ValueError):
+        return False
 
 
 # The one table of families. A name stands for a function; some of its arguments may be fixed.

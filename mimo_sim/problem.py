@@ -18,10 +18,22 @@ import numpy.typing as npt
 
 from mimo_sim import _blocks, _moments
 from mimo_sim._blocks import Blocks
-from mimo_sim._checks import FloatArray, finite_array
+from mimo_sim._checks import (
+    FloatArray,
+    check_count,
+    check_flag,
+    check_positive,
+    finite_array,
+)
 from mimo_sim._files import replacing
 from mimo_sim._immutable import Immutable
 from mimo_sim._moments import frozen
+
+
+def check_problem(problem: object) -> None:
+    """Raise ``TypeError`` unless this is a :class:`LateFusionProblem`."""
+    if not isinstance(problem, LateFusionProblem):
+        raise TypeError(f"`problem` must be a LateFusionProblem. Got {type(problem).__name__}.")
 
 
 class LateFusionProblem(Immutable):
@@ -63,9 +75,9 @@ class LateFusionProblem(Immutable):
     Raises
     ------
     ValueError, TypeError
-        If shapes do not fit, or a value is not finite. If `sigma` is not symmetric and positive
-        semi-definite. If no pair (x, y) can have these moments: the joint second moment of (x, y)
-        must be positive semi-definite too.
+        If shapes do not fit, or a value is not within +-1e100. If `sigma` is not symmetric and
+        positive semi-definite. If no pair (x, y) can have these moments: the joint second moment of
+        (x, y) must be positive semi-definite too.
 
     Notes
     -----
@@ -146,6 +158,8 @@ class LateFusionProblem(Immutable):
         ValueError, TypeError
             If shapes do not fit, there are no samples, or a value is not finite.
         """
+        check_flag("center", center)
+        check_flag("standardize", standardize)
         if isinstance(inputs, Mapping):
             names, inputs = tuple(inputs), tuple(inputs.values())
         columns, target = _blocks.sample_columns(inputs, y)
@@ -188,7 +202,8 @@ class LateFusionProblem(Immutable):
         ValueError, TypeError
             As the constructor.
         """
-        noise = _blocks.checked_noise(noise_variance)
+        check_positive("noise_variance", noise_variance, allow_zero=True)
+        noise = finite_array("noise_variance", noise_variance)
         true = _blocks.true_weights(weights)
         blocks = _blocks.moment_blocks(sigma, tuple(w.shape[1] for w in true))
         cross, output = _moments.linear_model(true, blocks, noise)
@@ -225,9 +240,9 @@ class LateFusionProblem(Immutable):
             As the constructor, if it refuses any of the problems.
         """
         noise = _blocks.checked_noise(noise_variance)
-        true = [finite_array(f"weights[{k}]", w) for k, w in enumerate(weights)]
+        true = _blocks.many_weights(weights)
         blocks = [
-            [finite_array(f"sigma[{k}][{j}]", block) for j, block in enumerate(row)]
+            [_blocks.sized_array(f"sigma[{k}][{j}]", block) for j, block in enumerate(row)]
             for k, row in enumerate(sigma)
         ]
         dims = tuple(w.shape[-1] for w in true)
@@ -313,9 +328,8 @@ class LateFusionProblem(Immutable):
         inputs : K arrays (n_samples, d_k)
         y : array (n_samples, m)
         """
-        if n_samples < 1:
-            raise ValueError(f"`n_samples` must be >= 1. Got n_samples={n_samples}.")
-        rng = np.random.default_rng(seed)
+        check_count("n_samples", n_samples)
+        rng = np.random.default_rng(check_count("seed", seed, 0))
         values, vectors = np.linalg.eigh(self.input_moment)
         white = rng.standard_normal((n_samples, len(values)))
         stacked = white * np.sqrt(np.maximum(values, 0.0)) @ vectors.T

@@ -1,17 +1,19 @@
-"""What the toy is trained by: joint training (`Vanilla`) and `MIMO`.
+"""What the toy is trained by: joint training (`Vanilla`), `MIMO`, and the rules of the field.
 
 A solver holds hyper-parameters and nothing else. It is frozen and remembers nothing of a run.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NoReturn, TypeAlias, get_args
 
 import numpy as np
 
-from mimo_sim._checks import check_choice, check_positive
+from mimo_sim._checks import check_choice, check_positive, finite_array, shown
+from mimo_sim.rules._base import Rule
 
 HeadUpdate: TypeAlias = Literal["gradient", "plain"]
 VanillaHeads: TypeAlias = Literal["frozen", "plain"]
@@ -87,6 +89,8 @@ class MIMO:
     def __post_init__(self) -> None:
         check_positive("lam", self.lam, allow_zero=True)
         check_positive("mu", self.mu)
+        if not math.isfinite(1 / self.mu):
+            raise ValueError(f"`mu` must be so large that 1 / mu is finite. Got mu={self.mu!r}.")
         check_choice("heads", self.heads, get_args(HeadUpdate))
         rules = get_args(FStarRule)
         allowed = f"`f_star` must be one of {rules}, a number, or one number per modality."
@@ -94,14 +98,18 @@ class MIMO:
             if self.f_star not in rules:
                 raise ValueError(f"{allowed} Got f_star={self.f_star!r}.")
             return
+        if isinstance(self.f_star, bool):
+            raise TypeError(f"{allowed} Got f_star={self.f_star}.")
         try:
-            values = np.asarray(self.f_star, dtype=float)
-        except (TypeError, ValueError):
-            raise TypeError(f"{allowed} Got f_star={self.f_star!r}.") from None
-        if values.ndim > 1 or not np.isfinite(values).all():
+            values = finite_array("f_star", math.nan if self.f_star is None else self.f_star)
+        except TypeError:
+            raise TypeError(f"{allowed} Got f_star={shown(self.f_star)}.") from None
+        except ValueError:
+            values = np.empty((0, 0))
+        if values.ndim > 1 or not values.size:
             raise ValueError(
                 "`f_star` must be finite: a number or one number per modality. "
-                f"Got f_star={self.f_star!r}."
+                f"Got f_star={shown(self.f_star)}."
             )
         constants = tuple(map(float, values)) if values.ndim else float(values)
         object.__setattr__(self, "f_star", constants)  # the dataclass is frozen
@@ -115,6 +123,25 @@ class MIMO:
 
 
 Solver: TypeAlias = Vanilla | MIMO
+AnySolver: TypeAlias = Vanilla | MIMO | Rule
+SOLVERS = "mimo_sim.Vanilla(), mimo_sim.MIMO(...) or a rule such as mimo_sim.MGDA()"
+
+
+def default_solvers() -> dict[str, AnySolver]:
+    """Every solver with default hyper-parameters, by its name."""
+    from mimo_sim import rules
+
+    named = {name: rules.create(name) for name in rules.available()}
+    return {"vanilla": Vanilla(), "mimo": MIMO(), **named}
+
+
+def check_solver(method: object, *, with_rules: bool = False) -> None:
+    """Raise ``TypeError`` unless this is a solver of the toy; a rule only if `with_rules`."""
+    if isinstance(method, Vanilla | MIMO) or (with_rules and isinstance(method, Rule)):
+        return
+    allowed = SOLVERS if with_rules else "mimo_sim.Vanilla() or mimo_sim.MIMO(...)"
+    why = ": rules are simulated in late fusion only" if isinstance(method, Rule) else ""
+    raise TypeError(f"`method` must be {allowed}{why}. Got {shown(method)}.")
 
 
 def initial_f_star(method: Solver, unimodal_optima: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ def without_advice() -> Iterator[None]:
 
 
 def quietly(
-    problem: ms.LateFusionProblem, method: ms.Vanilla | ms.MIMO, **settings: Any
+    problem: ms.LateFusionProblem, method: ms.solvers.AnySolver, **settings: Any
 ) -> xr.Dataset:
     """`ms.simulate` without advice, and at infinite width unless `settings` say otherwise."""
     with without_advice():

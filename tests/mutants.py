@@ -10,10 +10,12 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import multiprocessing
 import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,9 +28,13 @@ from queue import Queue
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.heavy"])
 ROOT = Path(__file__).resolve().parent.parent
+LOG = "tests.log"  # in each copy: what pytest said last
 METHODS = "tests/methods"
 DYNAMICS = "tests/dynamics"
+PINNED, PINNED_TOY = f"{METHODS}/test_pinned.py", f"{DYNAMICS}/test_pinned.py"
 # Files -> the tests that must notice a change in them. Each line gets the same share of the sample.
 ROOMS: dict[str, tuple[str, ...]] = {
     "mimo_sim/_checks.py": ("tests/test_checks.py", "tests/test_suggestions.py"),
@@ -37,22 +43,27 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "mimo_sim/problem.py": ("tests/problem",),
     "mimo_sim/_moments.py": ("tests/problem",),
     "mimo_sim/_blocks.py": ("tests/problem",),
-    "mimo_sim/theory/[jmop]*.py": ("tests/theory",),
-    "mimo_sim/theory/deep.py": (f"{DYNAMICS}/test_deep.py",),
+    "mimo_sim/theory/[jlmop]*.py": ("tests/theory", PINNED_TOY),
+    "mimo_sim/theory/deep.py": (f"{DYNAMICS}/test_deep.py", PINNED_TOY),
     "mimo_sim/dynamics/trajectory.py": (f"{DYNAMICS}/test_trajectory.py",),
-    "mimo_sim/dynamics/engines/gram.py": (f"{DYNAMICS}/test_engines.py",),
-    "mimo_sim/dynamics/engines/early.py": (f"{DYNAMICS}/test_early.py",),
+    "mimo_sim/dynamics/engines/gram.py": (f"{DYNAMICS}/test_engines.py", PINNED_TOY),
+    "mimo_sim/dynamics/engines/early.py": (f"{DYNAMICS}/test_early.py", PINNED_TOY),
     "mimo_sim/dynamics/engines/layered.py": (f"{DYNAMICS}/test_layered.py",),
     "mimo_sim/dynamics/ensemble/step.py": (f"{DYNAMICS}/test_ensemble.py",),
     "mimo_sim/methods/mimo.py": (
         f"{METHODS}/test_mimo_loss.py",
         f"{METHODS}/test_mimo_state.py",
         f"{METHODS}/test_mimo_in_a_run.py",
+        PINNED,
     ),
-    "mimo_sim/methods/_fstar.py": (f"{METHODS}/test_fstar.py", f"{METHODS}/test_mimo_in_a_run.py"),
-    "mimo_sim/methods/_gra*.py": (f"{METHODS}/test_gradient_weighting.py",),
+    "mimo_sim/methods/_fstar.py": (
+        f"{METHODS}/test_fstar.py",
+        f"{METHODS}/test_mimo_in_a_run.py",
+        PINNED,
+    ),
+    "mimo_sim/methods/_gra*.py": (f"{METHODS}/test_gradient_weighting.py", PINNED),
     **{
-        f"mimo_sim/methods/{name}.py": (f"{METHODS}/test_{name}.py",)
+        f"mimo_sim/methods/{name}.py": (f"{METHODS}/test_{name}.py", PINNED)
         for name in ("agm", "cml", "g_blending", "mbsd", "ogm", "pmr", "reconboost", "smv")
     },
     "mimo_sim/training/metrics.py": ("tests/training/test_metrics.py",),
@@ -139,7 +150,7 @@ def copies(number: int, folder: Path) -> Iterator[Path]:
     for i in range(number):
         place = folder / f"copy{i}"
         for name in names.splitlines():
-            if (ROOT / name).is_file() and not name.startswith(("benchmarks/records", "figures/")):
+            if (ROOT / name).is_file() and not name.startswith("figures/"):
                 (place / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, place / name)
         yield place
@@ -147,26 +158,33 @@ def copies(number: int, folder: Path) -> Iterator[Path]:
 
 def passes(place: Path, tests: tuple[str, ...], limit: float) -> bool:
     """Whether the tests pass in a copy of the tree; a test that does not end has noticed."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-    settings = {
-        "PYTHONPATH": str(place),
-        "OMP_NUM_THREADS": "1",
-        "MPLBACKEND": "Agg",
-        "NUMBA_CACHE_DIR": str(place / ".numba"),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    try:
-        done = subprocess.run(
-            [*command, "-m", "not slow and not gpu"],
-            cwd=place,
-            env=os.environ | settings,
-            capture_output=True,
-            timeout=limit,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
+    process = CONTEXT.Process(target=_tests, args=(place, tests))
+    process.start()
+    process.join(limit)
+    if process.is_alive() and process.pid is not None:
+        os.killpg(process.pid, signal.SIGKILL)  # and what it has started
+        process.join()
+    return process.exitcode == 0
+
+
+def _tests(place: Path, tests: tuple[str, ...]) -> None:
+    """Run tests of a copy of the tree, in a process that was forked with all packages in memory."""
+    os.setsid()
+    os.chdir(place)
+    output = os.open(place / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.environ |= {"PYTHONPATH": str(place), "NUMBA_CACHE_DIR": str(place / ".numba")}
+    sys.path.insert(0, str(place))
+    for name in [name for name in sys.modules if name.split(".")[0] in ("tests", "mimo_sim")]:
+        del sys.modules[name]  # those of the copy are imported instead
+    import numba
+    import pytest
+
+    numba.core.config.reload_config()
+    command = ["-x", "-q", "-p", "no:cacheprovider", *tests, "-m", "not slow and not gpu"]
+    sys.stdout.flush()
+    os._exit(int(pytest.main(command)))
 
 
 def survives(mutant: Mutant, place: Path, limit: float) -> bool:
@@ -184,7 +202,8 @@ def run(chosen: list[Mutant], workers: int) -> list[Mutant]:
     """The mutants that survive."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
         free: Queue[Path] = Queue()
-        for place in copies(workers, Path(folder)):
+        places = list(copies(workers, Path(folder)))
+        for place in places:
             free.put(place)
 
         def in_a_copy(work: Callable[[Path], Result]) -> Result:
@@ -197,7 +216,10 @@ def run(chosen: list[Mutant], workers: int) -> list[Mutant]:
         def timed(tests: tuple[str, ...]) -> float:
             start = time.perf_counter()
             if not in_a_copy(lambda place: passes(place, tests, 3600)):
-                raise RuntimeError(f"the tests {tests} do not pass before any change")
+                said = "\n".join(
+                    (place / LOG).read_text() for place in places if (place / LOG).exists()
+                )
+                raise RuntimeError(f"{said}\nthe tests {tests} do not pass before any change")
             return 60 + 4 * (time.perf_counter() - start)
 
         def tried(mutant: Mutant) -> bool:
@@ -221,6 +243,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="a regular expression for the modules")
     parser.add_argument("--out", type=Path, default=ROOT / "tests" / "mutants.json")
     options = parser.parse_args()
+    os.environ |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1"}
     chosen = sample(options.size, options.seed, options.only)
     alive = run(chosen, options.workers)
     score = 1 - len(alive) / len(chosen)

@@ -13,7 +13,7 @@ import torch
 
 import mimo_sim as ms
 import paper_checks.claims
-from mimo_sim import datasets, methods
+from mimo_sim import datasets, methods, rules
 from mimo_sim.networks import encoders
 from paper_checks.claim import Verdict
 from paper_checks.runner import run_claims
@@ -25,6 +25,7 @@ ROOMS = {
     "mimo_sim/methods": methods,
     "mimo_sim/datasets": datasets,
     "mimo_sim/networks/encoders": encoders,
+    "mimo_sim/rules": rules,
     "paper_checks/claims": paper_checks.claims,
 }
 
@@ -51,6 +52,7 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def clear() -> None:
     for package in (methods, datasets, encoders):
         package._registry.cache_clear()
+    rules.registry.cache_clear()
 
 
 def test_there_is_one_example_of_each_kind_that_is_found_by_itself() -> None:
@@ -65,6 +67,18 @@ def test_method_data_set_and_encoder_train_together() -> None:
     result = ms.training.train("half_sum", data, epochs=10, **settings)
     assert result.metrics["test"]["accuracy"] > 0.8
     assert any(isinstance(part, torch.nn.Tanh) for part in result.model.encoders.modules())
+
+
+@pytest.mark.usefixtures("added")
+def test_the_rule_trains_the_toy_exactly() -> None:
+    problem = ms.generators.superficial_preference()
+    rule = rules.create("equal_lengths")
+    exact, reference = (
+        ms.simulate(problem, rule, steps=50, step_size=0.01, init_scale=0.3, engine=engine)
+        for engine in ("gram", "autograd")
+    )
+    assert exact.loss_mm[-1] < 0.7 * exact.loss_mm[0]
+    assert abs(exact.loss_mm - reference.loss_mm).max() < 1e-12
 
 
 @pytest.mark.usefixtures("added")

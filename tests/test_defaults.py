@@ -16,6 +16,20 @@ def test_defaults_of_the_solvers() -> None:
     assert ms.MIMO() == ms.MIMO(lam=10.0, mu=0.01, f_star="exact", heads="gradient")
 
 
+def test_defaults_of_the_rules() -> None:
+    assert {name: ms.rules.create(name).hyper() for name in ms.rules.available()} == {
+        "cagrad": {"c": 0.5, "rescale": "c2"},
+        "g_blending": {"given": None},
+        "gradnorm": {"alpha": 1.5},
+        "linear_scalarization": {"weight": 1.0},
+        "mgda": {"scope": "network"},
+        "mmpareto": {"gamma": 1.5},
+        "ogm": {"alpha": 0.8},
+        "pcgrad": {"scope": "network"},
+        "stch": {"mu": 0.1},
+    }
+
+
 def test_defaults_of_the_criterion() -> None:
     assert ms.MIMOLoss().hyper == {
         "lam": 2.0,
@@ -35,7 +49,11 @@ RUN = {"step_size": None, "steps": 2000, "width": 100, "init_scale": 1e-3, "weig
 @pytest.mark.parametrize(
     ("function", "defaults"),
     [
-        (ms.simulate, RUN | {"seed": 0, "record_every": 1, "engine": "gram", "initial": None}),
+        (
+            ms.simulate,
+            RUN
+            | {"seed": 0, "record_every": 1, "engine": "gram", "initial": None, "momentum": 0.0},
+        ),
         (ms.dynamics.simulate_early, RUN | {"seed": 0, "record_every": 1, "initial": None}),
         (ms.simulate_ensemble, RUN | {"seed": 0, "engine": "batch", "tolerance": None}),
         (ms.sweep, RUN | {"seeds": 1, "method": "mimo", "samples": None, "on_error": "raise"}),

@@ -20,6 +20,8 @@ def test_encoders_are_chosen_by_shape() -> None:
         (40,): "mlp",
         (1, 28, 28): "lenet",
         (1, 112, 112): "lenet",
+        (1, 8, 12, 35): "frames",
+        (20, 3): "gru",
         (1, 257, 188): "resnet18",
         (3, 2, 64, 64): "resnet18",
     }
@@ -56,6 +58,18 @@ def test_lenet_is_the_published_network(shape: tuple[int, ...], stride: int) -> 
     assert torch.equal(encoder(x), plain(x))
 
 
+def test_frames_are_the_channels_of_lenet() -> None:
+    encoder = make_encoder((3, 4, 12, 16), width=8)
+    picture = make_encoder((12, 12, 16), width=8)
+    picture.load_state_dict(
+        {name.replace("body.1.", "body."): value for name, value in encoder.state_dict().items()}
+    )
+    x = torch.randn(5, 3, 4, 12, 16, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(encoder(x), picture(x.reshape(5, 12, 12, 16)))
+    with pytest.raises(ValueError, match=r"'frames' needs inputs \(channels, frames, height, w"):
+        make_encoder((3, 12, 16), "frames")
+
+
 @pytest.mark.slow
 def test_resnet18_takes_pictures_and_frames() -> None:
     pytest.importorskip("transformers")
@@ -63,7 +77,7 @@ def test_resnet18_takes_pictures_and_frames() -> None:
     assert picture.width == 512
     numbers = sum(p.numel() for p in make_encoder((3, 224, 224)).parameters())
     assert numbers == 11_176_512  # ResNet-18 without its classifier
-    frames = make_encoder((3, 2, 32, 32)).eval()
+    frames = make_encoder((3, 2, 32, 32), "resnet18").eval()
     x = torch.randn(2, 3, 2, 32, 32)
     one_by_one = torch.stack([frames(x[:, :, t]) for t in range(2)]).mean(0)
     torch.testing.assert_close(frames(x), one_by_one, rtol=1e-4, atol=1e-5)

@@ -70,6 +70,11 @@ def test_the_toy_needs_no_extra() -> None:
             "sweeps",
         ),
         ("ms.networks.make_encoder((3, 224, 224), 'resnet18')", "transformers", "backbones"),
+        (
+            "import os; os.environ.pop('MIMO_SIM_DATA', 0); ms.datasets.load('grid', seed=10**9)",
+            "av",
+            "media",
+        ),
     ],
 )
 def test_a_missing_extra_is_one_sentence(code: str, hidden: str, extra: str) -> None:
@@ -79,7 +84,7 @@ def test_a_missing_extra_is_one_sentence(code: str, hidden: str, extra: str) -> 
 
 
 @pytest.mark.parametrize(
-    "command", ["bench list", "study fusion", "study all", "diagnose --dataset digits"]
+    "command", ["bench run", "study fusion", "study all", "diagnose --dataset digits"]
 )
 def test_a_command_without_its_extra_says_so(command: str) -> None:
     done = run(
@@ -89,6 +94,14 @@ def test_a_command_without_its_extra_says_so(command: str) -> None:
     assert done.returncode == 2
     assert "pip install 'mimo_sim[train]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_methods_and_data_sets_are_listed_without_any_extra() -> None:
+    code = "sys.argv = ['mimo-sim', 'bench', 'list']\nfrom mimo_sim.cli import main\nmain()\n"
+    done = run(code, *TRAIN)
+    assert done.returncode == 0, done.stderr
+    assert "vanilla (reference): one joint loss" in done.stdout
+    assert "digits: handwritten digits" in done.stdout
 
 
 def test_fabric_is_imported_when_a_run_needs_it() -> None:

@@ -15,6 +15,9 @@ WANTED = (
     "mimo_sim/py.typed",
     "mimo_sim/__init__.pyi",
     "mimo_sim/datasets/fsdd.sha256",
+    "mimo_sim/explorer/page.html",
+    "mimo_sim/explorer/page.css",
+    "mimo_sim/explorer/page.js",
     "paper_checks/claims/theorem1_rate.py",
 )
 
@@ -38,12 +41,14 @@ def main(wheel: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "pip install 'mimo_sim[train]'" in done.stderr, done.stderr
     done = subprocess.run(
-        [str(BIN / "mimo-sim"), "bench", "list"], capture_output=True, text=True, check=False
+        [str(BIN / "mimo-sim"), "bench", "run"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
     assert "pip install 'mimo_sim[train]'" in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
-    print(f"{len(names)} files; Figure 1 without torch; missing extras are named")
+    subprocess.run([str(BIN / "mimo-sim"), "explore", "--no-open", "--quiet"], check=True)
+    assert "function run(" in Path("mimo_explorer.html").read_text(encoding="utf-8")
+    print(f"{len(names)} files; Figure 1 and the explorer without torch; missing extras are named")
 
 
 if __name__ == "__main__":

@@ -9,10 +9,15 @@ from .comparison import interval as interval
 from .comparison import summary as summary
 from .diagnosis import diagnose as diagnose
 from .grids import find_grids as find_grids
+from .in_memory import Comparison as Comparison
+from .in_memory import compare as compare
 from .jobs import Job as Job
 from .jobs import pending as pending
 from .jobs import plan as plan
 from .jobs import refused_methods as refused_methods
+from .packing import pack as pack
+from .packing import unpack as unpack
+from .provenance import refuse_doubtful as refuse_doubtful
 from .records import FinishedRun as FinishedRun
 from .records import read as read
 from .tables import comparison_tables as comparison_tables

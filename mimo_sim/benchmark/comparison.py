@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mimo_sim.benchmark.provenance import doubt, origins_of_rows, told_origins
 from mimo_sim.benchmark.records import FinishedRun
 
 LEVEL = 0.95
@@ -29,6 +30,10 @@ class Row:
         Number of seeds that the method shares with the baseline; 0 for the baseline itself.
     difference, difference_half_width : float
         The same of the differences to the baseline, taken seed by seed; nan without pairs.
+    origin : str
+        The revisions of the code that made the runs, joined by `` + ``.
+    mixed : bool
+        Whether that is not one committed code.
     """
 
     dataset: str
@@ -41,6 +46,8 @@ class Row:
     pairs: int
     difference: float
     difference_half_width: float
+    origin: str = ""
+    mixed: bool = False
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -94,6 +101,7 @@ def summary(
     for run in runs:
         for metric, value in run.metrics(split).items():
             values.setdefault((run.dataset, run.method, metric), {})[run.seed] = value
+    made_by = origins_of_rows(runs)
     rows = []
     for (dataset, method, metric), by_seed in values.items():
         reference: dict[int, float] = {}
@@ -116,6 +124,8 @@ def summary(
                 pairs=len(differences),
                 difference=difference,
                 difference_half_width=difference_half_width,
+                origin=" + ".join(map(str, made_by[dataset, method])),
+                mixed=bool(doubt(made_by[dataset, method])),
             )
         )
     return rows
@@ -149,34 +159,9 @@ def unequal_settings(runs: Sequence[FinishedRun]) -> list[str]:
     return lines
 
 
-def doubtful_origins(runs: Sequence[FinishedRun]) -> list[str]:
-    """One line for every data set with runs whose code is not one known revision.
-
-    Seeds of one method that come from different revisions may differ for that reason. A run from a
-    checkout with changes that were not committed cannot be repeated.
-    """
-    lines = []
-    for dataset in dict.fromkeys(run.dataset for run in runs):
-        revisions: dict[str, set[str]] = {}
-        for run in runs:
-            if run.dataset == dataset:
-                revisions.setdefault(run.method, set()).add(str(run.result.get("git")))
-        mixed = [method for method, found in revisions.items() if len(found) > 1]
-        changed = [
-            method
-            for method, found in revisions.items()
-            if any(revision.endswith("-dirty") for revision in found)
-        ]
-        if mixed:
-            lines.append(f"{dataset}: seeds come from several revisions for {', '.join(mixed)}")
-        if changed:
-            lines.append(f"{dataset}: runs with uncommitted changes for {', '.join(changed)}")
-    return lines
-
-
 def caveats(runs: Sequence[FinishedRun]) -> list[str]:
-    """What a reader of a comparison must know: unequal settings and doubtful origins."""
-    return unequal_settings(runs) + doubtful_origins(runs)
+    """What a reader of a comparison must know: unequal settings, and the code of each row."""
+    return unequal_settings(runs) + told_origins(runs)
 
 
 def split_suffix(rows: Sequence[Row]) -> str:

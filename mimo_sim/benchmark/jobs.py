@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from mimo_sim import datasets, methods
+from mimo_sim.datasets._own_file import checksum, is_file
 from mimo_sim.training import Settings
 from mimo_sim.training._build import make_encoders, refuse_absent_device
 from mimo_sim.training.records import Record, plain
@@ -23,7 +24,7 @@ class Job:
     Attributes
     ----------
     dataset, method : str
-        Names in the registries.
+        Names in the registries; the data set may be an .npz file.
     settings : Settings
         Settings of the training; the seed is one of them.
     data : mapping
@@ -44,7 +45,7 @@ class Job:
     @property
     def place(self) -> Path:
         """Folder of the run below the results folder, such as ``digits/mimo-lam=10/seed0``."""
-        dataset = self.dataset
+        dataset = Path(self.dataset).stem if is_file(self.dataset) else self.dataset
         if "setting" in self.data:
             dataset += f"-{self.data['setting']}"
         name = "-".join([self.method, *(f"{key}={value}" for key, value in self.hyper.items())])
@@ -63,6 +64,8 @@ class Job:
                 "settings": asdict(self.settings),
             }
         )
+        if is_file(self.dataset):
+            config["data"]["file"] = checksum(self.dataset)
         return config
 
 

@@ -1,15 +1,20 @@
-"""Records of finished runs, read back from a results folder."""
+"""Records of finished runs, read back from a results folder or a packed file."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mimo_sim.benchmark.jobs import Job
-from mimo_sim.training.records import RESULT, TABLE, differences, read_json
+from mimo_sim.benchmark import packed
+from mimo_sim.benchmark.packed import Contents
+from mimo_sim.training import origins
+from mimo_sim.training.records import CONFIG, RESULT, TABLE, differences, read_json
+
+if TYPE_CHECKING:
+    from mimo_sim.benchmark.jobs import Job
 
 SPLITS = ("validation", "test")  # to choose by, and to report
 PARTS = ("config", "metrics", "definitions", "data", "seconds")  # every result has these
@@ -27,6 +32,9 @@ class FinishedRun:
     result : dict
         Content of ``result.json``.
     folder : Path
+        Where it lies. For a run in a packed file: that file, then its place there.
+    packed : Contents or None
+        What a packed file holds of the run; None where it has a folder.
     """
 
     dataset: str
@@ -34,6 +42,12 @@ class FinishedRun:
     seed: int
     result: dict[str, Any]
     folder: Path
+    packed: Contents | None = None
+
+    @property
+    def origin(self) -> origins.Origin:
+        """The code that made the run."""
+        return origins.of(self.result)
 
     @property
     def shared(self) -> dict[str, Any]:
@@ -61,6 +75,20 @@ class FinishedRun:
 
     def table(self) -> dict[str, list[float]]:
         """Columns of ``epochs.csv``, one value per epoch; nan where a cell is empty."""
+        rows = self._cells()
+        return {name: [float(row[name] or "nan") for row in rows] for name in rows[0]}
+
+    def contents(self) -> Contents:
+        """What the files of the run hold."""
+        if self.packed is not None:
+            return self.packed
+        config = read_json(self.folder / CONFIG)
+        return Contents(self.dataset, self.method, self.seed, config, self._cells(), self.result)
+
+    def _cells(self) -> list[dict[str, str]]:
+        """Rows of ``epochs.csv``, as text."""
+        if self.packed is not None:
+            return self.packed.epochs
         path = self.folder / TABLE
         if not path.is_file():
             raise _damaged(path, "missing")
@@ -68,16 +96,16 @@ class FinishedRun:
             rows = list(csv.DictReader(file))
         if not rows:
             raise _damaged(path, "no rows")
-        return {name: [float(row[name] or "nan") for row in rows] for name in rows[0]}
+        return rows
 
 
 def read(out: str | Path, jobs: Sequence[Job] | None = None) -> list[FinishedRun]:
-    """All finished runs below a folder, sorted by data set, method and seed.
+    """All finished runs below a folder or in a packed file, sorted by data set, method and seed.
 
     Parameters
     ----------
     out : path
-        Results folder.
+        Results folder, or a file that :func:`mimo_sim.benchmark.pack` wrote.
     jobs : sequence of Job, optional
         Read the runs of these jobs only.
 
@@ -88,17 +116,8 @@ def read(out: str | Path, jobs: Sequence[Job] | None = None) -> list[FinishedRun
         If two runs are of the same data set, method and seed.
         If runs of one method differ in more than their seed.
     """
-    top = Path(out).resolve()
-    if jobs is None:
-        found = sorted(top.glob(f"**/seed*/{RESULT}"))
-    else:
-        found = [top / job.place / RESULT for job in jobs]
-    paths = [path for path in found if _seed(path).isdecimal() and path.is_file()]
-    if not paths:
-        raise ValueError(f"no finished run (.../seed*/{RESULT}) below {str(out)!r}.")
     runs: dict[tuple[str, str, int], FinishedRun] = {}
-    for path in paths:
-        run = _read_one(path)
+    for run in _found(Path(out), jobs):
         same = runs.setdefault((run.dataset, run.method, run.seed), run)
         if same is not run:
             raise ValueError(
@@ -117,18 +136,49 @@ def read(out: str | Path, jobs: Sequence[Job] | None = None) -> list[FinishedRun
     return sorted(runs.values(), key=lambda run: (run.dataset, run.method, run.seed))
 
 
+def _found(out: Path, jobs: Sequence[Job] | None) -> Iterator[FinishedRun]:
+    """Every finished run, one by one."""
+    if out.is_file():
+        for one in packed.load(out):
+            place, wrong = out / one.place, _whats_wrong(one.result)
+            if wrong:
+                raise ValueError(f"{place} is damaged ({wrong}). Get the file anew.")
+            yield FinishedRun(one.dataset, one.method, one.seed, one.result, place, one)
+        return
+    top = out.resolve()
+    if jobs is None:
+        paths = sorted(top.glob(f"**/seed*/{RESULT}"))
+    else:
+        paths = [top / job.place / RESULT for job in jobs]
+    paths = [path for path in paths if _seed(path).isdecimal() and path.is_file()]
+    if not paths:
+        files = sorted(path.name for path in top.glob(f"*{packed.SUFFIX}"))
+        hint = f" It holds packed runs: name the file, {' or '.join(files)}." if files else ""
+        raise ValueError(f"no finished run (.../seed*/{RESULT}) below {str(out)!r}.{hint}")
+    for path in paths:
+        result = read_json(path)
+        wrong = _whats_wrong(result)
+        if wrong:
+            raise _damaged(path, wrong)
+        dataset, method = path.parts[-4:-2]
+        yield FinishedRun(dataset, method, int(_seed(path)), result, path.parent)
+
+
 def _seed(path: Path) -> str:
     """What follows ``seed`` in the name of the folder of a result."""
     return path.parent.name.removeprefix("seed")
 
 
-def _read_one(path: Path) -> FinishedRun:
-    result = read_json(path)
+def _whats_wrong(result: Mapping[str, Any]) -> str:
+    """What a result lacks, in words; empty where it is whole."""
     missing = [part for part in PARTS if part not in result]
     if missing:
-        raise _damaged(path, f"lacks {', '.join(missing)}")
-    dataset, method = path.parts[-4:-2]
-    return FinishedRun(dataset, method, int(_seed(path)), result, path.parent)
+        return f"lacks {', '.join(missing)}"
+    try:
+        origins.of(result)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _damaged(path: Path, how: str) -> ValueError:

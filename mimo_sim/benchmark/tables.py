@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 from mimo_sim.benchmark.comparison import Row, caveats, rows_by_name
 from mimo_sim.benchmark.records import FinishedRun
+from mimo_sim.training.definitions import DEFINITIONS
 
+MARK = " †"  # behind a method whose runs are not of one committed code
 SHARES = ("accuracy", "macro_f1", "heads", "sliced", "probe", "gap", "contribution")
 COLUMNS = {
     "accuracy": "accuracy",
@@ -109,14 +111,22 @@ def _table(rows: Sequence[Row], baseline: str, brief: bool) -> Table:
     for method in methods:
         main_cell, *other_cells = [style.cell(found.get((method, metric))) for metric in shown]
         row = found[method, main]
-        line = [method, str(row.n), main_cell, style.difference(row), *other_cells]
+        line = [
+            method + MARK * row.mixed,
+            str(row.n),
+            main_cell,
+            style.difference(row),
+            *other_cells,
+        ]
         if not brief:
-            line.append(f"{found[method, 'seconds'].mean:.1f}")
+            line += [f"{found[method, 'seconds'].mean:.1f}", row.origin]
         cells.append(tuple(line))
     if not brief:
-        header.append("seconds")
+        header += ["seconds", "code"]
     unit = "in %, " if main == "accuracy" else ""
     title = f"{rows[0].dataset}: {rows[0].split} split, {unit}mean ± 95 % interval over seeds"
+    if any(row.mixed for row in rows):
+        title += f" (marked{MARK}: not of one committed code)"
     return Table(title, tuple(header), cells)
 
 
@@ -164,8 +174,6 @@ def notes(runs: Sequence[FinishedRun], rows: Sequence[Row] = ()) -> list[str]:
 
 def markdown(rows: Sequence[Row], baseline: str = "vanilla", remarks: Sequence[str] = ()) -> str:
     """All tables as Markdown, then the definitions of the uni-modal metrics and the remarks."""
-    from mimo_sim.training.metrics import DEFINITIONS
-
     lines: list[str] = []
     for title, header, cells in comparison_tables(rows, baseline):
         lines += [f"## {title}", "", f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from mimo_sim.solvers import Solver
+    from mimo_sim.solvers import AnySolver
 
 Out = Annotated[
     Path, typer.Option(help="Folder for the files; made when missing.", file_okay=False)
@@ -45,17 +45,21 @@ ProblemName = Annotated[
 ]
 
 
-SOLVERS = ("vanilla", "mimo")
-
-
 @dataclass(frozen=True)
 class SolverOptions:
-    """What a run of the toy minimises."""
+    """What a run of the toy is trained by."""
 
-    method: Annotated[str, typer.Option(help="vanilla or mimo.")] = "mimo"
+    method: Annotated[
+        str,
+        typer.Option(
+            help="vanilla, mimo, or a rule: linear_scalarization, mgda, pcgrad, cagrad, mmpareto,"
+            " ogm, g_blending, gradnorm, stch."
+        ),
+    ] = "mimo"
     lam: Annotated[float | None, typer.Option(help="mimo: penalty lam, >= 0 (default 10).")] = None
     mu: Annotated[
-        float | None, typer.Option(help="mimo: smoothing mu of the maximum, > 0 (default 0.01).")
+        float | None,
+        typer.Option(help="mimo, stch: smoothing mu, > 0 (default 0.01 and 0.1)."),
     ] = None
     f_star: Annotated[
         str | None,
@@ -69,15 +73,33 @@ class SolverOptions:
         typer.Option(help="mimo: gradient (default) or plain; vanilla: frozen (default) or plain."),
     ] = None
 
-    def solver(self) -> Solver:
-        """The Vanilla or MIMO that these words describe."""
+    def solver(self, hyper: dict[str, Any] | None = None) -> AnySolver:
+        """The solver that these words describe; `hyper` are hyper-parameters of a rule."""
+        from mimo_sim import rules
         from mimo_sim._checks import did_you_mean
         from mimo_sim.solvers import MIMO, Vanilla
 
-        if self.method not in SOLVERS:
+        known = ("vanilla", "mimo", *rules.available())
+        if self.method not in known:
             raise ValueError(
-                f"`--method` must be 'vanilla' or 'mimo'. Got {self.method!r}."
-                f"{did_you_mean(self.method, SOLVERS)}"
+                f"`--method` must be one of {known}. Got {self.method!r}."
+                f"{did_you_mean(self.method, known)}"
+            )
+        if self.method in rules.available():
+            chosen = dict(hyper or {})
+            if self.mu is not None and "mu" in rules.create(self.method).hyper():
+                chosen["mu"] = self.mu
+            self.refuse_unused(self.method, allowed=chosen.keys())
+            if self.heads is not None:
+                raise ValueError(
+                    f"`--heads` belongs to vanilla and mimo: every rule trains the heads."
+                    f" Got --method {self.method} --heads {self.heads}."
+                )
+            return rules.create(self.method, **chosen)
+        if hyper:
+            raise ValueError(
+                f"`--set` is for hyper-parameters of rules {rules.available()}."
+                f" Got --method {self.method} --set {' '.join(hyper)}."
             )
         if self.method == "vanilla":
             self.refuse_unused("vanilla")
@@ -92,9 +114,9 @@ class SolverOptions:
         options = {"lam": self.lam, "mu": self.mu, "f_star": self.f_star}
         return {name: value for name, value in options.items() if value is not None}
 
-    def refuse_unused(self, method: str) -> None:
+    def refuse_unused(self, method: str, allowed: Iterable[str] = ()) -> None:
         """Raise ``ValueError`` where an option was given that `method` does not have."""
-        given = self.of_mimo()
+        given = {name: value for name, value in self.of_mimo().items() if name not in allowed}
         if not given:
             return
         names = [f"--{name.replace('_', '-')}" for name in given]

@@ -63,6 +63,21 @@ def write_all(
     return paths
 
 
+def read_formats(text: str) -> list[str]:
+    """The suffixes that ``--format`` names: ``"png,svg"`` gives ``[".png", ".svg"]``.
+
+    Raises
+    ------
+    ValueError
+        If one of them is not in :data:`FORMATS`.
+    """
+    suffixes = [f".{word.strip()}" for word in text.split(",")]
+    if not set(suffixes) <= set(FORMATS):
+        allowed = ", ".join(suffix[1:] for suffix in FORMATS)
+        raise ValueError(f"`--format` must be of {allowed}, joined by commas. Got {text!r}.")
+    return list(dict.fromkeys(suffixes))
+
+
 def say_written(paths: Sequence[Path]) -> None:
     """Print which files were written."""
     typer.echo("wrote " + " ".join(map(str, paths)))

@@ -13,13 +13,14 @@ from mimo_sim._progress import on_terminal, progress_bar
 from mimo_sim.commands import _grammar as grammar
 from mimo_sim.commands import bench
 from mimo_sim.commands._options import Out, Quiet
-from mimo_sim.commands._output import report, say_wrapped, say_written
+from mimo_sim.commands._output import read_formats, report, say_wrapped, say_written
 from mimo_sim.commands._results import refuse_other_runs
 from mimo_sim.commands.data import settings
 
 if TYPE_CHECKING:
     from mimo_sim.benchmark import FinishedRun, Job, Row
 
+MOST_SEEDS = 100_000  # each is a run; far more than anyone trains
 INDENT = " " * 4  # of what belongs to the line above it
 
 
@@ -29,10 +30,10 @@ def list_() -> None:
     from mimo_sim import datasets, methods
 
     typer.echo("Methods, each with the defaults that --set changes\n")
-    for name in methods.available():
-        method, defaults = methods.get(name), methods.create(name).hyper.items()
+    for name, method in methods.catalogue().items():
         say_wrapped(f"{name} ({method.family}): {method.about}")
-        say_wrapped(" ".join(f"{key}={grammar.write(value)}" for key, value in defaults), INDENT)
+        defaults = [f"{key}={grammar.write(value)}" for key, value in method.hyper.items()]
+        say_wrapped(" ".join(defaults), INDENT)
     typer.echo("\nData sets, each with the shapes of its modalities\n")
     for name in datasets.available():
         record = datasets.get(name)
@@ -42,7 +43,12 @@ def list_() -> None:
 
 @bench.command()
 def run(
-    dataset: Annotated[str, typer.Option(help="Data set; see `bench list`.")] = "digits",
+    dataset: Annotated[
+        str,
+        typer.Option(
+            help="Data set of `bench list`, or an .npz file: y and an array per modality."
+        ),
+    ] = "digits",
     method: Annotated[
         list[str],
         typer.Option(
@@ -101,8 +107,8 @@ def run(
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="linear, mlp, lenet or resnet18, or one per modality joined by commas; "
-            "by default chosen by shape."
+            help="One of frames, gru, lenet, linear, mlp, patches, resnet18; one per modality "
+            "joined by commas; or by name, sound=gru,face=lenet. By default chosen by shape."
         ),
     ] = None,
     width: Annotated[int, typer.Option(help="Feature length of the encoders.")] = 64,
@@ -123,8 +129,8 @@ def run(
     """
     from mimo_sim import benchmark, datasets
 
-    if seeds < 1:
-        raise ValueError(f"`--seeds` must be >= 1. Got {seeds}.")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise ValueError(f"`--seeds` must be >= 1 and <= {MOST_SEEDS:,}. Got {seeds}.")
     if first_seed < 0:
         raise ValueError(f"`--first-seed` must be >= 0. Got {first_seed}.")
     hyper = grammar.once(grammar.read_value("--set", text) for text in set_ or [])
@@ -230,9 +236,10 @@ def _execute(todo: Sequence[Job], out: Path, workers: int, quiet: bool) -> None:
 
 @bench.command()
 def compare(
-    results: Annotated[Path, typer.Argument(help="Folder that `bench run` wrote.")] = Path(
-        "results"
-    ),
+    results: Annotated[
+        Path,
+        typer.Argument(help="Folder that `bench run` wrote, or file that `bench pack` wrote."),
+    ] = Path("results"),
     out: Annotated[
         Path | None,
         typer.Option(
@@ -251,18 +258,32 @@ def compare(
         list[str] | None,
         typer.Option(help="Method to draw over epochs; repeatable. By default a few."),
     ] = None,
+    format_: Annotated[
+        str,
+        typer.Option("--format", help="Of figures: png, pdf or svg, or several joined by commas."),
+    ] = "png",
+    mixed: Annotated[
+        bool,
+        typer.Option(
+            "--mixed",
+            help="Show rows whose runs are not of one committed code all the same, and mark them.",
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Compare methods: means and 95 % intervals over seeds, and differences to a baseline.
 
     With --out it writes tables and three kinds of figures: accuracy against modality gap, grids of
-    hyper-parameters, and curves over epochs.
+    hyper-parameters, and curves over epochs. Rows that mix runs of different code are refused.
     """
     from mimo_sim import benchmark, plots
     from mimo_sim._files import replacing
     from mimo_sim.benchmark import comparison, tables
 
+    suffixes = read_formats(format_)
     runs = benchmark.read(results)
+    if not mixed:
+        benchmark.refuse_doubtful(runs)
     rows = benchmark.summary(runs, baseline, split)
     if not quiet:
         _print(runs, rows, baseline)
@@ -279,7 +300,7 @@ def compare(
             temporary.write_text(text)
         written.append(path)
     for name, figure in plots.draw_benchmark(runs, rows, curves):
-        for suffix in (".png", ".svg"):
+        for suffix in suffixes:
             path = out / f"{name}{suffix}"
             with replacing(path) as temporary:
                 plots.write(figure, temporary)

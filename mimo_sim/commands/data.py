@@ -75,8 +75,8 @@ def verify(name: Name, root: Root = None, quiet: Quiet = False) -> None:
     from mimo_sim import datasets
     from mimo_sim.datasets import _files as files
 
-    downloads = datasets.get(name).downloads
     folder, _ = files.data_folder(root)
+    downloads = datasets.get(name).raw_files(folder)
     total = sum(len(download.files) for download in downloads)
     with progress_bar(total, on_terminal(quiet), "verifying") as advance:
         bad = files.faults(folder, downloads, advance)
@@ -114,8 +114,9 @@ def prepare(
     chosen = settings(options)
     record.refuse_bad(chosen)
     folder, _ = files.data_folder(root)
-    with progress_bar(len(record.downloads), on_terminal(quiet), "downloading") as advance:
-        written = files.fetch(folder, record.downloads, advance)
+    downloads = record.raw_files(folder)
+    with progress_bar(len(downloads), on_terminal(quiet), "downloading") as advance:
+        written = files.fetch(folder, downloads, advance)
     if "progress" in inspect.signature(record.build).parameters:
         chosen.setdefault("progress", not quiet)
     made = datasets.load(name, folder, seed, **chosen)
@@ -123,7 +124,7 @@ def prepare(
         return
     if written:
         typer.echo(f"{len(written)} raw files downloaded to {folder}")
-    elif record.downloads:
+    elif downloads:
         typer.echo(f"all raw files are in {folder}")
     rows = []
     for part in ("train", "validation", "test"):

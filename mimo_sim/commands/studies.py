@@ -193,9 +193,53 @@ def score(
         )
 
 
+@study.command()
+def rules(
+    out: Out = Path("figures"),
+    grid: Annotated[
+        int, typer.Option(help="Points per axis of correlations, >= 2; half of it of variance.")
+    ] = 13,
+    init_scale: TinyScale = 1e-6,
+    quiet: Quiet = False,
+) -> None:
+    """Compare the rules of the field: who waits, who reverses the order, and what it costs.
+
+    Every rule trains the problem of Figure 1 and a grid of problems. Times are matched: each rule's
+    flow time is multiplied by the sum of its weights.
+    """
+    import numpy as np
+
+    from mimo_sim import plots, studies
+
+    if grid < 2:
+        raise ValueError(f"`--grid` must be >= 2. Got {grid}.")
+    command = command_line("study", "rules", out=out, grid=grid, init_scale=init_scale)
+    less = max(2, (grid + 1) // 2)
+    total = len(studies.rules.RULES) * grid**2 * less
+    with progress_bar(total, on_terminal(quiet), "rules") as advance:
+        data = studies.rules.compute(
+            np.geomspace(1, 5, grid).tolist(),
+            np.geomspace(0.5, 4, less).tolist(),
+            np.linspace(-0.8, 0.8, grid).tolist(),
+            init_scale=init_scale,
+            on_run=advance,
+        )
+    summary = studies.rules.summarise(data)
+    _write(out, "phase_rules", plots.draw_rules(data), data, summary, command, quiet)
+    if quiet:
+        return
+    for name, said in summary["rules"].items():
+        most = max(said["order"], key=said["order"].get)
+        typer.echo(
+            f"{name}: {most} the wait on {said['order'][most]:.0%} of problems, learns f_mm on"
+            f" {said['finished']:.0%}, matched gain {said['gain']:.2f}; Figure 1: half-times"
+            f" {said['figure1']['half_time_ratio']:.2f}"
+        )
+
+
 @study.command(name="all")
 def every(out: Out = Path("figures"), quiet: Quiet = False) -> None:
-    """Run zls, scatter, phase, score and fusion with their default settings (some minutes)."""
+    """Run all studies with their default settings (some minutes)."""
     import torch  # noqa: F401 - fusion needs it: where it is missing, say so before the work
 
     from mimo_sim.commands.fusion import fusion
@@ -204,4 +248,5 @@ def every(out: Out = Path("figures"), quiet: Quiet = False) -> None:
     scatter(out, quiet=quiet)
     phase(out, quiet=quiet)
     score(out, quiet=quiet)
+    rules(out, quiet=quiet)
     fusion(out, quiet=quiet)

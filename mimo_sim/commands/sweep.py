@@ -160,7 +160,9 @@ def _refuse_unused(solver: SolverOptions, axes: dict[str, Any]) -> None:
     methods = axes.get("method", solver.method)
     methods = methods if isinstance(methods, list) else [methods]
     if "mimo" not in methods:
-        solver.refuse_unused(" and ".join(map(str, methods)))
+        solver.refuse_unused(
+            " and ".join(map(str, methods)), allowed={"mu"} if "stch" in methods else ()
+        )
     given = solver.of_mimo() | ({} if solver.heads is None else {"heads": solver.heads})
     for name in given.keys() & axes.keys():
         raise ValueError(

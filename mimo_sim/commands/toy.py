@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from mimo_sim._json import to_json
 from mimo_sim._progress import on_terminal, progress_bar
+from mimo_sim.commands import _grammar as grammar
 from mimo_sim.commands import app
 from mimo_sim.commands._options import (
     Lam,
@@ -28,6 +29,19 @@ from mimo_sim.commands._options import (
 )
 from mimo_sim.commands._output import command_line, report, say_written, write_all
 from mimo_sim.commands._problems import load_problem
+
+Hyper = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="A hyper-parameter of a rule, such as gamma=1.5 or scope=encoder. May be repeated.",
+        metavar="NAME=VALUE",
+    ),
+]
+
+
+def _hyper(set_: list[str] | None) -> dict[str, Any]:
+    return grammar.once(grammar.read_value("--set", text) for text in set_ or [])
 
 
 @app.command()
@@ -129,7 +143,9 @@ def simulate(
     *,
     problem: ProblemName = "superficial",
     solver: SolverOptions,
+    set_: Hyper = None,
     options: RunOptions,
+    momentum: Annotated[float, typer.Option(help="Heavy-ball momentum, in [0, 1).")] = 0.0,
     seed: Seed = 0,
     record_every: Annotated[int, typer.Option(help="Record every so many steps, >= 1.")] = 10,
     engine: Annotated[
@@ -148,8 +164,9 @@ def simulate(
         raise ValueError(f"`--out` must end in .nc. Got {str(out)!r}.")
     run = ms.simulate(
         load_problem(problem),
-        solver.solver(),
+        solver.solver(_hyper(set_)),
         seed=seed,
+        momentum=momentum,
         record_every=record_every,
         engine=engine,
         progress=on_terminal(quiet),
@@ -179,12 +196,14 @@ def simulate(
 
 @app.command()
 @expand
-def theory(*, problem: ProblemName = "superficial", solver: SolverOptions) -> None:
+def theory(
+    *, problem: ProblemName = "superficial", solver: SolverOptions, set_: Hyper = None
+) -> None:
     """Print what the closed forms say of a problem, as JSON.
 
     That is: conditions, time ratio, order threshold, final norms, default step size.
     """
     from mimo_sim import theory as closed_forms
 
-    summary = closed_forms.summary(load_problem(problem), solver.solver())
+    summary = closed_forms.summary(load_problem(problem), solver.solver(_hyper(set_)))
     typer.echo(to_json(summary))

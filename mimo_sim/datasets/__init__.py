@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from mimo_sim import _moved
 from mimo_sim import _registry as registry
-from mimo_sim._checks import check_count, check_path, did_you_mean
+from mimo_sim._checks import check_count, check_path, did_you_mean, shown
 from mimo_sim._extras import explained
+from mimo_sim.datasets._own_file import is_file, record_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,16 +78,19 @@ def available() -> tuple[str, ...]:
 
 
 def get(name: str) -> Record:
-    """What is known of a data set.
+    """What is known of a data set: one of :func:`available`, or an .npz file with an array ``y``.
 
     Raises
     ------
-    ValueError
+    ValueError, FileNotFoundError
         If there is no such data set.
     """
-    if name not in available():
+    if is_file(name):
+        with explained():
+            return record_of(name)
+    if not isinstance(name, str) or name not in available():
         raise ValueError(
-            f"`dataset` must be one of {available()}. Got {name!r}."
+            f"`dataset` must be one of {available()}. Got {shown(name)}."
             f"{did_you_mean(name, available())}"
         )
     return _registry()[name]
@@ -98,7 +102,8 @@ def load(name: str, root: str | Path | None = None, seed: int = 0, **settings: A
     Parameters
     ----------
     name : str
-        One of :func:`available`.
+        One of :func:`available`; or an .npz file with the target ``y``, one array for each
+        modality, and perhaps ``groups``, as :func:`from_arrays` takes them.
     root : path, optional
         Folder of the raw files. By default it is ``$MIMO_SIM_DATA``, else a folder in the cache.
         Files that are missing in the cache are downloaded.

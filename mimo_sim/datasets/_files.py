@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import os
 import tarfile
 import tempfile
+import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from mimo_sim._files import replacing
 
@@ -22,7 +28,8 @@ class Download:
     Attributes
     ----------
     url : str
-        A file, or a ``.tar.gz`` archive from which files are taken by their last name.
+        A file, or a ``.tar.gz`` archive from which files are taken by their last name. It is empty
+        where the files cannot be fetched.
     files : mapping
         Path below the data folder -> "algorithm:hexadecimal sum" of its content. For a ``.gz``
         file that is the *decompressed* content: mirrors compress differently, the content is the
@@ -74,6 +81,39 @@ def data_folder(root: str | Path | None) -> tuple[Path, bool]:
     if chosen:
         return Path(chosen), False
     return cache_folder() / "data", True
+
+
+def cached_arrays(
+    name: str,
+    about: Any,
+    keys: Sequence[str],
+    make: Callable[[], dict[str, npt.NDArray[Any]]],
+) -> dict[str, npt.NDArray[Any]]:
+    """Arrays from the cache, or made and put there.
+
+    The archive holds checksums, which are verified on reading; a damaged archive is made anew.
+
+    Parameters
+    ----------
+    name : str
+        Start of the file's name.
+    about : JSON tree
+        Everything that decides the arrays.
+    keys : sequence of str
+        Their names.
+    make : function
+        Gives them.
+    """
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+    path = cache_folder() / f"{name}-{digest}.npz"
+    try:
+        with zipfile.ZipFile(path), np.load(path) as stored:
+            return {key: stored[key] for key in keys}
+    except (OSError, zipfile.BadZipFile, ValueError, EOFError, KeyError):
+        arrays = make()
+        with replacing(path) as temporary:
+            np.savez(temporary, **arrays)  # type: ignore[arg-type]
+        return arrays
 
 
 def _content(path: Path) -> bytes:
@@ -146,7 +186,8 @@ def fetch(
     Raises
     ------
     ValueError
-        If what arrives has another sum than expected. Nothing is written then.
+        If what arrives has another sum than expected, or a bad file has no address. Nothing is
+        written then.
     OSError
         If the network or the disk fails.
     """
@@ -156,6 +197,8 @@ def fetch(
     written: list[Path] = []
     for download in downloads:
         wanted = faults(root, [download])
+        if wanted and not download.url:
+            raise ValueError(f"{wanted[0]}. Put the right file there, or delete it.")
         if wanted:
             root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as folder:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mimo_sim._checks import check_choice, did_you_mean
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mimo_sim.datasets._data import Dataset
     from mimo_sim.datasets._files import Download
 
@@ -39,6 +41,9 @@ class Record:
     licence, home : str
     downloads : sequence of Download
         Raw files; empty when nothing has to be fetched.
+    copy : mapping
+        A compact copy of the raw files that serves in their place: path below the data folder ->
+        "algorithm:hexadecimal sum". Nobody publishes it, so it is used only where it is there.
     group : str
         What no two splits may share, such as a recording.
     settings : mapping
@@ -59,10 +64,19 @@ class Record:
     licence: str
     home: str
     downloads: Sequence[Download] = ()
+    copy: Mapping[str, str] = field(default_factory=dict)
     group: str = "sample"
     settings: Mapping[str, str] = field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     check: Callable[..., Any] | None = None
+
+    def raw_files(self, folder: Path) -> Sequence[Download]:
+        """What a data folder must hold: its compact copy where there is one, else the downloads."""
+        if any((folder / path).exists() for path in self.copy):
+            from mimo_sim.datasets._files import Download
+
+            return (Download("", self.copy, 0),)
+        return self.downloads
 
     @property
     def default_setting(self) -> str | None:

@@ -9,10 +9,6 @@ accuracies that MultiBench and MFAS published.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mimo_sim import _moved
-from mimo_sim._checks import check_choice, check_count
-from mimo_sim._files import replacing
+from mimo_sim._checks import check_choice, check_count, check_flag
 from mimo_sim._progress import progress_bar
 from mimo_sim.datasets import _avmnist_recipe as recipe
 from mimo_sim.datasets import _files as files
@@ -133,7 +128,13 @@ def build(
         "seed": seed,
         "recipe": recipe.VERSION,
     }
-    arrays = _cached(about, lambda: _make(root, seed, keep, level, sizes, progress))
+    sums = [sorted(download.files.items()) for download in RECORD.downloads]
+    arrays = files.cached_arrays(
+        "avmnist",
+        [about, sums],
+        [f"{split}.{name}" for split in TAKES for name in STORED],
+        lambda: _make(root, seed, keep, level, sizes, progress),
+    )
     return _tensors(about, arrays)
 
 
@@ -148,6 +149,7 @@ def check(
     progress: bool = False,
 ) -> None:
     """Refuse the settings that :func:`build` refuses; nothing is read."""
+    check_flag("progress", progress)
     check_choice("setting", setting, SETTINGS)
     if components is not None and not 1 <= check_count("components", components, 0) <= PIXELS:
         raise ValueError(f"`components` must lie in 1..{PIXELS}. Got components={components}.")
@@ -208,27 +210,6 @@ def _make(
             arrays[f"{name}.source"] = rows + first
             arrays[f"{name}.recording"] = np.array(recordings)[chosen]
     return arrays
-
-
-def _cached(about: dict[str, Any], make: Callable[[], Arrays]) -> Arrays:
-    """The arrays from the cache, or made and put there.
-
-    The archive holds checksums, which are verified on reading; a damaged archive is made anew.
-    """
-    sums = [sorted(download.files.items()) for download in RECORD.downloads]
-    described = json.dumps([about, sums], sort_keys=True)
-    digest = hashlib.sha256(described.encode()).hexdigest()[:16]
-    path = files.cache_folder() / f"avmnist-{digest}.npz"
-    try:
-        with zipfile.ZipFile(path), np.load(path) as stored:
-            return {
-                f"{split}.{name}": stored[f"{split}.{name}"] for split in TAKES for name in STORED
-            }
-    except (OSError, zipfile.BadZipFile, ValueError, EOFError, KeyError):
-        arrays = make()
-        with replacing(path) as temporary:
-            np.savez(temporary, **arrays)  # type: ignore[arg-type]
-        return arrays
 
 
 def _tensors(about: dict[str, Any], arrays: Arrays) -> Dataset:

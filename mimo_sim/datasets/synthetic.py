@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mimo_sim import generators
-from mimo_sim._checks import check_count
+from mimo_sim._checks import check_count, did_you_mean
 from mimo_sim.datasets._record import Record
 from mimo_sim.problem import LateFusionProblem
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mimo_sim.datasets._data import Dataset
 
 
@@ -95,10 +94,17 @@ def check(
     test_size: int = 1,
 ) -> None:
     """Refuse the settings that :func:`build` refuses; no file is opened."""
+    names = tuple(generators.NAMES)
     if not isinstance(problem, str | LateFusionProblem):
         raise TypeError(
-            f"`problem` must be one of {tuple(generators.NAMES)}, a file, or a LateFusionProblem. "
-            f"Got problem={problem!r}."
+            f"`problem` must be one of {names}, a file, or a LateFusionProblem. "
+            f"Got problem={problem!r:.80}."
+        )
+    known = not isinstance(problem, str) or problem in names
+    if not known and not Path(str(problem)).suffix and not Path(str(problem)).is_file():
+        raise ValueError(
+            f"`problem` must be one of {names}, or the path of a problem file. "
+            f"Got problem={problem!r}.{did_you_mean(problem, names)}"
         )
     check_count("train_size", train_size)
     check_count("validation_size", validation_size)

@@ -12,14 +12,22 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from mimo_sim import theory
-from mimo_sim._checks import check_choice, check_count, check_positive
+from mimo_sim._checks import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_positive,
+    check_step_size,
+    check_width,
+)
 from mimo_sim._extras import explained
 from mimo_sim.dynamics.records import MANY_FLIPS, Options, Records, recorded_steps
 from mimo_sim.dynamics.start import Weights, checked_weights, norm_squared, random_weights
 from mimo_sim.dynamics.trajectory import arguments, build
 from mimo_sim.errors import ChatteringWarning, DivergenceError
-from mimo_sim.problem import LateFusionProblem
-from mimo_sim.solvers import MIMO, Solver, Vanilla
+from mimo_sim.problem import LateFusionProblem, check_problem
+from mimo_sim.rules import Rule
+from mimo_sim.solvers import AnySolver, check_solver
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,27 +37,43 @@ ENGINES = {
     "autograd": "mimo_sim.dynamics.engines.autograd",
     "flow": "mimo_sim.dynamics.engines.flow",
 }
+ENGINES_OF_RULES = {
+    "gram": "mimo_sim.dynamics.engines.rules",
+    "autograd": "mimo_sim.dynamics.engines.autograd_rules",
+}
+
+
+def check_momentum(momentum: float, engine: str) -> None:
+    """Raise unless `momentum` is in [0, 1), and 0 where there are no steps."""
+    check_positive("momentum", momentum, allow_zero=True)
+    if momentum >= 1:
+        raise ValueError(f"`momentum` must be in [0, 1). Got momentum={momentum!r}.")
+    if momentum > 0 and engine == "flow":
+        raise ValueError(
+            "`momentum` needs discrete steps; engine='flow' has none. Use engine='gram'. "
+            f"Got momentum={momentum!r}."
+        )
 
 
 def checked_settings(
-    problem: object,
+    problem: LateFusionProblem,
     method: object,
     steps: int,
     record_every: int,
     seed: int,
     init_scale: float,
     weight_decay: float,
+    *,
+    with_rules: bool = False,
 ) -> tuple[int, int, int]:
-    """Refuse what neither late nor early fusion can take.
+    """Refuse what neither late nor early fusion can take, and rules where they are not simulated.
 
     Returns `steps`, `record_every` and `seed` as Python integers.
     """
-    if not isinstance(problem, LateFusionProblem):
-        raise TypeError(f"`problem` must be a LateFusionProblem. Got {type(problem).__name__}.")
-    if not isinstance(method, Vanilla | MIMO):
-        raise TypeError(
-            f"`method` must be mimo_sim.Vanilla() or mimo_sim.MIMO(...). Got {method!r}."
-        )
+    check_problem(problem)
+    check_solver(method, with_rules=with_rules)
+    if isinstance(method, Rule):
+        method.check_modalities(problem.num_modalities)
     check_positive("init_scale", init_scale)
     check_positive("weight_decay", weight_decay, allow_zero=True)
     return (
@@ -61,11 +85,11 @@ def checked_settings(
 
 def finished(
     problem: LateFusionProblem,
-    method: Solver,
+    method: AnySolver,
     settings: dict[str, Any],
     options: Options,
     records: Records,
-    default: Callable[[LateFusionProblem, Solver], float],
+    default: Callable[[LateFusionProblem, Any], float],
     threshold: Callable[[LateFusionProblem, float, float], float] | None = None,
 ) -> xr.Dataset:
     """The labelled run, with an error if it diverged and a warning if sigma chattered.
@@ -85,7 +109,7 @@ def finished(
             records.diverged_at,
             trajectory,
         )
-    if records.flips >= MANY_FLIPS:
+    if records.flips >= MANY_FLIPS and not isinstance(method, Rule):
         expected = ""
         if threshold is not None:
             above = threshold(problem, method.lam, method.mu)
@@ -103,7 +127,7 @@ def finished(
 
 def simulate(
     problem: LateFusionProblem,
-    method: Solver,
+    method: AnySolver,
     *,
     step_size: float | None = None,
     steps: int = 2000,
@@ -114,6 +138,7 @@ def simulate(
     engine: str = "gram",
     initial: Sequence[Sequence[npt.ArrayLike]] | None = None,
     weight_decay: float = 0.0,
+    momentum: float = 0.0,
     record_maps: bool = False,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -123,8 +148,8 @@ def simulate(
     ----------
     problem : LateFusionProblem
         K modalities, m outputs.
-    method : Vanilla or MIMO
-        What is minimised.
+    method : Vanilla, MIMO or a rule
+        What is minimised, or how gradients are weighed (:mod:`mimo_sim.rules`).
     step_size : float, optional
         eta > 0. By default half of 1/L, where L bounds the smoothness along the way
         (:func:`mimo_sim.theory.default_step_size`). It shrinks as lam and 1/mu grow, so compare
@@ -144,12 +169,14 @@ def simulate(
     engine : {"gram", "autograd", "flow"}
         ``"gram"``: exact gradient descent; its cost depends on neither width nor sample size.
         ``"autograd"``: the whole network in torch, the reference.
-        ``"flow"``: the gradient flow, recorded at times step * step_size.
+        ``"flow"``: the gradient flow, recorded at times step * step_size. Not for rules.
     initial : list over modalities of (V_k (m, h), U_k (m, h), W_k (h, d_k)), optional
         Initial weights. They set the width, and `init_scale` and `seed` are ignored.
     weight_decay : float
         w >= 0. In each step every trained weight is also multiplied by 1 - step_size * w, as in
         torch's SGD. Losses, objective and |grad F|^2 do not include it.
+    momentum : float
+        Of heavy-ball momentum, in [0, 1), as in torch's SGD. Not for engine "flow".
     record_maps : bool
         Also record ``joint_map`` (step, output, feature), the V_k W_k side by side, and
         ``uni_map``, the U_k W_k.
@@ -162,10 +189,12 @@ def simulate(
         Dims ``step`` and ``modality``.
 
         * (step): ``loss_mm``; ``excess_mm``, f_mm minus its minimum; ``objective``;
-          ``grad_norm_sq``, |grad F|^2.
+          ``grad_norm_sq``, |grad F|^2. A rule has no objective: there it is NaN, and the last is
+          the squared norm of the step's direction.
         * (step, modality): ``loss_uni``; ``excess_uni``, f_k - f_k*; ``gap``, f_k minus the
-          estimate of f_k* in use; ``sigma``, NaN in joint training; and the Frobenius norms
-          ``encoder_norm``, ``head_norm``, ``uni_head_norm``.
+          estimate of f_k* in use; ``sigma``, of MIMO only; ``weight_mm`` and ``weight_uni``, those
+          of f_mm and f_k in the update of encoder k; and the Frobenius norms ``encoder_norm``,
+          ``head_norm``, ``uni_head_norm``.
 
         The attributes hold everything that is needed to run it again (:func:`rerun`).
 
@@ -183,6 +212,7 @@ def simulate(
 
     Examples
     --------
+    >>> from mimo_sim import MIMO
     >>> from mimo_sim.generators import superficial_preference
     >>> method = MIMO(lam=10.0, mu=0.01)
     >>> run = simulate(superficial_preference(), method, step_size=1e-3, steps=10_000)
@@ -190,23 +220,24 @@ def simulate(
     True
     """
     steps, record_every, seed = checked_settings(
-        problem, method, steps, record_every, seed, init_scale, weight_decay
+        problem, method, steps, record_every, seed, init_scale, weight_decay, with_rules=True
     )
     check_choice("engine", engine, ENGINES)
+    check_flag("record_maps", record_maps)
+    check_momentum(momentum, engine)
     weights: list[Weights] | None
     if initial is not None:
         weights = checked_weights(problem, initial)
         width = weights[0][0].shape[1]
-    elif isinstance(width, float) and math.isinf(width) and width > 0:
-        weights = None
     else:
-        width = check_count("width", width, 1)
-        weights = random_weights(problem, width, init_scale, seed)
+        width = check_width("width", width)
+        finite = not math.isinf(width)
+        weights = random_weights(problem, int(width), init_scale, seed) if finite else None
     if step_size is None:
         step_size = theory.default_step_size(
             problem, method, init_norm_squared=norm_squared(weights, init_scale)
         )
-    check_positive("step_size", step_size)
+    check_step_size("step_size", step_size)
 
     options = Options(
         float(step_size),
@@ -214,9 +245,12 @@ def simulate(
         recorded_steps(steps, record_every),
         record_maps,
         progress,
+        float(momentum),
     )
+    engines = ENGINES_OF_RULES if isinstance(method, Rule) else ENGINES
+    check_choice("engine", engine, engines)
     with explained():
-        trained_by = importlib.import_module(ENGINES[engine])
+        trained_by = importlib.import_module(engines[engine])
     records = trained_by.run(problem, method, weights, init_scale, options)
 
     settings = {
@@ -230,6 +264,8 @@ def simulate(
         "weight_decay": float(weight_decay),
         "record_maps": int(record_maps),
     }
+    if momentum > 0:
+        settings["momentum"] = float(momentum)
     if initial is not None and weights is not None:
         settings["initial"] = json.dumps(
             [[block.tolist() for block in triple] for triple in weights]

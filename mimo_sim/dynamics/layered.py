@@ -24,8 +24,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from mimo_sim._checks import FloatArray, check_choice
-from mimo_sim.problem import LateFusionProblem
+from mimo_sim._checks import FloatArray, check_choice, check_count, check_positive, shown
+from mimo_sim.problem import LateFusionProblem, check_problem
 from mimo_sim.theory.deep import check_layers
 
 Activation = Literal["linear", "relu"]
@@ -110,10 +110,20 @@ def padded(matrices: Sequence[FloatArray]) -> FloatArray:
     return filled
 
 
+def check_architecture(architecture: object) -> None:
+    """Raise ``TypeError`` unless this is an :class:`Architecture`."""
+    if not isinstance(architecture, Architecture):
+        raise TypeError(f"`architecture` must be an Architecture. Got {shown(architecture)}.")
+
+
 def _shapes(
-    problem: LateFusionProblem, architecture: Architecture, width: int
+    problem: LateFusionProblem, architecture: Architecture, width: int, init_scale: float
 ) -> tuple[list[Shapes], Shapes]:
-    """Shapes of the layers of every branch, and of the trunk."""
+    """Shapes of the layers of every branch, and of the trunk, from checked arguments."""
+    check_problem(problem)
+    check_architecture(architecture)
+    check_count("width", width)
+    check_positive("init_scale", init_scale)
     own = architecture.fusion_layer
     outs = [width] * (architecture.depth - 1) + [problem.output_dim]
     branches = [list(zip(outs[:own], [d, *outs[: own - 1]], strict=True)) for d in problem.dims]
@@ -138,8 +148,9 @@ def gaussian_weights(
     seed : int
         Of the random numbers, >= 0.
     """
-    rng, std = np.random.default_rng(seed), init_scale / math.sqrt(width)
-    branches, trunk = _shapes(problem, architecture, width)
+    branches, trunk = _shapes(problem, architecture, width, init_scale)
+    rng = np.random.default_rng(check_count("seed", seed, 0))
+    std = init_scale / math.sqrt(width)
     return Network(
         [[std * rng.standard_normal(shape) for shape in shapes] for shapes in branches],
         [std * rng.standard_normal(shape) for shape in trunk],
@@ -164,7 +175,8 @@ def aligned_weights(
     ValueError
         Unless m = 1.
     """
-    del seed
+    shapes, trunk = _shapes(problem, architecture, width, init_scale)
+    check_count("seed", seed, 0)
     if problem.output_dim != 1:
         raise ValueError(
             f"`start='aligned'` needs scalar targets. Got output_dim={problem.output_dim}."
@@ -175,7 +187,6 @@ def aligned_weights(
         layer[0, 0] = init_scale
         return layer
 
-    shapes, trunk = _shapes(problem, architecture, width)
     branches = [[unit(shape) for shape in each] for each in shapes]
     for branch, cross in zip(branches, problem.sigma_yx, strict=True):
         branch[0][0] = init_scale * cross[0] / max(np.linalg.norm(cross), np.finfo(float).tiny)

@@ -38,6 +38,7 @@ class Options:
     steps: np.ndarray  # (n,) those of `recorded_steps`
     record_maps: bool
     progress: bool
+    momentum: float = 0.0
 
 
 @dataclass
@@ -48,6 +49,7 @@ class Records:
     excess_uni: FloatArray  # (n, K)     f_k - f_k*
     f_star_excess: FloatArray  # (n, K)  estimate of f_k* in use, minus f_k*
     sigma: FloatArray  # (n, K)
+    weights: FloatArray  # (n, 2, K)      of f_mm and f_k in encoder k; of rules only
     norms: FloatArray  # (n, K, 3)       Frobenius norms of V_k, U_k, W_k
     grad_norm_sq: FloatArray  # (n,)     |grad F|^2
     joint_map: FloatArray | None  # (n, m, D)  V_k W_k side by side
@@ -66,6 +68,7 @@ class Records:
             excess_uni=np.empty((n, K)),
             f_star_excess=np.empty((n, K)),
             sigma=np.empty((n, K)),
+            weights=np.empty((n, 2, K)),
             norms=np.empty((n, K, 3)),
             grad_norm_sq=np.empty(n),
             joint_map=np.empty(maps) if options.record_maps else None,

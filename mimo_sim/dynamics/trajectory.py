@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mimo_sim import rules
+from mimo_sim._checks import check_run
 from mimo_sim._files import replacing
 from mimo_sim.errors import UnconvergedWarning
 from mimo_sim.objective import mimo_objective
 from mimo_sim.problem import LateFusionProblem
-from mimo_sim.solvers import MIMO, Solver, Vanilla
+from mimo_sim.solvers import MIMO, AnySolver, Vanilla
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,6 +33,8 @@ LONG_NAMES = {
     "head_norm": "Frobenius norm of the multi-modal head block V_k",
     "uni_head_norm": "Frobenius norm of the uni-modal head U_k",
     "sigma": "weight sigma_k of the smoothed maximum",
+    "weight_mm": "weight of f_mm in the update of encoder k",
+    "weight_uni": "weight of f_k in the update of encoder k",
     "objective": "objective F",
     "gap": "f_k minus the estimate of f_k* in use",
     "excess_mm": "f_mm minus its minimum",
@@ -43,7 +47,7 @@ LONG_NAMES = {
 
 def build(
     problem: LateFusionProblem,
-    method: Solver,
+    method: AnySolver,
     settings: dict[str, Any],
     steps: np.ndarray,
     records: Records,
@@ -59,14 +63,21 @@ def build(
     gap = excess_uni - records.f_star_excess[:kept]
     loss_mm = problem.joint_optimum + excess_mm
     objective, sigma = loss_mm, np.full_like(gap, np.nan)
+    weight_mm, weight_uni = np.ones_like(gap), np.zeros_like(gap)
     if isinstance(method, MIMO):
         objective = mimo_objective(loss_mm, gap, method.lam, method.mu)
         sigma = records.sigma[:kept]
+        weight_uni = method.lam * sigma
+    elif isinstance(method, rules.Rule):
+        objective = np.full_like(loss_mm, np.nan)
+        weight_mm, weight_uni = records.weights[:kept].transpose(1, 0, 2)
     data: dict[str, Any] = {
         "loss_mm": (per_step, loss_mm),
         "loss_uni": (per_modality, problem.unimodal_optima + excess_uni),
         "encoder_norm": (per_modality, records.norms[:kept, :, 2]),
         "sigma": (per_modality, sigma),
+        "weight_mm": (per_modality, weight_mm),
+        "weight_uni": (per_modality, weight_uni),
         "objective": (per_step, objective),
         "gap": (per_modality, gap),
         "excess_mm": (per_step, excess_mm),
@@ -93,7 +104,7 @@ def build(
 
 
 def _attributes(
-    problem: LateFusionProblem, method: Solver, settings: dict[str, Any]
+    problem: LateFusionProblem, method: AnySolver, settings: dict[str, Any]
 ) -> dict[str, Any]:
     """Everything that :func:`arguments` needs, as netCDF can store it."""
     from mimo_sim import __version__
@@ -104,15 +115,19 @@ def _attributes(
         fields["f_star"] = method.f_star
         if not isinstance(method.f_star, str):
             fields["f_star"] = np.array(method.f_star, dtype=float)
+    if isinstance(method, rules.Rule):
+        fields["hyper"] = json.dumps(method.hyper(), default=float)
     return {**fields, **settings, "problem": problem.to_json(), "mimo_sim_version": __version__}
 
 
 def arguments(run: xr.Dataset) -> dict[str, Any]:
     """The arguments of :func:`mimo_sim.simulate` that made `run`, `problem` and `method` too."""
     attrs = run.attrs
-    method: Solver
+    method: AnySolver
     if attrs["method"] == "vanilla":
         method = Vanilla(heads=attrs["heads"])
+    elif attrs["method"] != "mimo":
+        method = rules.create(attrs["method"], **_tuples(json.loads(attrs["hyper"])))
     else:
         f_star = attrs["f_star"]
         if not isinstance(f_star, str):
@@ -128,8 +143,16 @@ def arguments(run: xr.Dataset) -> dict[str, Any]:
         "initial": json.loads(attrs["initial"]) if "initial" in attrs else None,
         "engine": str(attrs["engine"]),
         "record_maps": bool(attrs["record_maps"]),
+        "momentum": float(attrs.get("momentum", 0.0)),
         **{name: float(attrs[name]) for name in ("step_size", "init_scale", "weight_decay")},
         **{name: int(attrs[name]) for name in ("steps", "seed", "record_every")},
+    }
+
+
+def _tuples(hyper: dict[str, Any]) -> dict[str, Any]:
+    """Hyper-parameters as they were before JSON made lists of their tuples."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in hyper.items()
     }
 
 
@@ -156,6 +179,7 @@ def half_times(run: xr.Dataset) -> xr.DataArray:
     """
     import xarray as xr  # loads pandas, half a second
 
+    check_run(run, "encoder_norm")
     steps, squared = run.step.values, run.encoder_norm.transpose("step", "modality").values ** 2
     final = squared[-1]
     before_last_tenth = np.searchsorted(steps, 0.9 * steps[-1], side="right") - 1

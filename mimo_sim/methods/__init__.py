@@ -14,19 +14,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mimo_sim._checks import did_you_mean
 from mimo_sim._extras import explained
-from mimo_sim._registry import scan
+from mimo_sim._registry import from_elsewhere, scan
+from mimo_sim.methods import _catalogue
 
 if TYPE_CHECKING:
     from mimo_sim.methods._base import Method
+    from mimo_sim.methods._catalogue import Entry
     from mimo_sim.methods.mimo import MIMO, MIMOLoss
 
-__all__ = ["MIMO", "MIMOLoss", "Method", "available", "create", "get"]
+__all__ = ["MIMO", "MIMOLoss", "Method", "available", "catalogue", "create", "get"]
 
 
 @cache
@@ -64,6 +67,21 @@ def _methods_of(module: ModuleType) -> Iterator[tuple[str, type[Method]]]:
 def available() -> tuple[str, ...]:
     """Names of all registered methods, sorted."""
     return tuple(sorted(_registry()))
+
+
+def catalogue() -> dict[str, Entry]:
+    """Name, family, one line and default hyper-parameters of all registered methods, by name.
+
+    They are read from the source, so torch stays outside. Where that does not do, such as for a
+    default that is computed or methods of another package, the modules are imported.
+    """
+    if not from_elsewhere(__name__):
+        with suppress(ValueError, TypeError, SyntaxError, OSError):
+            return _catalogue.read(__path__)
+    return {
+        name: _catalogue.Entry(name, get(name).family, get(name).about, create(name).hyper)
+        for name in available()
+    }
 
 
 def get(name: str) -> type[Method]:

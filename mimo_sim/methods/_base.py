@@ -145,7 +145,11 @@ class Method(nn.Module):
         """Called before the first batch of epoch ``run.epoch``."""
 
     def samples(self, run: Run) -> Plan | None:
-        """The samples of this epoch; None is the whole train split once."""
+        """The samples of this epoch; None is the whole train split once.
+
+        A plan repeats samples, keeps only some of their modalities, or keeps groups of them in
+        batches of their own (:class:`mimo_sim.methods._step.Plan`).
+        """
         return None
 
     def end_epoch(self, run: Run) -> None:

@@ -50,10 +50,23 @@ class Plan:
         Positions in the train split. A position may appear more than once.
     keep : Tensor (n', K) of bool, optional
         Which modalities of each sample are kept; None keeps all.
+    group : Tensor (n',) of int, optional
+        Samples of different groups never share a batch. The groups come one after the other, the
+        smallest number first, and each is shuffled within itself. None is one group.
     """
 
     index: Tensor
     keep: Tensor | None = None
+    group: Tensor | None = None
+
+    def parts(self, order: Tensor) -> list[Tensor]:
+        """An order (n',) of the samples, cut into one order for each group."""
+        if self.group is None:
+            return [order]
+        group = self.group[order]
+        sizes = torch.unique(group, return_counts=True)[1]  # by ascending number
+        by_group: Tensor = order[torch.argsort(group, stable=True)]
+        return list(torch.split(by_group, sizes.tolist()))
 
 
 @dataclass

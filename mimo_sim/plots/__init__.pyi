@@ -20,6 +20,7 @@ from .fusion import draw_early as draw_early
 from .fusion import draw_relu as draw_relu
 from .maps import draw_map as draw_map
 from .maps import draw_penalty as draw_penalty
+from .rules import draw_rules as draw_rules
 from .scatter import draw_scatter as draw_scatter
 from .score import draw_score as draw_score
 from .zls import draw_zls as draw_zls

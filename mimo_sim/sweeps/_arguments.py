@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mimo_sim._checks import check_choice, check_count, did_you_mean
+from mimo_sim._checks import check_choice, check_count, check_path, check_width, did_you_mean
 from mimo_sim.generators import FAMILIES
 from mimo_sim.problem import LateFusionProblem
-from mimo_sim.solvers import MIMO, Vanilla
+from mimo_sim.solvers import AnySolver, default_solvers
 from mimo_sim.sweeps._backends import BACKENDS
 from mimo_sim.sweeps._design import CHUNK_RUNS, Design
-from mimo_sim.sweeps._recipe import OF_SOLVER, SOLVERS
+from mimo_sim.sweeps._recipe import of_solvers
 
 OF_RUN = ("step_size", "init_scale", "width", "weight_decay")
-TAKEN = {*OF_SOLVER, *OF_RUN, "method", "seed", "sample", "run", "modality"}
+TAKEN = {"lam", "mu", "f_star", "heads", *OF_RUN, "method", "seed", "sample", "run", "modality"}
 CLUSTER = re.compile(r"local(:[1-9]\d*)?|\w+://\S+")
 
 
@@ -53,6 +53,7 @@ def check_counts(
 
 def check_file_and_axes(out: str | Path | None, axes: Any) -> None:
     """Raise unless `out` is the name of a netCDF file and `axes` a mapping."""
+    check_path("out", out)
     if out is not None and Path(out).suffix != ".nc":
         raise ValueError(f"`out` must end in .nc (netCDF 4). Got {str(out)!r}.")
     if not isinstance(axes, Mapping):
@@ -63,12 +64,15 @@ def check_file_and_axes(out: str | Path | None, axes: Any) -> None:
 
 
 def family(
-    problem: Any, axes: Mapping[str, Any]
+    problem: Any, axes: Mapping[str, Any], method: Any
 ) -> tuple[Callable[..., LateFusionProblem], dict[str, str]]:
     """The function that makes problems, and its parameters by the names that axes have.
 
-    An axis is called ``problem_<name>`` where a sweep uses the name of the parameter already.
+    An axis is called ``problem_<name>`` where a sweep uses the name of the parameter already, as
+    one of its `method` for example.
     """
+    swept = axes.get("method", method)
+    taken = TAKEN | _owned(swept if isinstance(swept, list | tuple) else [swept])
     if isinstance(problem, LateFusionProblem):
         return partial(_itself, problem), {}
     make = FAMILIES.get(problem) if isinstance(problem, str) else problem
@@ -82,27 +86,35 @@ def family(
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     names = [name for name, kind in kinds.items() if kind in by_name]
     if inspect.Parameter.VAR_KEYWORD in kinds.values():
-        names += [name for name in axes if name not in TAKEN and name not in names]
-    return make, {f"problem_{name}" if name in TAKEN else name: name for name in names}
+        names += [name for name in axes if name not in taken and name not in names]
+    return make, {f"problem_{name}" if name in taken else name: name for name in names}
 
 
 def _itself(problem: LateFusionProblem) -> LateFusionProblem:
     return problem
 
 
+def _owned(methods: Iterable[Any]) -> set[str]:
+    """The hyper-parameters of these solvers, given by name or as they are."""
+    solvers = default_solvers()
+    given = [solvers.get(one) if isinstance(one, str) else one for one in methods]
+    return {each.name for one in given if isinstance(one, AnySolver) for each in fields(one)}
+
+
 def check_names(axes: Mapping[str, Any], design: Design, parameters: Mapping[str, str]) -> None:
     """Raise for a method that does not exist, and for an axis that names no parameter."""
     swept = design.axes["method"][1] if "method" in design.axes else [design.fixed["method"]]
-    owned: set[str] = set()
+    for width in design.axes["width"][1] if "width" in design.axes else [design.fixed["width"]]:
+        check_width("width", width)
+    solvers, owned = default_solvers(), _owned(swept)
     for method in swept:
-        solver = SOLVERS.get(method) if isinstance(method, str) else method
-        if not isinstance(solver, Vanilla | MIMO):
+        solver = solvers.get(method) if isinstance(method, str) else method
+        if not isinstance(solver, AnySolver):
             raise ValueError(
-                f"`method` must be one of {tuple(SOLVERS)}, Vanilla(...) or MIMO(...)."
-                f" Got {method!r}.{did_you_mean(method, SOLVERS)}"
+                f"`method` must be one of {tuple(solvers)}, Vanilla(...), MIMO(...) or a rule."
+                f" Got {method!r}.{did_you_mean(method, solvers)}"
             )
-        owned.update(field.name for field in fields(solver))
-    known = [*parameters, *(name for name in OF_SOLVER if name in owned), *OF_RUN, "method"]
+    known = [*parameters, *(name for name in of_solvers() if name in owned), *OF_RUN, "method"]
     for name in axes:
         if name not in known:
             methods = " or ".join(map(label, swept))

@@ -11,8 +11,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
+from mimo_sim._checks import check_count, is_sequence, shown
+
 Columns: TypeAlias = dict[str, list[Any]]  # the parameters of n runs: name -> n values
 
+MOST_SEEDS = 10_000_000  # all seeds are in memory
 LAWS = ("uniform", "log", "int")
 TRIED = 1000  # values of an axis that are tried before any work starts
 CHUNK_RUNS = {  # least and most runs of a chunk, for speed and for memory
@@ -163,16 +166,20 @@ def _check_law(name: str, values: tuple[Any, ...], kind: Any, bounds: list[Any])
 
 def _seeds(seeds: Any) -> list[Any]:
     """The seeds of a design, from their number or as they are."""
-    if isinstance(seeds, bool) or not isinstance(seeds, int | np.integer | Sequence | np.ndarray):
+    if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
+        if seeds < 1:
+            raise ValueError(f"`seeds` must have at least one value. Got seeds={shown(seeds)}.")
+        seeds = range(check_count("seeds", seeds, 1, MOST_SEEDS))
+    if not is_sequence(seeds):
         raise TypeError(
-            f"`seeds` must be a number of seeds or a sequence of seeds. Got seeds={seeds!r}."
+            f"`seeds` must be a number of seeds or a sequence of seeds. Got seeds={shown(seeds)}."
         )
-    if isinstance(seeds, int | np.integer):
-        seeds = range(int(seeds))
     values = _values("seeds", seeds)
     if any(isinstance(seed, int) and seed >= 2**63 for seed in values):
-        raise ValueError(f"`seeds` must be below 2**63, which a file can hold. Got {values!r:.80}.")
-    return values
+        raise ValueError(
+            f"`seeds` must be below 2**63, which a file can hold. Got {shown(values)}."
+        )
+    return [check_count("seed", seed, 0) for seed in values]
 
 
 def _is_sequence(values: Any) -> bool:

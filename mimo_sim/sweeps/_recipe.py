@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,15 +14,20 @@ import xarray as xr
 from mimo_sim.errors import GenerationError
 from mimo_sim.generators import scalar_pair, scalar_pairs
 from mimo_sim.problem import LateFusionProblem
-from mimo_sim.solvers import MIMO, Solver, Vanilla
+from mimo_sim.solvers import MIMO, AnySolver, default_solvers
 from mimo_sim.sweeps._design import Columns
 
 Part: TypeAlias = dict[str, np.ndarray]  # the results of n runs: variable -> (n, ...)
 
-SOLVERS: dict[str, Solver] = {"vanilla": Vanilla(), "mimo": MIMO()}
-OF_SOLVER = ("lam", "mu", "f_star", "heads")
 OF_EACH_RUN = ("step_size", "init_scale", "seed", "weight_decay")
 REFUSED = -1  # stands in whole-number variables of a run without a problem; NaN in the others
+
+
+@cache
+def of_solvers() -> tuple[str, ...]:
+    """The hyper-parameters of all solvers by name."""
+    known = [MIMO(), *default_solvers().values()]
+    return tuple(dict.fromkeys(field.name for solver in known for field in fields(solver)))
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Recipe:
     """What all chunks share; it travels to the workers."""
 
     make: Callable[..., LateFusionProblem]
-    solvers: dict[str, Solver]  # what the words of `method` stand for
+    solvers: dict[str, AnySolver]  # what the words of `method` stand for
     renamed: dict[str, str]  # axis -> parameter of `make`
     options: dict[str, Any]  # of simulate_ensemble
     skip: bool  # leave a run out where its problem is refused
@@ -81,14 +87,14 @@ class Recipe:
                     f" Got {self.names} and {problem.names}."
                 )
 
-    def solver(self, point: Mapping[str, Any]) -> Solver:
+    def solver(self, point: Mapping[str, Any]) -> AnySolver:
         """The solver at a point of the design; it takes those swept parameters that it has."""
         method = point["method"]
         base = self.solvers[method] if isinstance(method, str) else method
         own = {field.name for field in fields(base)} & point.keys()
-        return replace(base, **{name: point[name] for name in OF_SOLVER if name in own})
+        return replace(base, **{name: point[name] for name in of_solvers() if name in own})
 
-    def _solvers_at(self, points: list[dict[str, Any]]) -> list[Solver]:
+    def _solvers_at(self, points: list[dict[str, Any]]) -> list[AnySolver]:
         return [self.solver(point) for point in points]
 
     def runs(
@@ -104,7 +110,7 @@ class Recipe:
         """
         from mimo_sim.dynamics.ensemble.driver import simulate_ensemble
 
-        solvers = _shared(self._solvers_at, columns, ("method", *OF_SOLVER))
+        solvers = _shared(self._solvers_at, columns, ("method", *of_solvers()))
         for width in dict.fromkeys(columns["width"]):
             there = {
                 i: problem

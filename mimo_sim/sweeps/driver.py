@@ -12,23 +12,24 @@ from typing import Any
 
 import xarray as xr
 
+from mimo_sim._checks import check_flag
 from mimo_sim.dynamics import trajectory
 from mimo_sim.problem import LateFusionProblem
-from mimo_sim.solvers import MIMO, Solver, Vanilla
+from mimo_sim.solvers import AnySolver, default_solvers
 from mimo_sim.sweeps import _arguments
 from mimo_sim.sweeps import _store as store
 from mimo_sim.sweeps._backends import BACKENDS
 from mimo_sim.sweeps._design import Design, chunk_size, law, lay_out
 from mimo_sim.sweeps._identity import Identity, fingerprint, identity
 from mimo_sim.sweeps._loop import all_parts
-from mimo_sim.sweeps._recipe import SOLVERS, Part, Recipe
+from mimo_sim.sweeps._recipe import Part, Recipe
 
 
 def sweep(
     problem: str | LateFusionProblem | Callable[..., LateFusionProblem],
     axes: Mapping[str, Any],
     *,
-    method: str | Solver = "mimo",
+    method: str | AnySolver = "mimo",
     seeds: int | Sequence[int] = 1,
     samples: int | None = None,
     design_seed: int = 0,
@@ -64,15 +65,15 @@ def sweep(
         From a parameter to its values. A sequence makes a dimension of the result. A single value
         is set for all runs.
 
-        A parameter belongs to the method (``lam``, ``mu``, ``f_star``, ``heads``), to the run
-        (``step_size``, ``init_scale``, ``width``, ``weight_decay``) or to the problem, or it is
-        ``method`` itself ("vanilla", "mimo", or such objects). A parameter of the problem whose
-        name is taken already is called ``problem_<name>``: ``problem_seed`` for the family
-        "random".
+        A parameter belongs to the method (``lam``, ``mu``, ``f_star``, ``heads``, or that of a
+        rule, such as ``gamma``), to the run (``step_size``, ``init_scale``, ``width``,
+        ``weight_decay``) or to the problem, or it is ``method`` itself ("vanilla", "mimo", "mgda",
+        ..., or such objects). A parameter of the problem whose name is taken already is called
+        ``problem_<name>``: ``problem_seed`` for the family "random".
 
         With `samples`, a tuple is a distribution: ``(low, high)`` uniform, ``("log", low, high)``
         uniform in the logarithm, ``("int", low, high)`` whole numbers, both ends included.
-    method : {"vanilla", "mimo"} or Solver
+    method : {"vanilla", "mimo"}, a name of `mimo_sim.rules.available`, or a solver
         What is minimised, where `axes` does not say otherwise.
     seeds : int or sequence of int
         Initial weights: this many seeds from 0, or these.
@@ -130,11 +131,13 @@ def sweep(
 
     _arguments.check_choices(on_error, backend, engine, cluster)
     _arguments.check_counts(steps, samples, design_seed, workers, chunk)
+    check_flag("overwrite", overwrite)
+    check_flag("progress", progress)
     _arguments.check_file_and_axes(out, axes)
-    make, parameters = _arguments.family(problem, axes)
-    method = SOLVERS.get(method, method) if isinstance(method, str) else method
-    solvers = dict(SOLVERS)
-    if isinstance(method, Vanilla | MIMO):
+    make, parameters = _arguments.family(problem, axes, method)
+    solvers = default_solvers()
+    method = solvers.get(method, method) if isinstance(method, str) else method
+    if isinstance(method, AnySolver):
         solvers[method.name] = method
     defaults = {
         "method": method,

@@ -20,5 +20,7 @@ from .predictions import summary as summary
 from .preference import PreferenceReport as PreferenceReport
 from .preference import correlations as correlations
 from .preference import superficial_preference as superficial_preference
+from .rules import rule_growth_rates as rule_growth_rates
+from .rules import scalarization_time_ratio as scalarization_time_ratio
 
 __all__: list[str]

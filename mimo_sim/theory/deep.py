@@ -18,8 +18,8 @@ import numpy as np
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
-from mimo_sim._checks import check_count, check_positive, check_within
-from mimo_sim.theory.joint import check_scalar_output, residual_correlation, time_ratio
+from mimo_sim._checks import check_count, check_positive
+from mimo_sim.theory.joint import check_scalar_output, check_start, residual_correlation, time_ratio
 from mimo_sim.theory.mimo import order_threshold
 from mimo_sim.theory.preference import correlations, superficial_preference
 
@@ -165,7 +165,12 @@ def deep_time_ratio(
             f"Got num_modalities={problem.num_modalities}."
         )
     check_layers(depth, fusion_layer)
-    check_within("init_scale", init_scale, 0, 1)
+    check_start(init_scale)
+    if (depth - 2) * math.log10(1 / init_scale) > 300:
+        raise ValueError(
+            f"`init_scale` must be so large that init_scale**(2 - depth) is finite at depth={depth}"
+            f". Got init_scale={init_scale!r}."
+        )
     if depth == 2 and fusion_layer == 2:
         return time_ratio(problem)
     if fusion_layer == 1:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mimo_sim._checks import check_within
 from mimo_sim._moments import generalised_solve
+from mimo_sim.problem import check_problem
 from mimo_sim.theory.preference import correlations, superficial_preference
 
 if TYPE_CHECKING:
@@ -21,10 +22,21 @@ NEGLIGIBLE = 1e-12  # a residual correlation below this times the largest |C_k| 
 
 def check_scalar_output(problem: LateFusionProblem, what: str) -> None:
     """Raise ``ValueError`` unless m = 1; `what` names the law that needs it."""
+    check_problem(problem)
     if problem.output_dim != 1:
         raise ValueError(
             f"{what} is known for scalar targets (m = 1) only. "
             f"Got a problem with output_dim={problem.output_dim}."
+        )
+
+
+def check_start(init_scale: float) -> None:
+    """Raise ``ValueError`` unless `init_scale` lies in (0, 1) and has a finite inverse."""
+    check_within("init_scale", init_scale, 0, 1)
+    if math.isinf(1 / init_scale):
+        raise ValueError(
+            "`init_scale` must be so large that 1 / init_scale is finite. "
+            f"Got init_scale={init_scale!r}."
         )
 
 
@@ -125,7 +137,7 @@ def learning_times(problem: LateFusionProblem, init_scale: float | None = None) 
     """
     check_scalar_output(problem, "The order of learning in joint training")
     if init_scale is not None:
-        check_within("init_scale", init_scale, 0, 1)
+        check_start(init_scale)
     every = range(problem.num_modalities)
     times = np.full(problem.num_modalities, np.inf)
     gain = np.zeros(problem.num_modalities)
@@ -215,6 +227,7 @@ def time_ratio(problem: LateFusionProblem, init_scale: float | None = None) -> f
     >>> round(time_ratio(scalar_pair(sigma_ratio=2.0, rho=0.5)), 6)
     5.0
     """
+    check_problem(problem)
     if problem.num_modalities < 2:
         raise ValueError(
             "A time ratio needs at least two modalities. "

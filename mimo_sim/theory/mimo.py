@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mimo_sim._checks import check_positive
+from mimo_sim._checks import check_positive, check_run
 from mimo_sim.objective import sigma_weights
-from mimo_sim.solvers import MIMO, FStarRule, HeadUpdate, Solver, initial_f_star
+from mimo_sim.problem import check_problem
+from mimo_sim.solvers import MIMO, FStarRule, HeadUpdate, Solver, check_solver, initial_f_star
 from mimo_sim.theory.joint import check_scalar_output, residual_correlation, turned
 from mimo_sim.theory.preference import correlations, superficial_preference
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 def initial_sigma(problem: LateFusionProblem, mu: float, f_star: FStarRule = "exact") -> FloatArray:
     """(K,) sigma weights of the zero network."""
+    check_problem(problem)
     start = np.full(problem.num_modalities, problem.y_second_moment / 2)
     estimate = initial_f_star(MIMO(f_star=f_star), problem.unimodal_optima)
     # the running minimum starts with the losses themselves
@@ -68,7 +70,7 @@ def growth_rates(
     ValueError, TypeError
         If a hyper-parameter is outside its range.
     """
-    MIMO(lam=lam, mu=mu, heads=heads)  # checks them
+    MIMO(lam=lam, mu=mu, f_star=f_star, heads=heads)  # checks them
     weight = lam * initial_sigma(problem, mu, f_star)
     return correlations(problem) * np.sqrt(1 + (weight**2 if heads == "gradient" else weight))
 
@@ -214,6 +216,8 @@ def final_encoder_norms(problem: LateFusionProblem, method: Solver) -> FloatArra
     ValueError
         For ``heads="plain"`` with lam > 0, which conserves no balance between encoder and heads.
     """
+    check_problem(problem)
+    check_solver(method)
     if method.lam > 0 and method.heads == "plain":
         raise ValueError(
             "The final norms are known for `heads='gradient'` only: the plain head update "
@@ -244,5 +248,6 @@ def conserved_quantity(run: xr.Dataset) -> xr.DataArray:
     DataArray (step, modality)
         In the units of a squared weight.
     """
+    check_run(run, "encoder_norm", "head_norm", "uni_head_norm")
     balance: xr.DataArray = run.encoder_norm**2 - run.head_norm**2 - run.uni_head_norm**2
     return balance.rename("conserved_quantity")

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mimo_sim.solvers import MIMO, Solver
+from mimo_sim._checks import check_positive
+from mimo_sim.problem import check_problem
+from mimo_sim.rules._base import Rule
+from mimo_sim.rules.stch import STCH
+from mimo_sim.solvers import MIMO, AnySolver, check_solver
 from mimo_sim.theory.preference import correlations
 
 if TYPE_CHECKING:
@@ -42,7 +46,7 @@ def _squared_slopes(problem: LateFusionProblem, remaining: FloatArray) -> FloatA
 
 
 def smoothness(
-    problem: LateFusionProblem, method: Solver, *, init_norm_squared: float = 0.0
+    problem: LateFusionProblem, method: AnySolver, *, init_norm_squared: float = 0.0
 ) -> float:
     r"""An estimate of the largest curvature between the initial point and the optimum.
 
@@ -53,6 +57,9 @@ def smoothness(
     :math:`\nu = \max_k \nu_k`. It follows from the norms at the optimum, by the argument of
     :func:`final_encoder_norms`. :math:`l_k^2` bounds :math:`|\nabla f_k|^2`. The factor 1/2 is the
     largest eigenvalue that :math:`diag(\sigma) - \sigma\sigma^T` can have.
+
+    A rule has no single objective. There it is the larger one of :math:`L_{mm}` and :math:`L_k`,
+    times the sum of the weights, and for STCH also the last term with lam = 1.
 
     Parameters
     ----------
@@ -71,24 +78,31 @@ def smoothness(
     -----
     Source: [MIMO] Sec. 3.3, with the constants of the toy.
     """
+    check_solver(method, with_rules=True)
+    check_positive("init_norm_squared", init_norm_squared, allow_zero=True)
     correlation = correlations(problem)
     own = np.array([np.linalg.norm(row[k], 2) for k, row in enumerate(problem.sigma)])
     whole = float(np.linalg.norm(problem.input_moment, 2))
-    factor = math.sqrt(2) if method.lam > 0 else 1.0
+    lam = 1.0 if isinstance(method, Rule) else method.lam
+    factor = math.sqrt(2) if lam > 0 else 1.0
     stretch = 2 * _map_sizes(problem) * factor + init_norm_squared
     curvature = whole * stretch.max() + correlation.max() + whole * init_norm_squared
-    if method.lam > 0 or method.heads == "plain":
+    if lam > 0 or method.heads == "plain":
         uni_curvature = float(np.max(own * stretch + correlation + own * init_norm_squared))
-        curvature += max(method.lam, 1.0 if method.heads == "plain" else 0.0) * uni_curvature
-    if method.lam > 0:
+        if isinstance(method, Rule):
+            weight_sum = max(1.0, method.weight_sum(problem.num_modalities))
+            curvature = weight_sum * max(curvature, uni_curvature)
+        else:
+            curvature += max(lam, 1.0 if method.heads == "plain" else 0.0) * uni_curvature
+    if isinstance(method, STCH) or (lam > 0 and not isinstance(method, Rule)):
         steepest = _squared_slopes(problem, np.array([2 / 3])).ravel()
         initial = (correlation + own * init_norm_squared) ** 2 * init_norm_squared
-        curvature += method.lam * (steepest + initial).max() / (2 * method.mu)
+        curvature += lam * (steepest + initial).max() / (2 * method.mu)
     return float(curvature)
 
 
 def default_step_size(
-    problem: LateFusionProblem, method: Solver, *, init_norm_squared: float = 0.0
+    problem: LateFusionProblem, method: AnySolver, *, init_norm_squared: float = 0.0
 ) -> float:
     """Half of 1/L (:func:`smoothness`). By Theorem 1 the objective falls already at 1/L.
 
@@ -127,6 +141,7 @@ def chattering_threshold(problem: LateFusionProblem, lam: float, mu: float) -> f
     ValueError, TypeError
         If `lam` or `mu` is outside its range.
     """
+    check_problem(problem)
     MIMO(lam=lam, mu=mu)  # checks them
     start = problem.y_second_moment / 2 - problem.unimodal_optima
     smallest = math.inf

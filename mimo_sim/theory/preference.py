@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mimo_sim.problem import check_problem
+
 if TYPE_CHECKING:
     from mimo_sim._checks import FloatArray
     from mimo_sim.problem import LateFusionProblem
@@ -21,6 +23,7 @@ def correlations(problem: LateFusionProblem) -> FloatArray:
         In units of y times units of x_k. Near the origin, joint training grows each encoder at
         this rate.
     """
+    check_problem(problem)
     return np.array([np.linalg.norm(cross, 2) for cross in problem.sigma_yx])
 
 

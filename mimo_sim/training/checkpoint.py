@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ from mimo_sim._files import replacing
 from mimo_sim.methods._base import Method
 from mimo_sim.networks.late import LateFusion
 from mimo_sim.training.evaluation import Selection
+from mimo_sim.training.origins import Origin, described
 
 
 class SavedRun(Protocol):
@@ -23,6 +25,7 @@ class SavedRun(Protocol):
     table: list[dict[str, float]]
     seconds: float
     selection: Selection
+    origin: Origin
 
 
 def state(run: SavedRun) -> dict[str, Any]:
@@ -34,6 +37,7 @@ def state(run: SavedRun) -> dict[str, Any]:
         "table": run.table,
         "seconds": run.seconds,
         "best": run.selection.best,
+        "origin": described(run.origin),
     }
 
 
@@ -45,6 +49,8 @@ def save(run: SavedRun, path: Path) -> None:
 
 def load(run: SavedRun, path: Path) -> None:
     """Continue from what :func:`save` wrote.
+
+    A run that one code began and another one ends cannot be repeated: it is not ``clean``.
 
     Raises
     ------
@@ -62,6 +68,8 @@ def load(run: SavedRun, path: Path) -> None:
     run.table = found["table"]
     run.seconds = found["seconds"]
     run.selection.best = tuple(found["best"])
+    if found.get("origin") != described(run.origin):
+        run.origin = replace(run.origin, clean=False)
 
 
 def restore(run: SavedRun, found: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,10 @@ from mimo_sim._progress import progress_bar
 from mimo_sim.datasets._data import Dataset
 from mimo_sim.errors import NonFiniteError
 from mimo_sim.methods._base import Method
-from mimo_sim.training import records
-from mimo_sim.training._build import make_fabric
+from mimo_sim.training import origins, records
+from mimo_sim.training._build import OwnEncoder, make_fabric
+from mimo_sim.training.definitions import DEFINITIONS
 from mimo_sim.training.loop import TrainingRun
-from mimo_sim.training.metrics import DEFINITIONS
 from mimo_sim.training.result import Result
 from mimo_sim.training.settings import Settings
 
@@ -36,7 +36,9 @@ def train(
     folder: str | Path | None = None,
     progress: bool = False,
     on_epoch: Callable[[int], None] | None = None,
+    callback: Callable[[dict[str, float]], None] | None = None,
     config: dict[str, Any] | None = None,
+    encoders: Mapping[str, OwnEncoder] | None = None,
     **settings: Any,
 ) -> Result:
     """Train a method on a data set, then measure it on validation and, once, on test.
@@ -56,9 +58,16 @@ def train(
         Show a bar of epochs on stderr.
     on_epoch : function or None
         Called with the number of epochs just done.
+    callback : function or None
+        Called after every epoch with its row of the table: ``epoch``, ``train_loss``,
+        ``validation_accuracy`` and so on. It needs ``devices=1``.
     config : dict or None
         What is written into ``config.json`` of the record; None writes method, data set and
         settings.
+    encoders : mapping or None
+        Own encoders by modality: a ``torch.nn.Module`` from (B, *shape) to (B, width), which is
+        copied and keeps its start weights, or a function that makes one, such as the class. A
+        function is called under the seed of the run. Other modalities have those of `encoder`.
     **settings
         The other fields of :class:`Settings`.
 
@@ -84,9 +93,12 @@ def train(
     if not isinstance(dataset, Dataset):
         raise TypeError(f"`dataset` must be what mimo_sim.datasets.load returns. Got {dataset!r}.")
     check_path("folder", folder)
+    own = _checked_encoders(encoders)
+    if callback is not None and options.devices > 1:
+        raise ValueError(f"`callback` needs `devices` = 1. Got devices={options.devices}.")
     record = None
     if folder is not None:
-        about = config or records.describe(method, dataset, options)
+        about = config or records.describe(method, dataset, options, own)
         record = records.Record(Path(folder), about)
         record.open()
     place = None if record is None else record.folder
@@ -99,13 +111,27 @@ def train(
                 on_epoch(count)
 
         if options.devices == 1:
-            result = _train_and_test(fabric, method, dataset, options, place, tick)
+            result = _train_and_test(fabric, method, dataset, options, place, own, tick, callback)
         else:
-            result = _in_several_processes(fabric, method, dataset, options, place)
+            result = _in_several_processes(fabric, method, dataset, options, place, own)
     if record is not None:
         record.close(result, DEFINITIONS)
         result.folder = record.folder
     return result
+
+
+def _checked_encoders(encoders: Any) -> Mapping[str, OwnEncoder]:
+    """Own encoders, each a module or a function."""
+    if encoders is not None and not isinstance(encoders, Mapping):
+        raise TypeError(f"`encoders` must be a mapping from modalities. Got {encoders!r:.80}.")
+    found: dict[str, OwnEncoder] = dict(encoders or {})
+    for modality, own in found.items():
+        if not callable(own):
+            raise TypeError(
+                f"`encoders[{modality!r}]` must be a torch.nn.Module or a function that makes one "
+                f"(a name goes to `encoder`). Got {own!r:.80}."
+            )
+    return found
 
 
 def _train_and_test(
@@ -114,10 +140,22 @@ def _train_and_test(
     dataset: Dataset,
     settings: Settings,
     folder: Path | None,
+    encoders: Mapping[str, OwnEncoder],
     on_epoch: Callable[[int], None] = lambda _: None,
+    callback: Callable[[dict[str, float]], None] | None = None,
 ) -> Result:
-    run = TrainingRun(method, dataset, settings, fabric)
-    run.fit(folder, on_epoch)
+    run = TrainingRun(method, dataset, settings, fabric, encoders)
+
+    begun = False  # the first call tells of the epochs of a checkpoint
+
+    def tick(count: int) -> None:
+        nonlocal begun
+        on_epoch(count)
+        if begun and callback is not None:
+            callback(dict(run.table[-1]))
+        begun = True
+
+    run.fit(folder, tick)
     measured = run.test(dataset.test)
     data = {
         "name": dataset.name,
@@ -129,12 +167,18 @@ def _train_and_test(
         "data": data | dict(dataset.about),
         "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
         **records.environment(run.device),
+        "origin": origins.described(run.origin),
     }
     return Result(run.table, measured, about, run.model, run.method)
 
 
 def _in_several_processes(
-    fabric: Fabric, method: Method, dataset: Dataset, settings: Settings, folder: Path | None
+    fabric: Fabric,
+    method: Method,
+    dataset: Dataset,
+    settings: Settings,
+    folder: Path | None,
+    encoders: Mapping[str, OwnEncoder],
 ) -> Result:
     """The same in new processes, one for each device.
 
@@ -149,6 +193,7 @@ def _in_several_processes(
                 dataset=dataset,
                 settings=settings,
                 folder=folder,
+                encoders=encoders,
                 place=place,
             )
             # not as arguments: the launcher walks through those and refuses frozen dataclasses
@@ -169,12 +214,13 @@ def _one_of_several(
     dataset: Dataset,
     settings: Settings,
     folder: Path | None,
+    encoders: Mapping[str, OwnEncoder],
     place: str,
 ) -> None:
     """What each process does."""
     found: Result | NonFiniteError
     try:
-        found = _train_and_test(fabric, method, dataset, settings, folder)
+        found = _train_and_test(fabric, method, dataset, settings, folder, encoders)
     except NonFiniteError as error:  # on every process alike
         found = error
     if fabric.is_global_zero:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ from mimo_sim.errors import NonFiniteError
 from mimo_sim.methods._base import Method
 from mimo_sim.methods._losses import LossFunction, cross_entropy, half_squared_error
 from mimo_sim.methods._step import Batch, Forward, Plan
-from mimo_sim.training import checkpoint, evaluation
-from mimo_sim.training._build import make_fabric, make_network, make_optimizer
+from mimo_sim.training import checkpoint, evaluation, origins
+from mimo_sim.training._build import OwnEncoder, make_fabric, make_network, make_optimizer
 from mimo_sim.training._streams import order, stream
 from mimo_sim.training._table import Totals, columns
 from mimo_sim.training.records import CHECKPOINT
@@ -49,6 +50,8 @@ class TrainingRun:
     settings : Settings
     fabric : lightning_fabric.Fabric or None
         A launched one; None makes one from the settings.
+    encoders : mapping
+        Own encoders by modality; see :func:`mimo_sim.training.train`.
 
     Raises
     ------
@@ -58,7 +61,12 @@ class TrainingRun:
     """
 
     def __init__(
-        self, method: Method, dataset: Dataset, settings: Settings, fabric: Fabric | None = None
+        self,
+        method: Method,
+        dataset: Dataset,
+        settings: Settings,
+        fabric: Fabric | None = None,
+        encoders: Mapping[str, OwnEncoder] = {},
     ) -> None:
         refusal = method.refusal(dataset.task, dataset.num_modalities)
         if refusal:
@@ -67,6 +75,7 @@ class TrainingRun:
         self.fabric = fabric or make_fabric(settings)
         self.settings = settings
         self.device = self.fabric.device
+        self.origin = origins.here()
         self.num_processes = self.fabric.world_size
         self.task, self.num_outputs = dataset.task, dataset.num_outputs
         self.modalities = dataset.modalities
@@ -86,7 +95,7 @@ class TrainingRun:
         self._tested = False
         self._optimizers: list[weakref.ref[torch.optim.Optimizer]] = []
         self._extra_passes = 0
-        self.model = make_network(dataset, settings).to(self.device)
+        self.model = make_network(dataset, settings, encoders).to(self.device)
         self.method = copy.deepcopy(method).to(self.device)
         self.generator = torch.Generator(self.device)
         self.optimizer: torch.optim.Optimizer
@@ -128,8 +137,8 @@ class TrainingRun:
         size, world = self.settings.batch_size, self.fabric.world_size
         total = len(self.train) if plan is None else len(plan.index)
         positions = order(total, self.settings.seed, self.epoch, draw).to(self.device)
-        for start in range(0, total, size):
-            chosen = positions[start : start + size]
+        parts = [positions] if plan is None else plan.parts(positions)
+        for chosen in chain.from_iterable(torch.split(part, size) for part in parts):
             if world > 1:
                 even = len(chosen) // world * world
                 chosen = chosen[:even][self.fabric.global_rank :: world]

@@ -1,7 +1,6 @@
-"""Figures of merit: pure functions of outputs and targets, and the definition of every figure.
+"""Figures of merit: pure functions of outputs and targets.
 
-Every uni-modal figure carries the definition it uses (:data:`DEFINITIONS`); figures of different
-definitions are not comparable.
+What each is called in a record, and what it means, stands in :mod:`mimo_sim.training.definitions`.
 """
 
 from __future__ import annotations
@@ -12,28 +11,6 @@ import torch
 from torch import Tensor
 
 from mimo_sim import _moved
-
-DEFINITIONS = {
-    "accuracy": "share of samples whose largest joint output is the true class",
-    "macro_f1": "mean over all classes of 2PR/(P+R), with 0/0 := 0",
-    "heads": "(b) the method's own uni-modal predictors, trained with the network",
-    "sliced": (
-        "(a) the joint head split by modality: weight block times feature plus bias / K, "
-        "nothing trained for it"
-    ),
-    "probe": (
-        "(d) a linear probe: logistic regression (regression: ridge) on the frozen encoder's "
-        "train features, regularisation chosen on validation"
-    ),
-    "gap": (
-        "largest minus smallest uni-modal accuracy (two modalities: |Acc_1 - Acc_2|), "
-        "by definition of uni-modal accuracy"
-    ),
-    "contribution": (
-        "Shapley value of the joint accuracy when absent modalities have zero features, "
-        "or zero network inputs; sums to v(all) - v(none)"
-    ),
-}
 
 
 def accuracy(output: Tensor, target: Tensor) -> float:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import csv
 import json
 import platform
-import subprocess
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mimo_sim._files import replacing
+from mimo_sim.training import origins
 
 if TYPE_CHECKING:
     import torch
@@ -38,28 +37,34 @@ def plain(tree: Any) -> Any:
     return json.loads(json.dumps(tree, default=convert))
 
 
-def describe(method: Method, dataset: Dataset, settings: Settings) -> dict[str, Any]:
-    """Everything that decides the numbers of a run, apart from the machine."""
-    about = {
+def describe(
+    method: Method, dataset: Dataset, settings: Settings, encoders: Mapping[str, Any] = {}
+) -> dict[str, Any]:
+    """Everything that decides the numbers of a run, apart from the machine.
+
+    Own encoders are described by their layers, as torch prints them, and functions by their names.
+    """
+    about: dict[str, Any] = {
         "dataset": dataset.name,
         "data": {**dataset.about, "checksum": dataset.checksum()},
         "method": method.name,
         "hyper": method.hyper,
         "settings": asdict(settings),
     }
+    if encoders:
+        about["encoders"] = {
+            name: getattr(own, "__qualname__", None) or repr(own) for name, own in encoders.items()
+        }
     return plain(about)  # type: ignore[no-any-return]
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Versions, device, threads, and the git revision of the package's folder."""
+    """Versions of other packages, device, threads, and the origin of this package's code."""
     import numpy as np
     import torch
 
-    from mimo_sim import __version__
-
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     versions = {
-        "mimo_sim": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
@@ -68,23 +73,8 @@ def environment(device: torch.device) -> dict[str, Any]:
         "versions": versions,
         "device": gpu or platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
-        "git": _git_revision(),
+        "origin": origins.described(origins.here()),
     }
-
-
-def _git_revision() -> str | None:
-    """Of this project's checkout, ending in -dirty where it has changes; None outside of one.
-
-    The package may be installed inside of somebody else's repository: its revision says nothing.
-    """
-    checkout = Path(__file__).resolve().parents[2]
-    try:
-        project = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]["name"]
-        command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=12"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-    except (OSError, KeyError, ValueError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() if project == "mimo_sim" else None
 
 
 @dataclass(frozen=True)
@@ -152,11 +142,7 @@ class Record:
         definitions : mapping
             What the figures of the result mean, by name.
         """
-        names = list(dict.fromkeys(key for row in result.table for key in row))
-        with replacing(self.folder / TABLE) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, names, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(result.table)
+        write_table(self.folder, result.table)
         content = {
             "config": self.config,
             "metrics": result.metrics,
@@ -165,6 +151,15 @@ class Record:
         }
         write_json(self.folder / RESULT, content)
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def write_table(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The table of a run's epochs, whole or not at all; what a row lacks is an empty cell."""
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    with replacing(folder / TABLE) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

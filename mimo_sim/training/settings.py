@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -47,9 +47,10 @@ class Settings:
     devices, accelerator, precision
         As in Lightning Fabric. Several devices are several processes that average gradients.
         ``bf16-mixed`` runs the encoders in bfloat16.
-    encoder : str or None
-        A name for all modalities (:func:`mimo_sim.networks.make_encoder`), or one name for each,
-        joined by commas. None chooses by the shape of the input.
+    encoder : str, mapping or None
+        A name for all modalities (:func:`mimo_sim.networks.make_encoder`); one name for each,
+        joined by commas; or names by modality, ``{"sound": "gru"}`` or ``"sound=gru"``. None, and a
+        modality that is not named, choose by the shape of the input.
     width : int
         Feature length of every encoder.
     select : {"last", "best"}
@@ -77,7 +78,7 @@ class Settings:
     devices: int = 1
     accelerator: str = "auto"
     precision: Precision = "32-true"
-    encoder: str | None = None
+    encoder: str | Mapping[str, str] | None = None
     width: int = 64
     select: Select = "last"
     probes: bool = True
@@ -93,12 +94,15 @@ class Settings:
             raise ValueError(f"`momentum` must be in [0, 1). Got momentum={self.momentum!r}.")
         for name, allowed in CHOICES.items():
             check_choice(name, getattr(self, name), allowed)
+        if isinstance(self.encoder, Mapping):
+            pairs = [f"{modality}={name}" for modality, name in self.encoder.items()]
+            object.__setattr__(self, "encoder", ",".join(pairs) or None)
         if self.encoder is not None and not isinstance(self.encoder, str):
             raise TypeError(
-                "`encoder` must be a name, names joined by commas, or None. "
+                "`encoder` must be a name, names joined by commas, names by modality, or None. "
                 f"Got encoder={self.encoder!r}."
             )
-        for name in self._encoders():
+        for _, name in self._encoders():
             if name:  # an empty one chooses by shape
                 encoders.get(name)
         if self.batch_size % self.devices:
@@ -117,9 +121,10 @@ class Settings:
             factor = 1.0
         return self.lr * factor
 
-    def _encoders(self) -> list[str]:
-        """The names in ``encoder``."""
-        return [name.strip() for name in (self.encoder or "").split(",")]
+    def _encoders(self) -> list[tuple[str, str]]:
+        """The names in ``encoder``, each with its modality; without one where none is given."""
+        parts = [part.rpartition("=") for part in str(self.encoder or "").split(",")]
+        return [(modality.strip(), name.strip()) for modality, _, name in parts]
 
     def encoder_names(self, modalities: Sequence[str]) -> list[str | None]:
         """The encoder's name for each of these modalities; None chooses by shape.
@@ -127,16 +132,23 @@ class Settings:
         Raises
         ------
         ValueError
-            If ``encoder`` has neither one name nor one for each modality.
+            If ``encoder`` has neither one name, nor one for each modality, nor names by modality.
         """
         if not self.encoder:
             return [None] * len(modalities)
-        names: list[str | None] = [*self._encoders()]
-        if len(names) == 1:
+        pairs = self._encoders()
+        if all(modality for modality, _ in pairs):
+            for modality, _ in pairs:
+                check_choice("encoder", modality, modalities)
+            if len(dict(pairs)) < len(pairs):
+                raise ValueError(f"`encoder` names a modality twice. Got {self.encoder!r}.")
+            return [dict(pairs).get(modality) for modality in modalities]
+        names: list[str | None] = [name for modality, name in pairs if not modality]
+        if len(pairs) == len(names) == 1:
             return names * len(modalities)
-        if len(names) != len(modalities):
+        if not len(pairs) == len(names) == len(modalities):
             raise ValueError(
-                "`encoder` must name one encoder, or one for each of "
-                f"{list(modalities)}. Got {self.encoder!r}."
+                "`encoder` must name one encoder, one for each of "
+                f"{list(modalities)}, or some by modality. Got {self.encoder!r}."
             )
         return names

@@ -44,6 +44,22 @@ def _half_times_at_a_tenth(right: Callable[..., Any], run: xr.Dataset) -> Any:
 
 THEORY = [
     Fault(
+        "rules-grow-like-joint-training",
+        "rules leave the growth rates of joint training as they are",
+        ("encoder-rules-keep-the-order", "mgda-equalises-growth"),
+        ms.theory,
+        "rule_growth_rates",
+        lambda right, problem, rule: ms.theory.correlations(problem),
+    ),
+    Fault(
+        "scalarization-always-shortens",
+        "linear scalarization is said to shorten every wait to the same part",
+        ("scalarization-shortens-the-wait",),
+        ms.theory,
+        "scalarization_time_ratio",
+        lambda right, problem: 1 + 0.7 * (ms.theory.time_ratio(problem) - 1),
+    ),
+    Fault(
         "step-beyond-smoothness",
         "the default step is 60 times too large",
         ("theorem1-rate",),

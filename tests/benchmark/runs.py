@@ -14,7 +14,10 @@ from mimo_sim import benchmark, datasets
 from mimo_sim.benchmark import workers
 from mimo_sim.cli import main
 from mimo_sim.datasets._data import Dataset
+from mimo_sim.training import origins
 from tests.networks import SETTINGS, tiny
+
+COMMITTED = origins.Origin("1.0", "a1b2c3d4e5f6", clean=True)
 
 
 def small_plan(*names: str, seeds: int = 2, **more: Any) -> list[benchmark.Job]:
@@ -29,9 +32,10 @@ def load_tiny(name: str, root: str | None = None, seed: int = 0, **settings: Any
 
 @pytest.fixture
 def tiny_data(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every data set is the tiny one."""
+    """Every data set is the tiny one, and runs are as if this checkout had no changes."""
     workers._load_once.cache_clear()
     monkeypatch.setattr(datasets, "load", load_tiny)
+    monkeypatch.setattr(origins, "here", lambda: COMMITTED)
     yield
     workers._load_once.cache_clear()  # no other test finds these data under a true name
 
@@ -41,6 +45,7 @@ def _train(out: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         workers._load_once.cache_clear()
         patch.setattr(datasets, "load", load_tiny)
+        patch.setattr(origins, "here", lambda: COMMITTED)
         assert benchmark.execute(small_plan("vanilla", "mimo", "mmcosine", seeds=3), out) == []
     return out
 

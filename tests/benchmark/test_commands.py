@@ -102,9 +102,15 @@ def test_bench_run_and_compare(
     assert "old/seed0/result.json is damaged" in capsys.readouterr().err
     shutil.rmtree(foreign)
     assert command(monkeypatch, "compare r --out c") == 0
-    figures = [f"digits-{kind}.{suffix}" for kind in ("gap", "epochs") for suffix in ("png", "svg")]
+    figures = {"digits-gap.png", "digits-epochs.png"}
     written = tmp_path / "c"
     assert {path.name for path in written.iterdir()} == {"table.md", "table.csv", *figures}
+    assert command(monkeypatch, "compare r --out d --format svg,pdf") == 0
+    made = {path.name for path in (tmp_path / "d").glob("digits-*")}
+    assert made == {name.replace("png", suffix) for name in figures for suffix in ("svg", "pdf")}
+    assert command(monkeypatch, "compare r --out e --format gif") == 2
+    assert "`--format` must be of png, pdf, svg" in capsys.readouterr().err
+    assert not (tmp_path / "e").exists()
     assert command(monkeypatch, "compare r --out c --split validation") == 0
     assert "digits: validation split" in capsys.readouterr().out
     validation = (written / "table-validation.md").read_text()
@@ -140,7 +146,7 @@ def test_bench_run_and_compare(
         ("run --jobs 0", "`jobs` must be >= 1"),
         (
             "run --dataset digit",
-            "('avmnist', 'digits', 'synthetic'). Got 'digit'. Did you mean 'digits'?",
+            "'synthetic'). Got 'digit'. Did you mean 'digits'?",
         ),
         ("run --preset ful", "Got preset='ful'. Did you mean 'full'?"),
         (

@@ -36,6 +36,7 @@ def a_run(
     metrics = {"validation": {}, "test": dict(figures), "selection": "last"}
     config = {"settings": {"seed": seed}, "data": {}}
     result = {"config": config, "metrics": metrics, "seconds": seconds, "definitions": {}}
+    result["git"] = "a1"
     return benchmark.FinishedRun(of.get("dataset", "coins"), method, seed, result, Path())
 
 
@@ -160,6 +161,8 @@ def test_every_field_of_a_row() -> None:
         "pairs": 3,
         "difference": pytest.approx(0.04),
         "difference_half_width": pytest.approx(0.02484, abs=1e-5),
+        "origin": "a1",
+        "mixed": False,
     }
     baseline = rows["vanilla", "accuracy"]
     assert (baseline.n, baseline.pairs) == (3, 0)
@@ -191,6 +194,7 @@ def test_every_cell_of_a_table() -> None:
             "sliced b": "32.0 ± 8.6",
             "gap probe": "18.0 ± 17.9",
             "seconds": "11.3",
+            "code": "a1",
         },
         {
             "method": "mimo",
@@ -206,6 +210,7 @@ def test_every_cell_of_a_table() -> None:
             "sliced b": "42.0 ± 5.0",
             "gap probe": "8.0 ± 7.5",
             "seconds": "23.0",
+            "code": "a1",
         },
     ]
     ((_, header, cells),) = benchmark.comparison_tables(rows, brief=True)
@@ -234,10 +239,13 @@ def test_every_cell_of_the_csv() -> None:
         "pairs",
         "difference",
         "difference_half_width",
+        "origin",
+        "mixed",
     ]
     for line, row in zip(lines[1:], rows, strict=True):
         assert line[:5] == [row.dataset, row.split, row.method, row.metric, str(row.n)]
         assert line[7] == str(row.pairs)
+        assert line[10:] == ["a1", "False"]
         for cell, value in zip([*line[5:7], *line[8:10]], _floats(row), strict=True):
             assert cell == ("" if math.isnan(value) else repr(value))
 

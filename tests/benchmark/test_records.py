@@ -19,7 +19,7 @@ from tests.networks import SETTINGS, tiny
 pytestmark = pytest.mark.usefixtures("tiny_data")
 
 
-CONTENT = "config metrics definitions seconds data parameters versions device threads git"
+CONTENT = "config metrics definitions seconds data parameters versions device threads origin"
 
 
 @pytest.fixture

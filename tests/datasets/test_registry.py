@@ -14,7 +14,9 @@ from mimo_sim.commands.data import settings
 
 
 def test_every_data_set_is_registered_with_what_is_known_of_it() -> None:
-    assert {"avmnist", "digits", "synthetic"} <= set(datasets.available())
+    assert {"avmnist", "cremad_ratings", "digits", "grid", "mfeat", "synthetic"} <= set(
+        datasets.available()
+    )
     for name in datasets.available():
         record = datasets.get(name)
         assert record.name == name
@@ -71,6 +73,16 @@ def test_every_data_set_is_registered_with_what_is_known_of_it() -> None:
         (
             lambda: datasets.load("avmnist", setting="E"),
             r"`setting` must be one of \('A', 'B', 'C', 'D'\). Got setting='E'",
+        ),
+        (
+            lambda: datasets.load("grid", setting="loud"),
+            r"`setting` must be 'clean' or a finite number of dB. Got setting='loud'",
+        ),
+        (lambda: datasets.load("grid", setting=float("inf")), "`setting` .* Got setting=inf"),
+        (lambda: datasets.load("grid", setting=True), "`setting` .* Got setting=True"),
+        (
+            lambda: datasets.load("grid", train_sentences=701),
+            "`train_sentences` must be at most 700. Got train_sentences=701",
         ),
         (
             lambda: datasets.load("avmnist", components=0),

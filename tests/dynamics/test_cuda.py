@@ -24,6 +24,14 @@ from mimo_sim.dynamics.ensemble import cuda
 from mimo_sim.dynamics.ensemble.driver import simulate_ensemble
 cuda.LAUNCH, cuda.THREADS = 4, 8  # several launches a leg; few threads for the simulator to start
 case = json.loads(sys.argv[1])
+if case["rules"]:
+    rules = [ms.MGDA(), ms.OGM()]
+    runs = simulate_ensemble(
+        ms.generators.scalar_pair(2.0, 0.3), rules, step_size=0.02, steps=9, init_scale=0.3,
+        width=1, engine=case["engine"],
+    )
+    print(json.dumps({name: runs[name].values.tolist() for name in runs.data_vars}))
+    sys.exit()
 problems = [ms.generators.scalar_pair(2.0, 0.3), ms.generators.random_problem((1, 1, 1), seed=1)]
 methods = [
     ms.Vanilla(),
@@ -48,14 +56,14 @@ SETTINGS = {
 }
 
 
-def ensemble(engine: str, **environment: str) -> dict[str, Any]:
+def ensemble(engine: str, rules: bool = False, **environment: str) -> dict[str, Any]:
     line = [
         sys.executable,
         "-W",
         "error",
         "-c",
         CODE,
-        json.dumps({"engine": engine, "settings": SETTINGS}),
+        json.dumps({"engine": engine, "settings": SETTINGS, "rules": rules}),
     ]
     done = subprocess.run(
         line, env=os.environ | environment, capture_output=True, text=True, check=False
@@ -85,6 +93,12 @@ def test_the_simulator_agrees_with_the_cpu() -> None:
     assert_agree(ensemble("cuda", NUMBA_ENABLE_CUDASIM="1"), ensemble("batch"))
 
 
+def test_rules_agree_in_the_simulator() -> None:
+    device, host = ensemble("cuda", True, NUMBA_ENABLE_CUDASIM="1"), ensemble("batch", True)
+    for name in host:
+        np.testing.assert_allclose(device[name], host[name], rtol=1e-9, atol=1e-12, err_msg=name)
+
+
 @pytest.mark.gpu
 def test_the_device_agrees_with_the_cpu() -> None:
     numba_cuda: Any = importlib.import_module("numba.cuda")
@@ -94,7 +108,13 @@ def test_the_device_agrees_with_the_cpu() -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [Shape(2, 1, 1, 1, False), Shape(3, 1, 1, 1, True)], ids=["K=2", "K=3 with decay"]
+    "shape",
+    [
+        Shape(2, 1, 1, 1, False),
+        Shape(3, 1, 1, 1, True),
+        Shape(2, 1, 1, 1, False, ms.MGDA().structure()),
+    ],
+    ids=["K=2", "K=3 with decay", "MGDA"],
 )
 def test_the_kernel_compiles_for_a_device_and_is_all_double_precision(shape: Shape) -> None:
     """As far as LLVM: the rest of the way needs NVIDIA's tools.
@@ -107,7 +127,7 @@ def test_the_kernel_compiles_for_a_device_and_is_all_double_precision(shape: Sha
     from numba import types
     from numba.cuda.compiler import compile_cuda
 
-    scope: dict[str, Any] = {"cuda": numba_cuda, "exp": math.exp}
+    scope: dict[str, Any] = {"cuda": numba_cuda, "exp": math.exp, "sqrt": math.sqrt}
     exec(cuda._kernel_source(shape), scope)
     table = types.Array(types.float64, 2, "C")
     compiled = compile_cuda(scope["kernel"], types.void, (table, table, types.int64), cc=(9, 0))

@@ -26,6 +26,8 @@ CONTRACT = {
     "loss_uni": ("step", "modality"),
     "encoder_norm": ("step", "modality"),
     "sigma": ("step", "modality"),
+    "weight_mm": ("step", "modality"),
+    "weight_uni": ("step", "modality"),
     "objective": ("step",),
     "gap": ("step", "modality"),
     "excess_mm": ("step",),

@@ -36,6 +36,13 @@ SEEDED = (
     "unimodal",
 )
 RESUMED: list[tuple[str, dict[str, Any]]] = [
+    ("amss", {}),
+    ("amss_plus", {}),
+    ("arl", {"warm_up": 1}),
+    ("aug", {"width": 8}),
+    ("cggm", {}),
+    ("data_remixing", {"warm_up": 1}),
+    ("di_mml", {"start": 1, "stage_two": 1}),
     ("mmpareto", {}),
     ("mgda", {}),
     ("mgda", {"scope": "global"}),
@@ -76,7 +83,7 @@ def without_seconds(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_same_seed_same_bytes_and_a_stopped_run_continues(
     name: str, hyper: dict[str, Any], tmp_path: Path
 ) -> None:
-    dataset = noisy_means(3)
+    dataset = noisy_means(methods.get(name).max_modalities or 3)
     whole = trained(methods.create(name, **hyper), dataset)
     assert len(whole.table) == 3
     assert not same_state(whole.model, trained(methods.create("vanilla"), dataset).model)

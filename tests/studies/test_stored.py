@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 import mimo_sim as ms
-from mimo_sim.studies import maps, scatter, score, zls
+from mimo_sim.studies import maps, rules, scatter, score, zls
 
 FIGURES = Path(__file__).resolve().parent.parent.parent / "figures"
 STORED: dict[str, Callable[[xr.Dataset], dict[str, Any]]] = {
@@ -22,6 +22,7 @@ STORED: dict[str, Callable[[xr.Dataset], dict[str, Any]]] = {
     "correlation": maps.summarise,
     "penalty": maps.summarise_penalties,
     "score": score.summarise,
+    "rules": rules.summarise,
 }
 
 

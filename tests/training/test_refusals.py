@@ -72,7 +72,7 @@ def test_bad_numbers_are_found_after_the_first_step() -> None:
         (
             {"epochs": 1, "encoder": 3},
             TypeError,
-            r"`encoder` must be a name, names joined by commas, or None\. Got encoder=3\.",
+            r"`encoder` must be a name, names joined by commas, .* or None\. Got encoder=3\.",
         ),
         (
             {"epochs": 1, "encoder": "mlp, resnet50"},
@@ -116,7 +116,7 @@ def test_bad_methods_data_and_encoders_are_refused() -> None:
     with pytest.raises(ValueError, match="the validation split of 'tiny' must not be empty"):
         new_run(Vanilla(), replace(tiny(), validation=tiny().validation.take(torch.arange(0))))
     with pytest.raises(
-        ValueError, match=r"`encoder` must name one encoder, or one for each of \['m1', 'm2'\]"
+        ValueError, match=r"`encoder` must name one encoder, one for each of \['m1', 'm2'\]"
     ):
         new_run(Vanilla(), encoder="mlp,mlp,mlp")
     with pytest.raises(ValueError, match="`encoder` must be one of"):

@@ -70,7 +70,7 @@ def _parameters(arrays: list[FloatArray]) -> torch.nn.ParameterList:
     return torch.nn.ParameterList([torch.nn.Parameter(torch.tensor(array)) for array in arrays])
 
 
-def _record(
+def record_weights(
     records: Records, row: int, network: LateFusionNetwork, problem: LateFusionProblem
 ) -> None:
     """Store norms and maps of the network as a recorded step."""
@@ -85,6 +85,16 @@ def _record(
                 records.uni_map[row][:, problem.features(k)] = (u @ w).numpy()
 
 
+def needs_width(weights: list[Weights] | None) -> list[Weights]:
+    """The weights of a network of finite width; raise ``ValueError`` where there are none."""
+    if weights is None:
+        raise ValueError(
+            "`width` must be finite for engine='autograd', which trains the network itself. "
+            "Got width=inf; use engine='gram'."
+        )
+    return weights
+
+
 def run(
     problem: LateFusionProblem,
     method: Solver,
@@ -93,17 +103,14 @@ def run(
     options: Options,
 ) -> Records:
     """Train the network itself. Needs a finite width."""
-    if weights is None:
-        raise ValueError(
-            "`width` must be finite for engine='autograd', which trains the network itself. "
-            "Got width=inf; use engine='gram'."
-        )
     del init_scale
-    network = LateFusionNetwork(problem, weights)
+    network = LateFusionNetwork(problem, needs_width(weights))
     frozen, plain = method.heads == "frozen", method.heads == "plain"
     network.uni_heads.requires_grad_(not frozen)
     trained = [p for p in network.parameters() if p.requires_grad]
-    optimizer = torch.optim.SGD(trained, lr=options.step_size, weight_decay=options.weight_decay)
+    optimizer = torch.optim.SGD(
+        trained, lr=options.step_size, weight_decay=options.weight_decay, momentum=options.momentum
+    )
     records = Records.empty(problem, options)
     estimate = torch.tensor(
         initial_f_star(method, problem.unimodal_optima) - problem.unimodal_optima
@@ -132,7 +139,7 @@ def run(
                 records.excess_uni[row] = excess_uni.detach().numpy()
                 records.f_star_excess[row], records.sigma[row] = estimate.numpy(), sigma.numpy()
                 records.grad_norm_sq[row] = _grad_norm_squared(network, trained, method, sigma)
-                _record(records, row, network, problem)
+                record_weights(records, row, network, problem)
                 row += 1
             flipped, previous, change = _flips(sigma, previous, change)
             if flipped:

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from mimo_sim import theory
-from mimo_sim._checks import FloatArray, check_count, check_positive, finite_array
+from mimo_sim._checks import FloatArray, check_step_size, check_width, finite_array
 from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics._compile import jit
 from mimo_sim.dynamics.driver import checked_settings, finished
@@ -234,14 +234,13 @@ def simulate_early(
     if initial is not None:
         weights = _checked(problem, initial)
         width = weights[0].shape[1]
-    elif not (isinstance(width, float) and math.isinf(width) and width > 0):
-        width = check_count("width", width, 1)
-        weights = _random(problem, width, init_scale, seed)
+    elif not math.isinf(check_width("width", width)):
+        weights = _random(problem, int(width), init_scale, seed)
     packed = Packed(problem, method, _factors(problem, weights, init_scale))
     if step_size is None:
         largest = float(np.linalg.norm(packed.Z.reshape(-1, packed.Z.shape[2]), 2))
         step_size = default_step_size(problem, method, init_norm_squared=largest**2)
-    check_positive("step_size", step_size)
+    check_step_size("step_size", step_size)
 
     options = Options(
         step_size=float(step_size),

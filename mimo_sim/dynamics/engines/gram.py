@@ -192,6 +192,21 @@ def move(Z, dZ, sizes, eta, keep, keep_head):  # type: ignore[no-untyped-def]
                 Z[k, i, j] = kept * Z[k, i, j] + eta * dZ[k, i, j]
 
 
+@inlined
+def push(Z, dZ, velocity, sizes, eta, decay, frozen, momentum):  # type: ignore[no-untyped-def]
+    """One step of torch's SGD: the velocity is `momentum` times itself, plus dZ - decay * Z.
+
+    Frozen heads stay where they are.
+    """
+    K, m, d, r = size(sizes[0]), size(sizes[1]), size(sizes[2]), size(sizes[3])
+    for k in range(K):
+        for i in range(2 * m + d):
+            lost = 0.0 if frozen and m <= i < 2 * m else decay
+            for j in range(r):
+                velocity[k, i, j] = momentum * velocity[k, i, j] + dZ[k, i, j] - lost * Z[k, i, j]
+                Z[k, i, j] += eta * velocity[k, i, j]
+
+
 @jit(fastmath=FASTMATH)
 def _descend(  # type: ignore[no-untyped-def]
     Z,
@@ -206,6 +221,8 @@ def _descend(  # type: ignore[no-untyped-def]
     base,
     eta,
     decay,
+    momentum,
+    velocity,
     start,
     stop,
     every,
@@ -249,7 +266,10 @@ def _descend(  # type: ignore[no-untyped-def]
                         maps[0, row, a, i] = joint[a, i] - work[0, a, i]
                         maps[1, row, a, i] = uni[a, i] - work[1, a, i]
         note_flips(K, sigma, memory, counts, t)
-        move(Z, dZ, sizes, eta, keep, keep_head)
+        if momentum > 0.0:
+            push(Z, dZ, velocity, sizes, eta, decay, heads == FROZEN, momentum)
+        else:
+            move(Z, dZ, sizes, eta, keep, keep_head)
     return -1
 
 
@@ -311,6 +331,7 @@ def run(
     kept = len(options.steps) if options.record_maps else 0
     maps = np.empty((2, kept, problem.output_dim, packed.S.shape[0]))
     memory, counts = flip_memory(problem.num_modalities)
+    velocity = np.zeros_like(packed.Z)
     out = (
         records.excess_mm,
         records.excess_uni,
@@ -328,6 +349,8 @@ def run(
                 *packed.model,
                 options.step_size,
                 options.weight_decay,
+                options.momentum,
+                velocity,
                 start,
                 stop,
                 every,

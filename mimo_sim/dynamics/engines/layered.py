@@ -31,7 +31,17 @@ import xarray as xr
 from torch.func import grad, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from mimo_sim._checks import FloatArray, check_choice, check_count, check_positive, check_within
+from mimo_sim._checks import (
+    FloatArray,
+    check_choice,
+    check_count,
+    check_flag,
+    check_objects,
+    check_positive,
+    check_step_size,
+    check_within,
+    is_sequence,
+)
 from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics.engines._members import (
     Tree,
@@ -46,6 +56,7 @@ from mimo_sim.dynamics.layered import (
     Network,
     Start,
     aligned_weights,
+    check_architecture,
     gaussian_weights,
 )
 from mimo_sim.dynamics.records import limit
@@ -53,6 +64,7 @@ from mimo_sim.objective import sigma_weights
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Solver, Vanilla, initial_f_star
 
+MOST_SEEDS = 1_000_000  # their weights are all in memory
 RECORDED = ("excess_mm", "excess_uni", "gaps", "encoder_norm", "response")
 
 
@@ -128,14 +140,18 @@ def simulate_layered(
     ValueError, TypeError
         For input outside the ranges above.
     """
-    problems = [problems] if isinstance(problems, LateFusionProblem) else list(problems)
-    methods = [methods] if isinstance(methods, Vanilla | MIMO) else list(methods)
+    solvers = "mimo_sim.Vanilla() or mimo_sim.MIMO(...)"
+    problems = check_objects("problems", problems, LateFusionProblem, "a LateFusionProblem")
+    methods = check_objects("methods", methods, (Vanilla, MIMO), solvers)
+    if initial is not None and not (is_sequence(initial) and len(initial) == 0):
+        initial = check_objects("initial", initial, Network, "a Network")
     _check(problems, methods, architecture, start, samples)
-    check_positive("step_size", step_size)
+    check_flag("progress", progress)
+    check_step_size("step_size", step_size)
     check_positive("init_scale", init_scale)
     steps = check_count("steps", steps, 1)
     width = check_count("width", width, 1)
-    seeds = check_count("seeds", seeds, 1)
+    seeds = check_count("seeds", seeds, 1, MOST_SEEDS)
     every = check_count("record_every", record_every, 1)
 
     prepared = [training_data(problem, samples, seed) for seed, problem in enumerate(problems)]
@@ -185,21 +201,13 @@ def _check(
     samples: int | None,
 ) -> None:
     """Refuse what :func:`simulate_layered` cannot train."""
-    if not problems or not all(isinstance(problem, LateFusionProblem) for problem in problems):
-        raise TypeError(f"`problems` must be one LateFusionProblem or more. Got {problems!r:.80}.")
     if len({(problem.dims, problem.output_dim, problem.names) for problem in problems}) > 1:
         raise ValueError("`problems` must agree in dims, output_dim and names.")
-    if not methods or not all(isinstance(method, Vanilla | MIMO) for method in methods):
-        raise TypeError(
-            "`methods` must be mimo_sim.Vanilla() or mimo_sim.MIMO(...), one or more. "
-            f"Got {methods!r:.80}."
-        )
     if any(method.heads == "plain" for method in methods):
         raise ValueError(
             "`methods` must not have heads='plain': this engine descends the objective itself."
         )
-    if not isinstance(architecture, Architecture):
-        raise TypeError(f"`architecture` must be an Architecture. Got {architecture!r:.80}.")
+    check_architecture(architecture)
     check_choice("start", start, get_args(Start))
     if samples is None and architecture.activation == "relu":
         raise ValueError(
@@ -288,7 +296,9 @@ def _labelled(
     optima = np.array([problem.unimodal_optima for problem in problems])[:, None, None, None, :]
     ceiling = np.array([limit(problem) for problem in problems])[:, None, None]
     worst = np.maximum(excess_mm, excess_uni.max(-1)).max(-1)
-    sigma = sigma_weights(records["gaps"] / mu, 1.0)
+    relative = records["gaps"] / mu
+    going = np.isfinite(relative).all(-1, keepdims=True)  # sigma is NaN once a member blew up
+    sigma = np.where(going, sigma_weights(np.where(going, relative, 0.0), 1.0), np.nan)
 
     def named(dims: tuple[str, ...], values: FloatArray, long_name: str) -> tuple[Any, ...]:
         return dims, values, {"long_name": long_name}

@@ -10,6 +10,7 @@ runs, nor on its place among them, nor on the threads.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from functools import cache
@@ -30,6 +31,8 @@ from mimo_sim.dynamics.engines.gram import (
     move,
     observe,
 )
+from mimo_sim.dynamics.ensemble import rules
+from mimo_sim.dynamics.ensemble._columns import copy, encoder_squares, kernel, load, moments
 from mimo_sim.dynamics.ensemble.step import (
     FASTMATH,
     ONE_ROW,
@@ -56,6 +59,8 @@ def advance(shape: Shape) -> Advance:
     * sets ``bad`` to 1 if the losses met there reach the ceiling,
     * counts the ``flips`` of sigma.
     """
+    if not shape.generated and shape.rule is not None:
+        return rules.advance(shape)
     if not shape.generated:
         sizes = (shape.K, shape.m, shape.d, shape.r)
 
@@ -64,6 +69,7 @@ def advance(shape: Shape) -> Advance:
 
         return one_by_one
     scope: dict[str, Any] = {"np": np, "exp": exp, "wide": wide, "__name__": __name__}
+    scope["sqrt"] = math.sqrt
     # Compiled under the name of this file, so that the machine code is kept on disk.
     exec(compile(_lanes_source(shape), __file__, "exec"), scope)
     compiled: Advance = jit(nogil=True, fastmath=FASTMATH)(scope[_lanes_name(shape)])
@@ -98,7 +104,12 @@ def _variables(lines: list[str]) -> tuple[set[str], set[str]]:
 def _lanes_name(shape: Shape) -> str:
     """A name of its own for the function of each shape, as its machine code is kept by name."""
     sizes = f"K{shape.K}_m{shape.m}_d{shape.d}_r{shape.r}"
-    return f"advance_lanes_{sizes}{'_decay' if shape.decay else ''}"
+    name = f"advance_lanes_{sizes}{'_decay' if shape.decay else ''}"
+    if shape.rule is None:
+        return name
+    # The file of a rule is not among those that stale machine code is known by.
+    text = "\n".join(line for part in step_source(shape) for line in part)
+    return f"{name}_rule_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def _lanes_source(shape: Shape) -> str:
@@ -114,7 +125,7 @@ def _lanes_source(shape: Shape) -> str:
     for i, (_, made) in enumerate(used):
         for needed, _ in used[i + 1 :]:
             handed_on |= made & needed
-    between = sorted(handed_on - {*state, "own"})
+    between = sorted(handed_on - {*state})
     table = [*state, *constants, *between]
 
     loops: list[str] = []
@@ -151,36 +162,20 @@ def _lanes_source(shape: Shape) -> str:
 
 # ------------------------ one run after the other
 
-kernel: Any = jit(nogil=True, fastmath=FASTMATH)
-
-
-@kernel
-def _copy(column, array):  # type: ignore[no-untyped-def]
-    """Copy a vector into `array`. A slice assignment would take seconds more to compile."""
-    for i in range(array.size):
-        array[i] = column[i]
-
 
 @kernel
 def _arrays(sizes):  # type: ignore[no-untyped-def]
     """Room for the arguments of :func:`mimo_sim.dynamics.engines.gram.evaluate`."""
-    K, m, d, r = sizes
-    Z, dZ, work = np.empty((K, 2 * m + d, r)), np.empty((K, 2 * m + d, r)), np.empty((4, m, K * d))
-    S, joint, uni = np.empty((K * d, K * d)), np.empty((m, K * d)), np.empty((m, K * d))
-    return Z, dZ, work, S, joint, uni, np.empty(K), np.empty(K), np.empty(K)
+    K, m, d, _ = sizes
+    Z, base, S, joint, uni = moments(sizes)
+    work = np.empty((4, m, K * d))
+    return Z, np.empty_like(Z), work, S, joint, uni, base, np.empty(K), np.empty(K)
 
 
 @kernel
 def _load(state, constants, own, fixed, run, Z, base, S, joint, uni):  # type: ignore[no-untyped-def]
-    """Copy the column of one run into arrays; returns lam, mu and how its heads are updated.
-
-    `own` and `fixed` are the rows of the state and of the constants.
-    """
-    _copy(state[own.Z, run], Z.reshape(Z.size))
-    _copy(state[own.base, run], base)
-    _copy(constants[fixed.S, run], S.reshape(S.size))
-    _copy(constants[fixed.joint, run], joint.reshape(joint.size))
-    _copy(constants[fixed.uni, run], uni.reshape(uni.size))
+    """As :func:`load`; returns lam, mu and how the heads of the run are updated."""
+    load(state, constants, own, fixed, run, Z, base, S, joint, uni)
     heads = FROZEN
     if constants[fixed.gradient, run] > 0:
         heads = GRADIENT
@@ -192,7 +187,7 @@ def _load(state, constants, own, fixed, run, Z, base, S, joint, uni):  # type: i
 @kernel
 def _advance_one_by_one(state, constants, own, fixed, sizes, steps):  # type: ignore[no-untyped-def]
     """The same step as the generated one, for sizes that are known at run time only."""
-    K, m, d, r = sizes
+    K = sizes[0]
     Z, dZ, work, S, joint, uni, base, excess, weight = _arrays(sizes)
     for run in range(state.shape[1]):
         lam, mu, heads = _load(state, constants, own, fixed, run, Z, base, S, joint, uni)
@@ -207,15 +202,10 @@ def _advance_one_by_one(state, constants, own, fixed, sizes, steps):  # type: ig
             if not (excess_mm < ceiling and top < ceiling):
                 state[own.bad, run] = 1.0
             state[own.flips, run] += count_flips(K, weight, sigma, change)
-            for k in range(K):
-                squares = 0.0
-                for i in range(2 * m, 2 * m + d):
-                    for j in range(r):
-                        squares += Z[k, i, j] ** 2
-                peak[k] = max(peak[k], squares)
+            encoder_squares(Z, sizes, peak)
             move(Z, dZ, sizes, eta, keep, keep_head)
-        _copy(Z.reshape(Z.size), state[own.Z, run])
-        _copy(base, state[own.base, run])
+        copy(Z.reshape(Z.size), state[own.Z, run])
+        copy(base, state[own.base, run])
 
 
 # ------------------------ what a state says
@@ -232,6 +222,8 @@ class ViewRows(NamedTuple):
     head: slice
     uni_head: slice
     encoder: slice
+    weight_mm: slice
+    weight_uni: slice
     joint_map: slice
     speed: int
 
@@ -260,11 +252,14 @@ def _view(state, constants, own, fixed, sizes, rows, out):  # type: ignore[no-un
                     rate += work[2, a, i] ** 2 + (lam * weight[k] * work[3, a, i]) ** 2
                     joint_map[a * K * d + i] = joint[a, i] - work[0, a, i]
             speed = max(speed, rate)
-        _copy(excess, out[rows.excess, run])
-        _copy(weight, out[rows.weight, run])
-        _copy(norms[:, 0], out[rows.head, run])
-        _copy(norms[:, 1], out[rows.uni_head, run])
-        _copy(norms[:, 2], out[rows.encoder, run])
+        copy(excess, out[rows.excess, run])
+        copy(weight, out[rows.weight, run])
+        for k in range(K):
+            out[rows.weight_mm.start + k, run] = 1.0
+            out[rows.weight_uni.start + k, run] = lam * weight[k]
+        copy(norms[:, 0], out[rows.head, run])
+        copy(norms[:, 1], out[rows.uni_head, run])
+        copy(norms[:, 2], out[rows.encoder, run])
         out[rows.excess_mm, run] = excess_mm
         out[rows.penalty, run] = lam * (top + mu * math.log(total)) if lam > 0.0 else 0.0
         out[rows.speed, run] = speed
@@ -274,12 +269,14 @@ def view(shape: Shape, state: FloatArray, constants: FloatArray) -> dict[str, Fl
     r"""What can be read from the state of some runs, by name.
 
     ``excess_mm``; ``penalty``, lam times the smoothed maximum; and ``speed``, the largest
-    :math:`|R_k|^2 + (\lambda\sigma_k|Q_k|)^2` over modalities: each (runs,).
+    :math:`|R_k|^2 + (\lambda\sigma_k|Q_k|)^2` over modalities, for a rule :math:`|R_k|^2 +
+    |Q_k|^2`: each (runs,).
 
-    ``excess``, ``gap``, ``weight`` (sigma), and the norms ``head``, ``uni_head``, ``encoder``: each
-    (K, runs). ``joint_map`` (m K d, runs).
+    ``excess``, ``gap``, ``weight`` (sigma, of MIMO), ``weight_mm`` and ``weight_uni`` (of f_mm and
+    f_k in the encoders), and the norms ``head``, ``uni_head``, ``encoder``: each (K, runs).
+    ``joint_map`` (m K d, runs).
     """
-    per_modality = dict.fromkeys(ViewRows._fields[2:8], shape.K)
+    per_modality = dict.fromkeys(ViewRows._fields[2:10], shape.K)
     rows = ViewRows(
         **stacked(
             excess_mm=ONE_ROW,
@@ -291,5 +288,8 @@ def view(shape: Shape, state: FloatArray, constants: FloatArray) -> dict[str, Fl
     )
     out = np.empty((rows.speed + 1, state.shape[1]))
     sizes = (shape.K, shape.m, shape.d, shape.r)
-    _view(state, constants, shape.state, shape.constants, sizes, rows, out)
+    if shape.rule is None:
+        _view(state, constants, shape.state, shape.constants, sizes, rows, out)
+    else:
+        rules.view(shape, state, constants, rows, out)
     return {name: out[place] for name, place in rows._asdict().items()}

@@ -68,7 +68,8 @@ def advance(shape: Shape) -> Advance:
             f"{shape.m * (shape.K * shape.d) ** 2} (K={shape.K}, m={shape.m}, d={shape.d}); use "
             "engine='batch'."
         )
-    scope: dict[str, Any] = {"cuda": cuda, "exp": math.exp, "__name__": __name__}
+    scope: dict[str, Any] = {"cuda": cuda, "exp": math.exp, "sqrt": math.sqrt}
+    scope["__name__"] = __name__
     exec(compile(_kernel_source(shape), __file__, "exec"), scope)
     kernel = cuda.jit(scope["kernel"])
     last_host: FloatArray | None = None  # the constants of the last call: many calls share them

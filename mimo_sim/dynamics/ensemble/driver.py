@@ -14,7 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 from numba import get_num_threads
 
-from mimo_sim._checks import check_choice, check_count, check_positive
+from mimo_sim._checks import check_choice, check_count, check_positive, check_width
 from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics.ensemble.cpu import LANES, view
 from mimo_sim.dynamics.ensemble.groups import LEGS, Group, IntArray, View
@@ -22,7 +22,7 @@ from mimo_sim.dynamics.ensemble.results import Results
 from mimo_sim.dynamics.ensemble.runs import Runs
 from mimo_sim.dynamics.ensemble.step import Advance, Shape
 from mimo_sim.problem import LateFusionProblem
-from mimo_sim.solvers import Solver
+from mimo_sim.solvers import AnySolver
 
 ENGINES = {"batch": "mimo_sim.dynamics.ensemble.cpu", "cuda": "mimo_sim.dynamics.ensemble.cuda"}
 # Bytes for the states that a group keeps. They say how many runs a thread trains together.
@@ -31,7 +31,7 @@ MEMORY = {"batch": 2**24, "cuda": 2**30}
 
 def simulate_ensemble(
     problems: LateFusionProblem | Sequence[LateFusionProblem],
-    methods: Solver | Sequence[Solver],
+    methods: AnySolver | Sequence[AnySolver],
     *,
     step_size: npt.ArrayLike | None = None,
     steps: int = 2000,
@@ -54,8 +54,8 @@ def simulate_ensemble(
     ----------
     problems : LateFusionProblem or N of them
         They may differ in sizes.
-    methods : Vanilla or MIMO, or N of them
-        What is minimised.
+    methods : Vanilla, MIMO or a rule, or N of them
+        What is minimised, or how gradients are weighed.
     step_size : float or N floats, optional
         eta > 0. By default every run has its own :func:`mimo_sim.theory.default_step_size`.
     steps : int
@@ -86,7 +86,7 @@ def simulate_ensemble(
 
         * (run): ``loss_mm``, ``excess_mm``, ``objective``, ``worst_gap``;
         * (run, modality): ``loss_uni``, ``excess_uni``, ``gap``, ``sigma``, ``encoder_norm``,
-          ``head_norm``, ``uni_head_norm``.
+          ``weight_mm``, ``weight_uni``, ``head_norm``, ``uni_head_norm``.
 
         Over each run:
 
@@ -121,13 +121,13 @@ def simulate_ensemble(
     on `threads`. They agree with those of `simulate` to round-off.
 
     *Convergence.* Let R_k and Q_k be the correlations of the inputs with the residuals of f_mm and
-    f_k. The growth rate of modality k is :math:`(|R_k|_F^2 + (\lambda\sigma_k|Q_k|_F)^2)^{1/2}`. A
-    run has converged once its largest rate has fallen to `tolerance` times that of a network which
-    computes zero. This is looked at every ``ceil(steps / 64)`` steps. Excess losses are then of
-    relative order ``tolerance**2``. Norms are final up to a relative error of order `tolerance`,
-    and so are half-times. A saddle, where one modality is learned and the other not yet, does not
-    count: the rate of the other is not small there. Runs with weight decay never meet this
-    condition.
+    f_k. The growth rate of modality k is :math:`(|R_k|_F^2 + (\lambda\sigma_k|Q_k|_F)^2)^{1/2}`,
+    for a rule :math:`(|R_k|_F^2 + |Q_k|_F^2)^{1/2}`. A run has converged once its largest rate has
+    fallen to `tolerance` times that of a network which computes zero. This is looked at every
+    ``ceil(steps / 64)`` steps. Excess losses are then of relative order ``tolerance**2``. Norms are
+    final up to a relative error of order `tolerance`, and so are half-times. A saddle, where one
+    modality is learned and the other not yet, does not count: the rate of the other is not small
+    there. Runs with weight decay never meet this condition.
 
     Examples
     --------
@@ -140,8 +140,7 @@ def simulate_ensemble(
     True
     """
     steps = check_count("steps", steps, 1)
-    if not (isinstance(width, float) and width == math.inf):
-        width = check_count("width", width, 1)
+    width = check_width("width", width)
     check_choice("engine", engine, ENGINES)
     if tolerance is not None:
         check_positive("tolerance", tolerance)

@@ -89,7 +89,7 @@ class Group:
         live = _Live(np.arange(self.state.shape[1]), self.state, self.constants)
         small = np.minimum(NEGLIGIBLE, 1e-30 * np.max(np.abs(self.state[self.rows.Z]), axis=0) ** 2)
         zero_speed = view(self.shape, self._zero_network(), self.constants)["speed"]
-        still = (tolerance or 0.0) ** 2 * zero_speed
+        still = (tolerance or 0.0) * (tolerance or 0.0) * zero_speed
         table_rows = {step: row for row, step in enumerate(recorded)}
 
         def record_now(live: _Live, step: int) -> None:

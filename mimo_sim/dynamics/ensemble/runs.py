@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from mimo_sim import theory
-from mimo_sim._checks import FloatArray, check_count, check_positive
+from mimo_sim._checks import (
+    FloatArray,
+    check_count,
+    check_objects,
+    check_positive,
+    check_step_size,
+    is_sequence,
+)
 from mimo_sim.dynamics.engines.gram import Packed
 from mimo_sim.dynamics.ensemble.step import Shape
 from mimo_sim.dynamics.records import limit
 from mimo_sim.dynamics.start import Weights, compact, norm_squared, random_blocks
 from mimo_sim.problem import LateFusionProblem
-from mimo_sim.solvers import MIMO, Solver, Vanilla, initial_f_star
+from mimo_sim.rules import Rule
+from mimo_sim.solvers import MIMO, SOLVERS, AnySolver, Solver, Vanilla, initial_f_star
 
 KEPT_STARTS = 20_000  # initial weights that are remembered, as many runs share theirs
 
@@ -36,10 +45,11 @@ class Runs:
         weight_decay: Any,
         width: float,
     ) -> None:
-        solvers = "mimo_sim.Vanilla() or mimo_sim.MIMO(...)"
         columns: dict[str, list[Any]] = {
-            "problems": _objects("problems", problems, LateFusionProblem, "a LateFusionProblem"),
-            "methods": _objects("methods", methods, (Vanilla, MIMO), solvers),
+            "problems": check_objects(
+                "problems", problems, LateFusionProblem, "a LateFusionProblem"
+            ),
+            "methods": check_objects("methods", methods, (Vanilla, MIMO, Rule), SOLVERS),
             "step_size": [None],
             "init_scale": _numbers("init_scale", init_scale, check_positive),
             "seed": _numbers("seed", seed, lambda name, each: check_count(name, each, 0)),
@@ -50,7 +60,7 @@ class Runs:
             ),
         }
         if step_size is not None:
-            columns["step_size"] = _numbers("step_size", step_size, check_positive)
+            columns["step_size"] = _numbers("step_size", step_size, check_step_size)
         self.count = max(map(len, columns.values()))
         for name, column in columns.items():
             if len(column) not in (1, self.count):
@@ -61,7 +71,7 @@ class Runs:
             if len(column) == 1:
                 columns[name] = column * self.count
         self.problems: list[LateFusionProblem] = columns["problems"]
-        self.methods: list[Solver] = columns["methods"]
+        self.methods: list[AnySolver] = columns["methods"]
         self.step_size: list[float | None] = columns["step_size"]
         self.init_scale: list[float] = columns["init_scale"]
         self.seed: list[int] = columns["seed"]
@@ -72,11 +82,14 @@ class Runs:
         self._check_f_star()
 
     def _check_f_star(self) -> None:
-        """Refuse a method whose f* does not have one number per modality."""
+        """Refuse a method that does not have one number per modality."""
         pairs = zip(self.problems, self.methods, strict=True)
         different = {(id(problem), method): problem for problem, method in pairs}
         for (_, method), problem in different.items():
-            initial_f_star(method, problem.unimodal_optima)
+            if isinstance(method, Rule):
+                method.check_modalities(problem.num_modalities)
+            else:
+                initial_f_star(method, problem.unimodal_optima)
 
     def shape(self, i: int) -> Shape:
         """The sizes of run i. Runs of one shape are trained by one compiled loop."""
@@ -84,12 +97,18 @@ class Runs:
         d = max(problem.dims)
         columns = int(min(self.width, 2 * problem.output_dim + d))
         decay = self.weight_decay[i] > 0
-        return Shape(problem.num_modalities, problem.output_dim, d, columns, decay)
+        method = self.methods[i]
+        rule = method.structure() if isinstance(method, Rule) else None
+        return Shape(problem.num_modalities, problem.output_dim, d, columns, decay, rule)
 
     def tables(self, members: list[int], shape: Shape) -> tuple[FloatArray, FloatArray]:
         """State and constants, each (rows, runs), of these runs at step 0."""
         problems = [self.problems[i] for i in members]
-        methods = [self.methods[i] for i in members]
+        # A rule has the same rows as joint training with trained heads, and a few more.
+        methods: list[Solver] = [
+            Vanilla(heads="plain") if isinstance(method, Rule) else method
+            for method in (self.methods[i] for i in members)
+        ]
         starts = self._initial(members, shape)
         eta = np.array(
             [self._step_size(i, norm) for i, (_, norm) in zip(members, starts, strict=True)]
@@ -112,6 +131,15 @@ class Runs:
         fixed = shape.constants
         constants = np.empty((fixed.height, len(members)))
         constants[fixed.S], constants[fixed.joint], constants[fixed.uni] = _maps(problems, shape)
+        for column, i in enumerate(members):
+            rule, problem = self.methods[i], self.problems[i]
+            if isinstance(rule, Rule):
+                constants[fixed.rule, column] = [
+                    problem.joint_optimum,
+                    problem.y_second_moment / 2,
+                    *problem.unimodal_optima,
+                    *rule.parameters(),
+                ]
         constants[fixed.lam] = [method.lam for method in methods]
         constants[fixed.rate] = [1 / method.mu for method in methods]
         constants[fixed.gradient] = heads == "gradient"
@@ -193,27 +221,12 @@ def _maps(
     return rows("S"), rows("joint"), rows("uni")
 
 
-def _is_sequence(value: Any) -> bool:
-    return isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
-
-
-def _objects(name: str, value: Any, kind: type | tuple[type, ...], allowed: str) -> list[Any]:
-    """`value` as a list of `kind`, also where it is a single one."""
-    if isinstance(value, kind):
-        return [value]
-    values = list(value) if _is_sequence(value) else []
-    if values and all(isinstance(each, kind) for each in values):
-        return values
-    wrong = next((each for each in values if not isinstance(each, kind)), value)
-    raise TypeError(
-        f"`{name}` must be {allowed}, or a sequence of them, one per run. Got {wrong!r:.80}."
-    )
-
-
 def _numbers(name: str, value: Any, check: Callable[[str, Any], object]) -> list[Any]:
     """`value` as a list of numbers that pass `check`, also where it is a single one."""
-    values = np.asarray(value).tolist() if _is_sequence(value) else [value]
-    if not isinstance(values, list) or not values:
+    values = list(value) if is_sequence(value) else [value]
+    with suppress(ValueError):  # of unequal lengths: `check` refuses its entries
+        values = np.asarray(values).tolist()
+    if not values:
         raise ValueError(f"`{name}` must be a number, or one number per run. Got {value!r:.80}.")
     for each in values:
         check(name, each)

@@ -20,6 +20,7 @@ import numpy as np
 from mimo_sim._checks import FloatArray
 from mimo_sim.dynamics._compile import jit
 from mimo_sim.dynamics.records import FLIP_SIZE
+from mimo_sim.rules._base import Structure, lines
 
 # (state, constants, steps): takes all runs so many steps on; changes the state in place.
 Advance: TypeAlias = Callable[[FloatArray, FloatArray, int], object]
@@ -54,6 +55,7 @@ class ConstantRows(NamedTuple):
     S: slice  # second moments of the inputs, (K d, K d) in one piece
     joint: slice  # the best joint map, (m, K d) in one piece
     uni: slice  # the best uni-modal maps side by side, (m, K d) in one piece
+    rule: slice  # of rules only: f_mm*, the loss of the zero network, f_k* (K,), parameters
     lam: int
     rate: int  # 1 / mu
     gradient: int  # 1 for heads="gradient", else 0
@@ -70,7 +72,7 @@ class ConstantRows(NamedTuple):
         return self.ceiling + 1
 
 
-ONE_ROW = 0
+ONE_ROW = -1
 
 
 def stacked(**sizes: int) -> dict[str, Any]:
@@ -82,19 +84,21 @@ def stacked(**sizes: int) -> dict[str, Any]:
     first = 0
     for name, size in sizes.items():
         rows[name] = first if size == ONE_ROW else slice(first, first + size)
-        first += max(size, 1)
+        first += 1 if size == ONE_ROW else size
     return rows
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a run: K modalities, m outputs, d features each, factors of r columns."""
+    """The sizes of a run (K modalities, m outputs, d features each, factors of r columns), and what
+    else its step depends on."""
 
     K: int
     m: int
     d: int
     r: int
     decay: bool  # is there weight decay?
+    rule: Structure | None = None  # None: Vanilla or MIMO
 
     @property
     def n(self) -> int:
@@ -125,10 +129,10 @@ class Shape:
     def constants(self) -> ConstantRows:
         """Rows of the constants."""
         features = self.K * self.d
-        single = dict.fromkeys(ConstantRows._fields[3:], ONE_ROW)
-        return ConstantRows(
-            **stacked(S=features**2, joint=self.m * features, uni=self.m * features, **single)
-        )
+        single = dict.fromkeys(ConstantRows._fields[4:], ONE_ROW)
+        extra = 0 if self.rule is None else 2 + self.K + self.rule.num_parameters
+        sizes = {"S": features**2, "joint": self.m * features, "uni": self.m * features}
+        return ConstantRows(**stacked(**sizes, rule=extra, **single))
 
 
 def names(rows: StateRows | ConstantRows) -> list[str]:
@@ -170,11 +174,15 @@ def exp(x):  # type: ignore[no-untyped-def]
 
 
 def step_source(shape: Shape) -> tuple[list[str], list[str], list[str]]:
-    """One step of one run as lines of Python: the losses, then the weights sigma, then the update.
+    """One step of one run as lines of Python: the losses, then the weights, then the update.
 
     The variables are those of :func:`names`; an entry of a matrix E is called ``E{row}_{column}``.
     """
-    return _losses(shape), _weights(shape), _update(shape)
+    start = _residuals(shape)
+    if shape.rule is None:
+        return start + _gaps(shape), _weights(shape), _update(shape)
+    program, reads = lines(shape.rule, shape.K)
+    return start + _seen(shape, reads), _given(shape, reads) + list(program), _update(shape)
 
 
 def _sum(terms: list[str]) -> str:
@@ -186,7 +194,7 @@ def _entry(shape: Shape, k: int, row: int, column: int) -> str:
     return f"Z{(k * shape.n + row) * shape.r + column}"
 
 
-def _losses(shape: Shape) -> list[str]:
+def _residuals(shape: Shape) -> list[str]:
     K, m, d = shape.K, shape.m, shape.d
     D, modalities, outputs, features, columns = K * d, range(K), range(m), range(d), range(shape.r)
 
@@ -214,19 +222,100 @@ def _losses(shape: Shape) -> list[str]:
             ]
     terms = [f"R{a}_{i} * E{a}_{i}" for a in outputs for i in range(D)]
     lines.append(f"excess_mm = 0.5 * ({_sum(terms)})")
-    for k in modalities:
-        terms = [f"Q{a}_{i} * D{a}_{i}" for a in outputs for i in range(k * d, k * d + d)]
-        encoder = [_entry(shape, k, 2 * m + i, j) for i in features for j in columns]
-        lines += [
-            f"own = 0.5 * ({_sum(terms)})",
-            f"base{k} = min(base{k}, own + hold)",
-            f"gap{k} = own - base{k}",
-            f"peak{k} = max(peak{k}, {_sum([f'{w} * {w}' for w in encoder])})",
-        ]
-    lines.append("top = gap0")
-    lines += [f"top = max(top, gap{k})" for k in range(1, K)]
-    lines.append("bad = bad if excess_mm < ceiling and top < ceiling else 1.0")
     return lines
+
+
+def _gaps(shape: Shape) -> list[str]:
+    """The gaps, for Vanilla and MIMO."""
+    lines = []
+    for k in range(shape.K):
+        lines += [
+            f"excess{k} = {_excess(shape, k)}",
+            f"base{k} = min(base{k}, excess{k} + hold)",
+            f"gap{k} = excess{k} - base{k}",
+            _peak(shape, k),
+        ]
+    return lines + _ceiling("gap", shape.K)
+
+
+def _excess(shape: Shape, k: int) -> str:
+    here = range(k * shape.d, k * shape.d + shape.d)
+    return f"0.5 * ({_sum([f'Q{a}_{i} * D{a}_{i}' for a in range(shape.m) for i in here])})"
+
+
+def _peak(shape: Shape, k: int) -> str:
+    entries = [(2 * shape.m + i, j) for i in range(shape.d) for j in range(shape.r)]
+    encoder = [_entry(shape, k, row, column) for row, column in entries]
+    return f"peak{k} = max(peak{k}, {_sum([f'{w} * {w}' for w in encoder])})"
+
+
+def _ceiling(gap: str, K: int) -> list[str]:
+    """Whether the losses are too large; `gap` is the name of what is left of the f_k."""
+    return [
+        f"top = {gap}0",
+        *(f"top = max(top, {gap}{k})" for k in range(1, K)),
+        "bad = bad if excess_mm < ceiling and top < ceiling else 1.0",
+    ]
+
+
+def _seen(shape: Shape, reads: frozenset[str]) -> list[str]:
+    """What a rule sees: losses and inner products of gradients. Only what it reads is computed."""
+    m, d = shape.m, shape.d
+    outputs, features, columns = range(m), range(d), range(shape.r)
+    found = ["seen_excess_mm = excess_mm"] if "seen_excess_mm" in reads else []
+    for k in range(shape.K):
+        at = k * d
+        found += [f"seen_excess{k} = {_excess(shape, k)}", _peak(shape, k)]
+        w = [[_entry(shape, k, 2 * m + i, j) for j in columns] for i in features]
+        head = {
+            "R": [[_entry(shape, k, a, j) for j in columns] for a in outputs],
+            "Q": [[_entry(shape, k, m + a, j) for j in columns] for a in outputs],
+        }
+        # Directions: those of heads (a, j) and those of the encoder (i, j).
+        of_head = {
+            X: [
+                _sum([f"{X}{a}_{at + i} * {w[i][j]}" for i in features])
+                for a in outputs
+                for j in columns
+            ]
+            for X in "RQ"
+        }
+        of_encoder = {
+            X: [
+                _sum([f"{X}{a}_{at + i} * {head[X][a][j]}" for a in outputs])
+                for i in features
+                for j in columns
+            ]
+            for X in "RQ"
+        }
+        products = {
+            "joint_head": (of_head["R"], of_head["R"]),
+            "own_head": (of_head["Q"], of_head["Q"]),
+            "joint": (of_encoder["R"], of_encoder["R"]),
+            "own": (of_encoder["Q"], of_encoder["Q"]),
+            "cross": (of_encoder["R"], of_encoder["Q"]),
+        }
+        for name, (one, other) in products.items():
+            if f"seen_{name}{k}" in reads:
+                terms = [f"({x}) * ({y})" for x, y in zip(one, other, strict=True)]
+                found.append(f"seen_{name}{k} = {_sum(terms)}")
+        if f"seen_explained{k}" in reads:
+            terms = []
+            for a in outputs:
+                for i in features:
+                    map_entry = _sum([f"{head['Q'][a][j]} * {w[i][j]}" for j in columns])
+                    row, first = (at + i) * shape.K * d + at, a * shape.K * d + at
+                    target = _sum([f"S{row + j} * uni{first + j}" for j in features])
+                    terms.append(f"({target} + Q{a}_{at + i}) * ({map_entry})")
+            found.append(f"seen_explained{k} = 0.5 * ({_sum(terms)})")
+    return found + _ceiling("seen_excess", shape.K)
+
+
+def _given(shape: Shape, reads: frozenset[str]) -> list[str]:
+    """What a rule reads of the constants, by the names that it uses."""
+    given = ["seen_optimum_mm", "seen_start", *(f"seen_optimum{k}" for k in range(shape.K))]
+    given += [f"parameter{i}" for i in range(shape.rule.num_parameters if shape.rule else 0)]
+    return [f"{name} = rule{i}" for i, name in enumerate(given) if name in reads]
 
 
 def _weights(shape: Shape) -> list[str]:
@@ -260,16 +349,27 @@ def _update(shape: Shape) -> list[str]:
     m, d = shape.m, shape.d
     outputs, features = range(m), range(d)
     kept, kept_head = ("keep * ", "keep_head * ") if shape.decay else ("", "")
+    same = shape.rule is None  # f_mm has one weight in heads and encoders, 1
+    joint_in_encoder = "x" if same else "z"
     lines = []
     for k in range(shape.K):
-        lines += [f"own = eta * lam * sigma{k}", "head = own * gradient + plain"]
+        if same:
+            lines += [f"own = eta * lam * sigma{k}", "head = own * gradient + plain"]
+        else:
+            lines += [
+                "lead = eta * weight_joint_head",
+                f"along = eta * weight_joint{k}",
+                f"own = eta * weight_uni{k}",
+                f"head = eta * weight_uni_head{k}",
+            ]
         for a in outputs:
             for i in range(k * d, k * d + d):
                 lines += [
-                    f"x{a}_{i} = eta * R{a}_{i}",
+                    f"x{a}_{i} = {'eta' if same else 'lead'} * R{a}_{i}",
                     f"y{a}_{i} = own * Q{a}_{i}",
                     f"h{a}_{i} = head * Q{a}_{i}",
                 ]
+                lines += [] if same else [f"z{a}_{i} = along * R{a}_{i}"]
         for j in range(shape.r):
             v = [_entry(shape, k, a, j) for a in outputs]
             u = [_entry(shape, k, m + a, j) for a in outputs]
@@ -282,7 +382,9 @@ def _update(shape: Shape) -> list[str]:
                 new[u[a]] = f"{kept_head}{u[a]} + {_sum(alone)}"
             for i in features:
                 at = k * d + i
-                terms = [f"x{a}_{at} * {v[a]} + y{a}_{at} * {u[a]}" for a in outputs]
+                terms = [
+                    f"{joint_in_encoder}{a}_{at} * {v[a]} + y{a}_{at} * {u[a]}" for a in outputs
+                ]
                 new[w[i]] = f"{kept}{w[i]} + {_sum(terms)}"
             lines.append(f"{', '.join(new)} = {', '.join(new.values())}")
     return lines

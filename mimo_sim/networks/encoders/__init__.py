@@ -25,6 +25,7 @@ __all__ = ["Encoder", "available", "default_encoder", "get", "make_encoder"]
 
 Builder: TypeAlias = Callable[[tuple[int, ...], int], Encoder]  # of a shape and a width
 LARGEST_FOR_LENET = 128  # pixels
+LARGEST_FOR_FRAMES = 56  # pixels
 
 
 def _encoders(module: ModuleType) -> Iterator[tuple[str, Builder]]:
@@ -44,6 +45,7 @@ def _registry() -> dict[str, Builder]:
         one="the encoder",
         several="encoders",
         remedy=": set `name` in the class.",
+        group="mimo_sim.encoders",
     )
 
 
@@ -71,13 +73,17 @@ def get(name: str) -> Builder:
 def default_encoder(shape: Sequence[int]) -> str:
     """The encoder for a shape (without the batch axis) when none is named.
 
-    ``mlp`` for vectors, ``lenet`` for pictures up to 128 x 128, ``resnet18`` for larger pictures
-    and for frames.
+    ``mlp`` for vectors, ``gru`` for sequences (steps, numbers), ``lenet`` for pictures up to
+    128 x 128, ``frames`` for videos of pictures up to 56 x 56, ``resnet18`` for what is larger.
     """
     if len(shape) == 1:
         return "mlp"
+    if len(shape) == 2:
+        return "gru"
     if len(shape) == 3 and max(shape[1:]) <= LARGEST_FOR_LENET:
         return "lenet"
+    if len(shape) == 4 and max(shape[2:]) <= LARGEST_FOR_FRAMES:
+        return "frames"
     return "resnet18"
 
 

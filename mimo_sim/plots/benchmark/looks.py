@@ -54,7 +54,7 @@ def _place(method: str) -> int:
     Methods that are shown by default come first. One that is not registered is in the last row, in
     a column that only its name decides.
     """
-    others = [name for name in methods.available() if name not in CURVES]
+    others = [name for name in methods.catalogue() if name not in CURVES]
     order = [*CURVES, *others]
     if method in order:
         return order.index(method)

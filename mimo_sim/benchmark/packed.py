@@ -1,0 +1,171 @@
+"""The file of a data set's runs: a table of text, one row per number, compressed.
+
+Its columns are ``dataset, method, seed, file, epoch, name, value``. The rows of a run are the
+entries of its three files, in their order:
+
+===============  ==========================================================================
+``config.json``  one row per entry; the name is the way to it, such as ``settings/lr``
+``epochs.csv``   one row per epoch and column; the value is the cell as it stands there
+``result.json``  as ``config.json``: ``metrics/test/accuracy``, ``origin/revision``, ...
+===============  ==========================================================================
+
+Values from JSON files are written as JSON: text has quotes, a list is one value. Equal runs make
+equal bytes. To read a file is to read text: nothing in it is executed.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mimo_sim._files import replacing
+from mimo_sim.training.records import CONFIG, RESULT, TABLE
+
+SUFFIX = ".csv.gz"
+COLUMNS = ["dataset", "method", "seed", "file", "epoch", "name", "value"]
+ESCAPES = {"~": "~0", "/": "~1"}  # of keys on the way to an entry, as in JSON pointers (RFC 6901)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the files of one run hold.
+
+    Attributes
+    ----------
+    dataset, method : str
+        As the run's folder names them: ``"avmnist-A"``, ``"mimo-lam=10"``.
+    seed : int
+    config, result : dict
+        Of ``config.json`` and ``result.json``.
+    epochs : list of dict
+        Rows of ``epochs.csv``: column -> cell, as text.
+    """
+
+    dataset: str
+    method: str
+    seed: int
+    config: dict[str, Any] = field(default_factory=dict)
+    epochs: list[dict[str, str]] = field(default_factory=list)
+    result: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def place(self) -> Path:
+        """Folder of the run below a results folder."""
+        return Path(self.dataset, self.method, f"seed{self.seed}")
+
+
+def save(runs: Iterable[Contents], path: Path) -> None:
+    """Write the file, whole or not at all; runs are sorted by data set, method and seed."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for run in sorted(runs, key=lambda run: (run.dataset, run.method, run.seed)):
+        writer.writerows((run.dataset, run.method, run.seed, *row) for row in _rows(run))
+    packed = io.BytesIO()
+    with gzip.GzipFile("", "wb", fileobj=packed, mtime=0) as file:  # no name, time or system in it
+        file.write(text.getvalue().encode())
+    with replacing(path) as temporary:
+        temporary.write_bytes(packed.getvalue())
+
+
+def load(path: Path) -> list[Contents]:
+    """The runs of a file that :func:`save` wrote.
+
+    Raises
+    ------
+    ValueError
+        If it is something else, or damaged. The message names the file.
+    """
+    try:
+        text = gzip.decompress(path.read_bytes()).decode()
+        rows = csv.reader(io.StringIO(text), strict=True)
+        header = next(rows, [])
+        if header != COLUMNS:
+            raise ValueError(f"its columns are {header}")
+        return _runs(rows)
+    except (ValueError, RecursionError, EOFError, gzip.BadGzipFile, zlib.error, csv.Error) as error:
+        raise ValueError(
+            f"{path} is damaged, or not a file that `bench pack` wrote ({error}). "
+            "Get it anew, or pack the runs again."
+        ) from None
+
+
+def _rows(run: Contents) -> Iterator[tuple[str, str, str, str]]:
+    """File, epoch, name and value of every entry of a run."""
+    for name, value in _leaves(run.config):
+        yield CONFIG, "", name, value
+    for number, cells in enumerate(run.epochs):
+        for name, cell in cells.items():
+            yield TABLE, str(number), name, cell
+    for name, value in _leaves(run.result):
+        yield RESULT, "", name, value
+
+
+def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """The way to every entry of a tree that is not a mapping with entries, and the entry."""
+    for key, value in tree.items():
+        name = above + "".join(ESCAPES.get(letter, letter) for letter in key)
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{name}/")
+        else:
+            yield name, json.dumps(value, ensure_ascii=False)
+
+
+def _runs(rows: Iterable[list[str]]) -> list[Contents]:
+    """The way back from rows to runs."""
+    found: dict[tuple[str, str, str], Contents] = {}
+    for row in rows:
+        if len(row) != len(COLUMNS):
+            raise ValueError(f"a row has {len(row)} cells")
+        dataset, method, seed, file, epoch, name, value = row
+        run = found.get((dataset, method, seed))
+        if run is None:
+            _refuse_bad_place(dataset, method, seed)
+            run = found[dataset, method, seed] = Contents(dataset, method, int(seed))
+        if file == TABLE:
+            _add_cell(run.epochs, int(epoch), name, value)
+        elif file in (CONFIG, RESULT):
+            _add_entry(run.config if file == CONFIG else run.result, name, json.loads(value))
+        else:
+            raise ValueError(f"a row is of the file {file!r}")
+    if not found:
+        raise ValueError("it has no runs")
+    for run in found.values():
+        if not (run.config and run.epochs and run.result):
+            raise ValueError(f"{run.place} lacks one of {CONFIG}, {TABLE}, {RESULT}")
+    return list(found.values())
+
+
+def _refuse_bad_place(dataset: str, method: str, seed: str) -> None:
+    """Names of folders come from the file, and must not lead elsewhere."""
+    for name in (dataset, method):
+        if not name or name.startswith(".") or "/" in name or "\\" in name or "\0" in name:
+            raise ValueError(f"{name!r} is not the name of a folder")
+    if not (seed.isascii() and seed.isdecimal()) or str(int(seed)) != seed:
+        raise ValueError(f"{seed!r} is not a seed")
+
+
+def _add_cell(epochs: list[dict[str, str]], epoch: int, name: str, cell: str) -> None:
+    if epoch == len(epochs):
+        epochs.append({})
+    if epoch != len(epochs) - 1 or name in epochs[epoch]:
+        raise ValueError(f"epoch {epoch} of {name!r} is out of order")
+    epochs[epoch][name] = cell
+
+
+def _add_entry(tree: dict[str, Any], way: str, value: Any) -> None:
+    *above, last = [part.replace("~1", "/").replace("~0", "~") for part in way.split("/")]
+    for key in above:
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise ValueError(f"{way!r} is inside of a value")
+    if last in tree:
+        raise ValueError(f"{way!r} is there twice")
+    tree[last] = value
