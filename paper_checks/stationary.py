@@ -207,9 +207,9 @@ class Landscape:
 def way_down(landscape: Landscape, theta: Array, point: Point) -> Array:
     """Curvature of F along the direction that the proof of docs/landscape.md takes, (B,).
 
-    In the block k with the largest slope G, let w z^T be its largest singular pair of size g. Let
-    q be a unit of the hidden layer that no head reads (P q = 0), or that no input reaches
-    (W^T q = 0). One of these exists at a stationary point with g > 0 in a network that is wide
+    In the block k with the largest slope G, let w z^T be its largest singular pair of size s. Let
+    q be a direction of the hidden layer that no head reads (P q = 0), or that no input reaches
+    (W^T q = 0). One of these exists at a stationary point with s > 0 in a network that is wide
     enough. The proof moves W along q z^T and P along -w q^T. Returned is the smallest eigenvalue of
     the Hessian in the plane of these two directions.
     """

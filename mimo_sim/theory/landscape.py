@@ -24,7 +24,9 @@ def sufficient_width(problem: LateFusionProblem) -> npt.NDArray[np.int64]:
     It is :math:`\min(2m, d_k)`: the two heads of modality k have 2m rows together, and its encoder
     sees :math:`d_k` inputs. At this width or above every stationary point of F is either
     lexicographically optimal (:math:`f_{mm}` and all :math:`f_k` at their minima) or a strict
-    saddle. This holds for every lam > 0 and mu > 0, every constant f*, and both head updates.
+    saddle. This holds for every lam > 0 and mu > 0 and every constant f*. The plain head update
+    rests at the same points. With one modality, or uncorrelated ones, :math:`\min(m, d_k)` is
+    enough.
 
     Parameters
     ----------
@@ -47,13 +49,14 @@ def sufficient_width(problem: LateFusionProblem) -> npt.NDArray[np.int64]:
 def worst_gap_bound(problem: LateFusionProblem, lam: float, weight_decay: float) -> float:
     r"""How far weight decay can keep the worst modality from its optimum.
 
-    At every local minimum of :math:`F + \frac{\omega}{2}|\theta|^2` in an encoder that is wide
-    enough (:func:`sufficient_width`), the largest gap is at most
+    Let :math:`\omega > 0`, exact f* and ``heads="gradient"``. At every local minimum of
+    :math:`F + \frac{\omega}{2}|\theta|^2` in encoders that are wide enough
+    (:func:`sufficient_width`), the largest gap is at most
 
     .. math::
         \frac{K^2 \omega^2}{2 \lambda^2} \max_k \frac{\min(m, d_k)}{\lambda_{min}(S_{kk})}.
 
-    So this price of a finite lam falls like :math:`\lambda^{-2}`.
+    So this price of a finite lam falls at least like :math:`\lambda^{-2}`.
 
     Parameters
     ----------
@@ -62,7 +65,7 @@ def worst_gap_bound(problem: LateFusionProblem, lam: float, weight_decay: float)
     lam : float
         Penalty (> 0).
     weight_decay : float
-        The omega above (>= 0), as in :func:`mimo_sim.simulate`.
+        The omega above, as in :func:`mimo_sim.simulate`. At 0 there is no price (Theorem 1).
 
     Returns
     -------

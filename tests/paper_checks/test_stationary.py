@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -58,7 +59,7 @@ def test_the_derivatives_are_those_of_the_network(modalities: int, dim: int, out
     np.testing.assert_allclose(point.hessian[0], hessian, atol=1e-11)
 
 
-def test_plain_heads_have_the_same_unstable_directions() -> None:
+def test_plain_heads_have_as_many_unstable_directions() -> None:
     """Theorem 2: the derivative of the step at a fixed point, by differences of the step itself."""
     rng = np.random.default_rng(3)
     data = random_data(rng, 12, modalities=2, dim=2, samples=16)
@@ -156,3 +157,25 @@ def test_the_bound_of_the_worst_gap() -> None:
     np.testing.assert_array_equal(ms.theory.sufficient_width(problem), [1, 1])
     wide = ms.generators.random_problem((5, 1), seed=0)
     np.testing.assert_array_equal(ms.theory.sufficient_width(wide), [2, 1])
+
+
+def test_uncorrelated_modalities_need_only_min_m_d_units() -> None:
+    """Half the units of `sufficient_width`: no bad minimum without correlation, and some with."""
+    rng = np.random.default_rng(5)
+    data = random_data(rng, 150, dim=2, samples=16)
+    objective = random_objective(rng, data, (0.5, 20.0), (0.1, 1.0))
+    correlated = Landscape.of(data, objective, width=1)
+    moment = correlated.moment.copy()
+    moment[:, 0, 1] = moment[:, 1, 0] = 0
+    landscapes = (correlated, dataclasses.replace(correlated, moment=moment))
+    bad = []
+    for landscape in landscapes:
+        theta = landscape.stationary(rng.standard_normal((150, landscape.weights)))
+        point = landscape.at(theta)
+        arrived = np.linalg.norm(point.gradient, axis=1) < 1e-8
+        sloping = np.linalg.norm(point.slope, axis=(2, 3)).max(axis=1) > 1e-4
+        stuck = np.linalg.eigvalsh(point.hessian)[:, 0] > -1e-6
+        assert arrived.sum() > 50
+        bad.append(int((arrived & sloping & stuck).sum()))
+    assert bad[0] > 0
+    assert bad[1] == 0
