@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,15 +45,16 @@ def slug(label: str, normalised: bool) -> str:
     return "mimo" + (place + middle if ending else middle + place) + ending
 
 
-def points(values: pd.Series, name: str, sign: str = "") -> str:
+def points(values: dict[str, str], name: str, sign: str = "") -> str:
     """Mean and interval in points."""
-    mean, half = values[name], values["half_width" if name == "mean" else f"{name}_half_width"]
-    return f"{100 * mean:{sign}.1f} ± {100 * half:.1f}"
+    half = float(values["half_width" if name == "mean" else f"{name}_half_width"])
+    return f"{100 * float(values[name]):{sign}.1f} ± {100 * half:.1f}"
 
 
 def renewed(lines: list[str]) -> list[str]:
     """The rows of the table with the stored numbers."""
-    stored = pd.read_csv(STORED).set_index(["dataset", "method", "figure"])
+    with STORED.open(encoding="utf-8", newline="") as file:
+        stored = {(r["dataset"], r["method"], r["figure"]): r for r in csv.DictReader(file)}
     rows, normalised = [], False
     for line in lines:
         label = line.split(" | ")[0].removeprefix("| ")
@@ -61,10 +62,10 @@ def renewed(lines: list[str]) -> list[str]:
         normalised = normalised and "not normalised" not in label
         name, cells = slug(label, normalised), [f"| {label}"]
         for setting in "ABD":
-            accuracy = stored.loc[f"avmnist-{setting}", name, "accuracy"]
+            accuracy = stored[f"avmnist-{setting}", name, "accuracy"]
             kind, sign = ("mean", "") if name == "vanilla" else ("difference", "+")
-            seeds = " (8)" if accuracy["n"] == 8 else ""
-            probe = stored.loc[f"avmnist-{setting}", name, "probe/audio"]
+            seeds = " (8)" if int(accuracy["n"]) == 8 else ""
+            probe = stored[f"avmnist-{setting}", name, "probe/audio"]
             cells += [points(accuracy, kind, sign) + seeds, points(probe, "mean")]
         rows.append(" | ".join(cells) + " |")
     return rows

@@ -164,7 +164,7 @@ def test_ogm_holds_back_the_better_modality(seed: int, alpha: float) -> None:
         (ms.CAGrad(c=0.7, rescale="none"), lambda gram: cagrad_weights(gram, 0.7)),
         (ms.MMPareto(gamma=1.2), lambda gram: mmpareto_weights(gram, 1.2)),
     ],
-    ids=repr,
+    ids=["mgda", "pcgrad", "cagrad", "cagrad, not rescaled", "mmpareto"],
 )
 @given(seed=SEEDS)
 def test_encoder_rules_are_those_of_networks(rule: Rule, of_network: Any, seed: int) -> None:
