@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 CLAIM = Claim(
     id="bottleneck-price",
     topic="7 Moving heads",
-    says="One output, all heads moving: a finite lam leaves the worst gap open only in an encoder "
-    "that is too narrow or under weight decay, and there the gap falls like lam^-2.",
+    says="One output, gradient heads, all of them moving: a finite lam leaves the worst gap open "
+    "only in an encoder that is too narrow or under weight decay, and there the gap falls like "
+    "lam^-2.",
     source="this project, docs/landscape.md, Theorem 3 and below (open question 3 of [MIMO])",
-    assumptions="The toy with one output and gradient heads, at minima of F. A constant f* that is "
-    "wrong has no price in an encoder that is wide enough.",
+    assumptions="The toy, at minima of F. A constant f* that is wrong has no price in an encoder "
+    "that is wide enough.",
     how="property-based",
     recorded=Verdict.HOLDS,
 )
