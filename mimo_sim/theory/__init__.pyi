@@ -3,6 +3,10 @@ from .deep import deep_order_threshold as deep_order_threshold
 from .deep import deep_time_ratio as deep_time_ratio
 from .deep import delay_factor as delay_factor
 from .early import growth_matrix as growth_matrix
+from .emergence import OrderChange as OrderChange
+from .emergence import mimo_learning_times as mimo_learning_times
+from .emergence import order_margin as order_margin
+from .emergence import order_thresholds as order_thresholds
 from .joint import learning_times as learning_times
 from .joint import misattribution as misattribution
 from .joint import time_ratio as time_ratio
@@ -11,7 +15,6 @@ from .landscape import worst_gap_bound as worst_gap_bound
 from .mimo import conserved_quantity as conserved_quantity
 from .mimo import final_encoder_norms as final_encoder_norms
 from .mimo import growth_rates as growth_rates
-from .mimo import mimo_learning_times as mimo_learning_times
 from .mimo import order_threshold as order_threshold
 from .optimization import chattering_threshold as chattering_threshold
 from .optimization import default_step_size as default_step_size
