@@ -35,6 +35,7 @@ SPACED = 0.01  # the smallest gap and all differences of gaps, over the largest 
 SHARP = 6.0  # and they are at least so many mu
 GROWTH = 0.02  # largest growth of an encoder in a step: Euler's method is then 1 % slow
 MOST_STEPS = 2**21  # of a run
+SHRUNK = 8.0  # e-foldings by which a mode may shrink and still be seen in float64
 LATER = 6.0  # a run ends this many e-foldings of u0 after the last predicted time
 ROWS = 1024  # recorded steps of a run
 AWAY = 3.0  # e-foldings of growth: problems with a smaller margin are near a tie
@@ -50,7 +51,8 @@ def compute(
     r"""Train random problems with many modalities, and predict when each encoder emerges.
 
     Problems are drawn until there are enough. One is left out where two gaps are too similar for
-    the limit of small mu, where the run would be too long, and where it lies outside the theory.
+    the limit of small mu, where a run would be too long or too fine for float64, and where it lies
+    outside the theory.
 
     Parameters
     ----------
@@ -70,10 +72,10 @@ def compute(
 
         * ``predicted`` (count, dim, problem, modality) and ``simulated`` (count, dim, problem,
           init_scale, modality): times of emergence in units of ln(1/u0); NaN beyond K.
-        * ``margin`` (count, dim, problem): :func:`mimo_sim.theory.order_margin`.
+        * ``margin`` (count, dim, problem): as in :class:`mimo_sim.theory.EmergenceChain`.
         * ``lam``, ``mu`` and ``seed`` (count, dim, problem): the penalty, the smoothing, the draw.
         * ``outside`` and ``crowded`` (count, dim): draws that were left out because they lie
-          outside the theory, and because of similar gaps or too long a run.
+          outside the theory, and for the other reasons.
 
     Raises
     ------
@@ -96,7 +98,7 @@ def compute(
         count, dim = modalities[cell[0]], DIMS[cell[1]]
         drawn, outside[cell], crowded[cell] = _draw((dim,) * count, problems, min(init_scales))
         predicted[cell][:, :count] = [one.times for one in drawn]
-        margin[cell] = [theory.order_margin(one.problem, one.lam) for one in drawn]
+        margin[cell] = [one.margin for one in drawn]
         lam[cell], mu[cell] = [one.lam for one in drawn], [one.mu for one in drawn]
         seed[cell] = [one.seed for one in drawn]
         for s, scale in enumerate(init_scales):
@@ -121,12 +123,13 @@ def compute(
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A problem, its penalty and smoothing, predicted times, step size and seed."""
+    """A problem, its penalty and smoothing, predicted times and margin, step size and seed."""
 
     problem: LateFusionProblem
     lam: float
     mu: float
     times: FloatArray
+    margin: float
     step: float
     seed: int
 
@@ -146,16 +149,17 @@ def _draw(dims: tuple[int, ...], problems: int, smallest: float) -> tuple[list[_
             crowded += 1
             continue
         try:
-            times = theory.mimo_learning_times(problem, lam)
+            chain = theory.emergence_chain(problem, lam)
         except OutsideTheoryError:
             outside += 1
             continue
+        times, log = chain.times, math.log(1 / smallest)
         mu = space / SHARP
         step = _step_size(problem, lam, mu)
-        if times.max() * (math.log(1 / smallest) + LATER) / step > MOST_STEPS:
+        if times.max() * (log + LATER) / step > MOST_STEPS or chain.shrunk * log > SHRUNK:
             crowded += 1
             continue
-        drawn.append(_Drawn(problem, lam, mu, times, step, seed))
+        drawn.append(_Drawn(problem, lam, mu, times, chain.margin, step, seed))
     return drawn, outside, crowded
 
 

@@ -3,9 +3,10 @@ from .deep import deep_order_threshold as deep_order_threshold
 from .deep import deep_time_ratio as deep_time_ratio
 from .deep import delay_factor as delay_factor
 from .early import growth_matrix as growth_matrix
+from .emergence import EmergenceChain as EmergenceChain
 from .emergence import OrderChange as OrderChange
+from .emergence import emergence_chain as emergence_chain
 from .emergence import mimo_learning_times as mimo_learning_times
-from .emergence import order_margin as order_margin
 from .emergence import order_thresholds as order_thresholds
 from .joint import learning_times as learning_times
 from .joint import misattribution as misattribution

@@ -42,7 +42,22 @@ def _half_times_at_a_tenth(right: Callable[..., Any], run: xr.Dataset) -> Any:
     return right(run.assign(encoder_norm=run.encoder_norm.where(below, run.encoder_norm[-1])))
 
 
+def _sigma_stays(right: Callable[..., Any], problem: ms.LateFusionProblem, lam: float) -> Any:
+    times = ms.theory.learning_times(problem)
+    first = int(np.argmax(ms.theory.superficial_preference(problem).explained))
+    times[first] = right(problem, lam)[first]
+    return times
+
+
 THEORY = [
+    Fault(
+        "sigma-stays-with-the-first-leader",
+        "sigma is never handed over: all but the largest gap wait as in joint training",
+        ("largest-waiting-gap-leads",),
+        ms.theory,
+        "mimo_learning_times",
+        _sigma_stays,
+    ),
     Fault(
         "rules-grow-like-joint-training",
         "rules leave the growth rates of joint training as they are",
