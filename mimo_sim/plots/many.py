@@ -87,8 +87,8 @@ def _draw_errors(ax: Axes, data: xr.Dataset, colors: dict[int, tuple[float, ...]
     for count, color in colors.items():
         middle = error.sel(count=count).median(("dim", "problem"))
         ax.plot(logs, middle, "o-", color=color, ms=3.5, lw=1.2)
-    middle = float(error.isel(init_scale=0).median())
-    ax.plot(logs, 1.7 * middle * logs[0] / logs, color="0.3", ls=dashes(2), lw=1.2)
+    above = 1.7 * float(error.isel(init_scale=0).median())
+    ax.plot(logs, above * logs[0] / logs, color="0.3", ls=dashes(2), lw=1.2)
     ax.set(
         xscale="log",
         yscale="log",
@@ -127,7 +127,7 @@ def _draw_order(ax: Axes, data: xr.Dataset) -> None:
         ylim=(0, 1.04),
         xlim=(0, EDGES[-1]),
         title="(c) The order is right",
-        xlabel=r"margin $\times \ln(1/u_0)$, in e-foldings",
+        xlabel=r"margin times $\ln(1/u_0)$, in e-foldings",
         ylabel="part of the problems",
     )
     plain_ticks(ax.yaxis, (0, 0.25, 0.5, 0.75, 0.95))

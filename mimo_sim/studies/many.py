@@ -180,7 +180,7 @@ def _simulated(drawn: Sequence[_Drawn], scale: float) -> FloatArray:
     steps = 2 ** np.ceil(np.log2(np.maximum(end / safe, ROWS))).astype(int)
     found = np.empty((len(drawn), len(drawn[0].times)))
     for total in map(int, np.unique(steps)):
-        members = np.flatnonzero(steps == total)
+        members: list[int] = np.flatnonzero(steps == total).tolist()
         eta = end[members] / total
         runs = simulate_ensemble(
             [drawn[i].problem for i in members],

@@ -99,8 +99,8 @@ def check(draws: int) -> Evidence:
         verdict=Verdict.HOLDS if holds else Verdict.REFUTED,
         words=f"{found['problems']} random problems with {' and '.join(map(str, COUNTS))} "
         "modalities of one or two inputs, and lam between 0.5 and 10, were trained from u0 = 1e-6, "
-        f"1e-12 and 1e-24. Away from ties ({away} of them) all encoders emerge in the predicted order on "
-        f"{right}; near ties on {near}. The median error of the time ratios is "
+        f"1e-12 and 1e-24. Away from ties ({away} of them) all encoders emerge in the predicted "
+        f"order on {right}; near ties on {near}. The median error of the time ratios is "
         f"{', '.join(f'{c:.2f}' for c in constants)} over ln(1/u0). In four runs the largest "
         f"waiting gap has most of sigma in at least {min(leads):.0%} of the time. Of the draws "
         f"with well-spaced gaps {scalar:.0%} (scalar inputs) and {two:.0%} (two inputs) lie "

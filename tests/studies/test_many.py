@@ -19,8 +19,8 @@ from tests.studies.figures import check_figure
 def data() -> xr.Dataset:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(step, "GENERATED_SIZE", 0)  # nothing to compile
-        patch.setattr(many, "MOST_STEPS", 2**16)
-        return many.compute((2, 3), 6, init_scales=(1e-6, 1e-12))
+        patch.setattr(many, "MOST_STEPS", 2**14)
+        return many.compute((2, 3), 4, init_scales=(1e-6, 1e-12))
 
 
 def test_a_point_says_what_a_single_run_shows(data: xr.Dataset) -> None:
@@ -41,7 +41,7 @@ def test_a_point_says_what_a_single_run_shows(data: xr.Dataset) -> None:
 def test_the_order_is_right_and_the_error_falls(data: xr.Dataset) -> None:
     assert np.isnan(data.predicted.sel(count=2).isel(modality=2)).all()
     found = many.summarise(data)
-    assert found["all"]["problems"] == 24
+    assert found["all"]["problems"] == 16
     for name in ("all", "K = 2", "K = 3"):
         assert min(found[name]["right"]) == 1
         coarse, fine = found[name]["error"]

@@ -24,7 +24,7 @@ LAMS = st.sampled_from((0.5, 2.0, 6.0))
 def uncorrelated(gaps: FloatArray, correlation: FloatArray) -> ms.LateFusionProblem:
     """Uncorrelated scalar inputs with these gaps and |C_k|."""
     variance = correlation**2 / (2 * gaps)
-    return ms.LateFusionProblem(np.diag(variance), correlation, 2 * gaps.sum())
+    return ms.LateFusionProblem(np.diag(variance).tolist(), correlation.tolist(), 2 * gaps.sum())
 
 
 def small_mu(problem: ms.LateFusionProblem) -> float:
@@ -33,6 +33,9 @@ def small_mu(problem: ms.LateFusionProblem) -> float:
     return float(np.diff(gaps, prepend=0).min()) / 20
 
 
+# sigma flips a few times while it is handed over; no time depends on that
+@pytest.mark.filterwarnings("ignore::mimo_sim.ChatteringWarning")
+@settings(max_examples=40)
 @given(DIMS, st.integers(0, 1000), LAMS)
 def test_emergence_under_mimo(dims: list[int], seed: int, lam: float) -> None:
     """How the times at which |W_k| passes a tenth of its final value grow with ln(1/u0).
