@@ -52,6 +52,8 @@ KINDS: dict[str, list[Any]] = {
     "str | Path": [*NO_PATH, None],
     "str | Path | None": NO_PATH,
     "Array": [*NO_NUMBERS_EACH, None],
+    "float | tuple[float, ...]": [*NO_NUMBERS_EACH, None, True, -1.0, [-1.0]],
+    "tuple[float, ...] | None": [*NO_NUMBERS_EACH, True, 1.0, [-1.0]],
     "Sequence[str] | None": NO_NAMES,
     "tuple[str, str] | None": NO_NAMES,
     "Sequence[int]": [*NO_OBJECT, None, [0], [1.5], [BEYOND], [math.nan], ["1"], [None], [-1]],
@@ -67,6 +69,7 @@ KINDS |= dict.fromkeys(
     ["HeadUpdate", "VanillaHeads", "FStarRule", "Activation", "Readout", "Start", "Requirement"],
     KINDS["str"],
 )
+KINDS |= dict.fromkeys(["Rescale", "Scope"], KINDS["str"])
 OBJECTS = (
     "xr.Dataset",
     "LateFusionProblem",
@@ -74,6 +77,10 @@ OBJECTS = (
     "Architecture",
     "LateFusionProblem | Sequence[LateFusionProblem]",
     "Solver | Sequence[Solver]",
+    "AnySolver",
+    "AnySolver | Sequence[AnySolver]",
+    "str | AnySolver",
+    "Rule",
     "str | LateFusionProblem | Callable[..., LateFusionProblem]",
     "str | Solver",
 )
@@ -97,6 +104,7 @@ GOOD: dict[str, Any] = {
     "problems": FIGURE_1,
     "method": ms.MIMO(lam=1.0, mu=0.1),
     "methods": ms.MIMO(lam=1.0, mu=0.1),
+    "rule": ms.CAGrad(),
     "sigma": [[9, 0], [0, 1]],
     "sigma_yx": [1.5, 1.0],
     "y_second_moment": 2.0,

@@ -43,6 +43,12 @@ def test_defaults_of_the_criterion() -> None:
     }
 
 
+def test_a_rule_for_f_star_that_goes_by_epochs_waits_a_thousand_steps() -> None:
+    from mimo_sim.methods import _fstar
+
+    assert _fstar.PATIENCE == 1000
+
+
 RUN = {"step_size": None, "steps": 2000, "width": 100, "init_scale": 1e-3, "weight_decay": 0.0}
 
 

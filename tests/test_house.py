@@ -181,7 +181,7 @@ def test_the_pages_count_the_verdicts_of_the_stored_ledger(readme: str) -> None:
     sentence = (
         f"Of {sum(counts.values())} claims {counts['holds']} hold, "
         f"{counts['holds under conditions']} hold under conditions, "
-        f"{counts['refuted']} is refuted and {counts['needs data']} need data."
+        f"{counts['refuted']} are refuted and {counts['needs data']} need data."
     )
     assert sentence in (ROOT / "docs" / "claims.md").read_text()
     assert sentence.replace("claims", "claims** we checked,", 1) in readme

@@ -95,7 +95,8 @@ def build(
         ),
         "modality": ("modality", list(problem.names)),
     }
-    if records.joint_map is not None and records.uni_map is not None:
+    if records.joint_map is not None:
+        assert records.uni_map is not None
         data["joint_map"] = (("step", "output", "feature"), records.joint_map[:kept])
         data["uni_map"] = (("step", "output", "feature"), records.uni_map[:kept])
         coords["feature_modality"] = ("feature", np.repeat(problem.names, problem.dims).tolist())

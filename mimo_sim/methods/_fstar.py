@@ -159,7 +159,7 @@ class PerEpoch(RunningMinimum):
         self.register_buffer("history", torch.empty(0, 0))
         self.register_buffer("total", torch.empty(0))
         self.register_buffer("count", torch.zeros((), dtype=torch.long))
-        self.steps = 0  # of this epoch; counted here, so that nothing waits for the device
+        self.steps = 0  # of the first epoch; counted here, so that nothing waits for the device
         self.in_trainer = False
 
     def begin_epoch(self, run: Run | None) -> None:
@@ -209,7 +209,6 @@ class PerEpoch(RunningMinimum):
         self.value = self.estimate(self.history)
         self.total = torch.zeros_like(self.total)
         self.count = torch.zeros_like(self.count)
-        self.steps = 0
 
 
 class EpochMinimum(PerEpoch):

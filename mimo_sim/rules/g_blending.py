@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mimo_sim._checks import check_positive
+from mimo_sim._checks import check_positive, shown
 from mimo_sim._symbols import maximum, total
 from mimo_sim.rules._base import Rule, Seen, Weights, of_network
 from mimo_sim.rules.mgda import TINY
@@ -43,8 +43,10 @@ class GBlending(Rule):
     def __post_init__(self) -> None:
         if self.given is None:
             return
-        if not isinstance(self.given, list | tuple):
-            raise TypeError(f"`given` must be K + 1 numbers or None. Got given={self.given!r}.")
+        if not isinstance(self.given, list | tuple) or not self.given:
+            raise TypeError(
+                f"`given` must be K + 1 numbers or None. Got given={shown(self.given)}."
+            )
         object.__setattr__(self, "given", tuple(self.given))
         for one in self.given:
             check_positive("given", one, allow_zero=True)

@@ -35,6 +35,8 @@ class LinearScalarization(Rule):
 
     def __post_init__(self) -> None:
         if isinstance(self.weight, list | tuple):
+            if not self.weight:
+                raise ValueError("`weight` must be a number, or one number per modality. Got ().")
             object.__setattr__(self, "weight", tuple(self.weight))
         for one in self.weight if isinstance(self.weight, tuple) else (self.weight,):
             check_positive("weight", one, allow_zero=True)

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import brentq
 
+from mimo_sim._checks import check_positive, shown
+from mimo_sim.problem import check_problem
 from mimo_sim.rules import (
     MGDA,
     OGM,
@@ -92,6 +94,9 @@ def rule_growth_rates(problem: LateFusionProblem, rule: Rule) -> FloatArray:
     the largest :math:`c_k`, as long as that exceeds the others by more than the differences of the
     initial weights can make up.
     """
+    check_problem(problem)
+    if not isinstance(rule, Rule):
+        raise TypeError(f"`rule` must be a rule such as mimo_sim.MGDA(). Got {shown(rule)}.")
     rule.check_modalities(problem.num_modalities)
     c = correlations(problem)
     if (c == 0).any():
@@ -185,19 +190,20 @@ def scalarization_time_ratio(problem: LateFusionProblem, weight: float = 1.0) ->
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         For other problems or weights.
     """
-    if problem.num_modalities != 2 or problem.output_dim != 1 or not weight > 0:
+    check_problem(problem)
+    check_positive("weight", weight)
+    if problem.num_modalities != 2 or problem.output_dim != 1:
         raise ValueError(
-            "The time ratio of linear scalarization is known for two modalities, one output and "
-            f"weight > 0. Got num_modalities={problem.num_modalities}, "
-            f"output_dim={problem.output_dim}, weight={weight}."
+            "The time ratio of linear scalarization is known for two modalities and one output. "
+            f"Got num_modalities={problem.num_modalities}, output_dim={problem.output_dim}."
         )
     c = correlations(problem)
     first = superficial_preference(problem).first_learned
     second = 1 - first
     rest = residual_correlation(problem, learned=first, waiting=second)
     late = float(np.linalg.norm(np.vstack([rest, weight * problem.sigma_yx[second]]), 2))
-    wait = (c[first] - c[second]) * math.sqrt(1 + weight**2)
+    wait = (c[first] - c[second]) * math.hypot(1, weight)
     return 1 + float(wait / late) if late > 0 else math.inf

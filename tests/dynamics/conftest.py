@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from mimo_sim.dynamics.ensemble import cpu, step
+from mimo_sim.dynamics.ensemble import step
 
 
 @pytest.fixture
-def one_by_one(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """No generated code: the loops for any size."""
     monkeypatch.setattr(step, "GENERATED_SIZE", 0)
-    cpu.advance.cache_clear()
-    yield
-    cpu.advance.cache_clear()

@@ -73,6 +73,7 @@ def theory(problem: str) -> dict[str, Any]:
     solver = SOLVERS["mimo"]
     found: dict[str, Any] = {
         "optima": p.unimodal_optima,
+        "samples": p.sample(3, seed=1),
         "joint optimum": p.joint_optimum,
         "correlations": t.correlations(p),
         "growth": [t.growth_rates(p, 3.0, 0.2, heads=h) for h in ("gradient", "plain")],

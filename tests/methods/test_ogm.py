@@ -99,3 +99,10 @@ def test_ogm_ge_noise_of_a_single_number_is_not_nan() -> None:
     gradient = torch.tensor([[2.0]])
     run.method.modulate(run, gradient, torch.tensor(0.5))  # type: ignore[operator]
     assert gradient.item() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_a_modality_of_score_zero_holds_back_the_other_one() -> None:
+    """Its ratio is as large as the small number in the divisor lets it become."""
+    assert ogm.modulation(torch.tensor([1.0, 0.0]), 1e-8).tolist() == pytest.approx(
+        [1 - math.tanh(1.0), 1.0], rel=1e-6
+    )

@@ -53,3 +53,25 @@ def test_a_class_without_prototype_counts_for_nothing() -> None:
     assert torch.isfinite(objective)
     assert all(torch.isfinite(p.grad).all() for p in run.model.encoders.parameters())
     assert max(run.method.report()["prototype_weight"]) == 1
+
+
+def test_a_batch_with_one_known_class_has_the_mean_over_its_samples() -> None:
+    """Also where that is one sample, or none at all."""
+    run = set_up(methods.create("pmr"), noisy_means())
+    keep = torch.arange(48)[run.train.target != 2]
+    unknown = torch.arange(48)[run.train.target == 2]
+    rows = [unknown[:4], torch.cat([unknown[:3], keep[:1]])]
+    batches = [run.inputs(run.train, each) for each in rows]
+    run.train = run.train.take(keep)
+    run.method.begin_epoch(run)
+    run.method.alpha = 1.0
+    none, one = (run.method.forward_pass(run, batch) for batch in batches)
+    assert run.method.objective(run, none).item() == pytest.approx(none.loss.item(), rel=1e-6)
+    added = (run.method.objective(run, one) - one.loss).item()
+    label = int(batches[1].target[-1])
+    near = [
+        -torch.cdist(h[-1:], run.method.prototypes(k)[:2]) for k, h in enumerate(one.features)
+    ]
+    each = [torch.nn.functional.cross_entropy(z, torch.tensor([label])).item() for z in near]
+    weighted = sum(w * x for w, x in zip(run.method.weights.tolist(), each, strict=True))
+    assert added == pytest.approx(weighted, rel=1e-5)

@@ -122,7 +122,7 @@ BAD: list[tuple[Any, str]] = [
         lambda: theory.rule_growth_rates(FIGURE_1, ms.LinearScalarization((1.0, 1.0, 1.0))),
         "`weight` must hold one number per modality",
     ),
-    (lambda: theory.scalarization_time_ratio(FIGURE_1, 0.0), "weight > 0"),
+    (lambda: theory.scalarization_time_ratio(FIGURE_1, 0.0), "`weight` must be finite and > 0"),
     (
         lambda: theory.scalarization_time_ratio(ms.generators.random_problem((1, 1, 1), seed=1)),
         "num_modalities=3",

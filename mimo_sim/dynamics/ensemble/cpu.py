@@ -49,7 +49,6 @@ from mimo_sim.dynamics.ensemble.step import (
 LANES = 32
 
 
-@cache
 def advance(shape: Shape) -> Advance:
     """The compiled function that takes all runs of this shape a number of steps on, in place.
 
@@ -68,6 +67,12 @@ def advance(shape: Shape) -> Advance:
             _advance_one_by_one(state, constants, shape.state, shape.constants, sizes, steps)
 
         return one_by_one
+    return _lanes(shape)
+
+
+@cache
+def _lanes(shape: Shape) -> Advance:
+    """The generated step, with runs side by side."""
     scope: dict[str, Any] = {"np": np, "exp": exp, "wide": wide, "__name__": __name__}
     scope["sqrt"] = math.sqrt
     # Compiled under the name of this file, so that the machine code is kept on disk.
