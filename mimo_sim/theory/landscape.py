@@ -5,16 +5,17 @@ The proofs are in docs/landscape.md. There the paper's open question 3 is answer
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mimo_sim._checks import check_positive
+from mimo_sim.problem import check_problem
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from mimo_sim._checks import FloatArray
     from mimo_sim.problem import LateFusionProblem
 
 
@@ -43,6 +44,7 @@ def sufficient_width(problem: LateFusionProblem) -> npt.NDArray[np.int64]:
     Source: this project, docs/landscape.md, Theorem 1. It answers open question 3 of [MIMO] in
     the toy.
     """
+    check_problem(problem)
     return np.minimum(2 * problem.output_dim, np.array(problem.dims, dtype=np.int64))
 
 
@@ -70,7 +72,8 @@ def worst_gap_bound(problem: LateFusionProblem, lam: float, weight_decay: float)
     Returns
     -------
     float
-        In units of the loss; ``inf`` where the inputs of a modality are linearly dependent.
+        In units of the loss; ``inf`` where the inputs of a modality are linearly dependent, or
+        where the bound is beyond floats.
 
     Raises
     ------
@@ -81,12 +84,15 @@ def worst_gap_bound(problem: LateFusionProblem, lam: float, weight_decay: float)
     -----
     Source: this project, docs/landscape.md, Theorem 3.
     """
+    check_problem(problem)
     check_positive("lam", lam)
     check_positive("weight_decay", weight_decay, allow_zero=True)
     if weight_decay == 0:
         return 0.0
     least = np.array([np.linalg.eigvalsh(row[k])[0] for k, row in enumerate(problem.sigma)])
     rank = np.minimum(problem.output_dim, np.array(problem.dims))
-    with np.errstate(divide="ignore"):
-        worst: FloatArray = np.where(least > 0, rank / np.maximum(least, 0), np.inf)
-    return float((problem.num_modalities * weight_decay / lam) ** 2 / 2 * worst.max())
+    if least.min() <= 0:
+        return math.inf
+    with np.errstate(over="ignore"):
+        share = np.float64(problem.num_modalities * weight_decay) / lam
+        return float(share**2 / 2 * (rank / least).max())
