@@ -12,6 +12,7 @@ from mimo_sim._checks import (
     check_choice,
     check_count,
     check_positive,
+    check_sequence,
     check_within,
     finite_array,
 )
@@ -57,3 +58,11 @@ def test_finite_array_counts_what_is_not_finite() -> None:
         finite_array("x", [1.0, math.nan, math.inf])
     with pytest.raises(TypeError, match=r"`x` must be an array of numbers. Got list"):
         finite_array("x", ["one"])
+
+
+def test_arrays_and_ranges_are_sequences_but_text_is_none() -> None:
+    for value in ([1], (1,), range(2), np.arange(3), np.ones((2, 2))):
+        check_sequence("value", value, "numbers")
+    for wrong in ("ab", b"ab", 3, np.array(3.0), {1: 2}, None):
+        with pytest.raises(TypeError, match="`value` must be a sequence of numbers"):
+            check_sequence("value", wrong, "numbers")

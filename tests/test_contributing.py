@@ -13,7 +13,8 @@ import torch
 
 import mimo_sim as ms
 import paper_checks.claims
-from mimo_sim import datasets, methods, rules
+from mimo_sim import datasets, methods, networks, rules
+from mimo_sim.networks import _registry as fusions
 from mimo_sim.networks import encoders
 from paper_checks.claim import Verdict
 from paper_checks.runner import run_claims
@@ -24,6 +25,7 @@ EXAMPLES = dict(re.findall(r"```python\n# (\S+)\n(.*?)```", TEXT, flags=re.DOTAL
 ROOMS = {
     "mimo_sim/methods": methods,
     "mimo_sim/datasets": datasets,
+    "mimo_sim/networks": networks,
     "mimo_sim/networks/encoders": encoders,
     "mimo_sim/rules": rules,
     "paper_checks/claims": paper_checks.claims,
@@ -50,7 +52,7 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def clear() -> None:
-    for package in (methods, datasets, encoders):
+    for package in (methods, datasets, encoders, fusions):
         package._registry.cache_clear()
     rules.registry.cache_clear()
 
@@ -61,9 +63,10 @@ def test_there_is_one_example_of_each_kind_that_is_found_by_itself() -> None:
 
 
 @pytest.mark.usefixtures("added")
-def test_method_data_set_and_encoder_train_together() -> None:
+def test_method_data_set_encoder_and_network_train_together() -> None:
     data = ms.datasets.load("coins", noise=0.3)
     settings: dict[str, Any] = {"encoder": "scaled", "width": 4, "lr": 0.1, "accelerator": "cpu"}
+    settings["fusion"] = "product"
     result = ms.training.train("half_sum", data, epochs=10, **settings)
     assert result.metrics["test"]["accuracy"] > 0.8
     assert any(isinstance(part, torch.nn.Tanh) for part in result.model.encoders.modules())

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import mimo_sim as ms
+from mimo_sim.solvers import check_solver
 
 
 def test_defaults_of_the_solvers() -> None:
@@ -76,3 +77,16 @@ def test_defaults_of_what_a_user_calls(
 ) -> None:
     parameters = inspect.signature(function).parameters
     assert {name: parameters[name].default for name in defaults} == defaults
+
+
+def test_a_solver_is_a_solver_and_a_rule_where_rules_may_be() -> None:
+    for solver in (ms.Vanilla(), ms.MIMO()):
+        check_solver(solver)
+        check_solver(solver, with_rules=True)
+    check_solver(ms.MGDA(), with_rules=True)
+    with pytest.raises(TypeError, match="rules are simulated in late fusion only"):
+        check_solver(ms.MGDA())
+    for wrong in ("mimo", None, ms.MIMO):
+        for with_rules in (False, True):
+            with pytest.raises(TypeError, match="`method` must be mimo_sim"):
+                check_solver(wrong, with_rules=with_rules)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 
 from mimo_sim import datasets, methods
 from mimo_sim.datasets._own_file import checksum, is_file
+from mimo_sim.networks import get_network
 from mimo_sim.training import Settings
 from mimo_sim.training._build import make_encoders, refuse_absent_device
 from mimo_sim.training.records import Record, plain
@@ -61,7 +62,7 @@ class Job:
                 "data": dict(self.data),
                 "method": self.method,
                 "hyper": methods.create(self.method, **self.hyper).hyper,
-                "settings": asdict(self.settings),
+                "settings": self.settings.described(),
             }
         )
         if is_file(self.dataset):
@@ -69,8 +70,8 @@ class Job:
         return config
 
 
-def refused_methods(dataset: str) -> dict[str, str]:
-    """The methods that are not defined for a data set, each with the reason.
+def refused_methods(dataset: str, fusion: str = "late") -> dict[str, str]:
+    """The methods that are not defined for a data set and a fusion network, each with the reason.
 
     Nothing is loaded. A data set whose number of modalities depends on its settings may refuse
     more methods when a run starts.
@@ -80,7 +81,7 @@ def refused_methods(dataset: str) -> dict[str, str]:
     num_modalities = len(record.modalities) or None
     refused = {}
     for name in methods.available():
-        reason = methods.get(name).refusal(task, num_modalities)
+        reason = methods.get(name).refusal(task, num_modalities, get_network(fusion))
         if reason:
             refused[name] = f"{reason} ({dataset})."
     return refused
@@ -129,7 +130,7 @@ def plan(
         or whose value is out of range.
     """
     _refuse_bad_runs(dataset, Settings(**settings), data or {})
-    refused = refused_methods(dataset)
+    refused = refused_methods(dataset, settings.get("fusion", "late"))
     chosen = _chosen_methods(names, refused)
     choices = _choices(hyper or {}, grid or {})
     takers: dict[str, list[str]] = {key: [] for key in choices}

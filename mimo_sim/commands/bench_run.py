@@ -112,6 +112,16 @@ def run(
         ),
     ] = None,
     width: Annotated[int, typer.Option(help="Feature length of the encoders.")] = 64,
+    fusion: Annotated[
+        str, typer.Option(help="How features are joined: attention, film, late, mmtm or sum.")
+    ] = "late",
+    unimodal: Annotated[
+        str,
+        typer.Option(
+            help="Uni-modal objectives: heads on the encoders, or masked (the joint output where "
+            "the other modalities are absent)."
+        ),
+    ] = "heads",
     select: Annotated[str, typer.Option(help="last epoch, or best on validation.")] = "last",
     probe_every: Annotated[
         int, typer.Option(help="Also fit linear probes after every so many epochs; 0 never.")
@@ -147,6 +157,8 @@ def run(
         "schedule": schedule,
         "encoder": encoder,
         "width": width,
+        "fusion": fusion,
+        "unimodal": unimodal,
         "select": select,
         "probe_every": probe_every,
         "precision": precision,
@@ -171,7 +183,7 @@ def run(
             grids,
             None if root is None else str(root),
         )
-    refused = benchmark.refused_methods(dataset)
+    refused = benchmark.refused_methods(dataset, fusion)
     if "all" in method and refused and not quiet:
         typer.echo(f"left out, not defined for {dataset}: {', '.join(refused)}")
     _execute(todo, out, _num_workers(jobs, devices, accelerator), quiet)

@@ -29,8 +29,9 @@ from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Batch, Forward, Plan
 
 if TYPE_CHECKING:
-    from mimo_sim.networks.late import LateFusion
+    from mimo_sim.networks._base import FusionNetwork
 
+Needs = Literal["joint", "encoders", "slices"]
 Family = Literal["reference", "data", "feed-forward", "objective", "gradient", "multi-phase"]
 
 
@@ -54,6 +55,10 @@ class Method(nn.Module):
         Whether it trains the uni-modal heads of the model.
     needs_classes : bool
         Whether it is undefined for regression.
+    needs : {"joint", "encoders", "slices"}
+        What it needs of the network. ``"joint"``: nothing but outputs. ``"encoders"`` (default): a
+        feature depends on its own modality alone. ``"slices"``: also, the joint output is a sum
+        over modalities.
     min_modalities, max_modalities : int
         How many modalities it can take; a `max_modalities` of None sets no bound.
 
@@ -68,6 +73,7 @@ class Method(nn.Module):
     about: ClassVar[str] = ""
     uses_heads: ClassVar[bool] = False
     needs_classes: ClassVar[bool] = False
+    needs: ClassVar[Needs] = "encoders"
     min_modalities: ClassVar[int] = 1
     max_modalities: ClassVar[int | None] = None
 
@@ -104,8 +110,10 @@ class Method(nn.Module):
             )
 
     @classmethod
-    def refusal(cls, task: str, num_modalities: int | None) -> str:
-        """Why the method is not defined for such data; empty where it is defined.
+    def refusal(
+        cls, task: str, num_modalities: int | None, network: type[FusionNetwork] | None = None
+    ) -> str:
+        """Why the method is not defined for such data or network; empty where it is defined.
 
         Parameters
         ----------
@@ -113,7 +121,19 @@ class Method(nn.Module):
             Task of the data set.
         num_modalities : int or None
             How many modalities the data set has; None where this is not known.
+        network : class, optional
+            The fusion network; late fusion suits every method.
         """
+        if network is not None and cls.needs == "slices" and not network.linear:
+            return (
+                f"method {cls.name!r} needs a joint output that is a sum over modalities, as that "
+                f"of fusion 'late'. Got fusion {network.name!r}"
+            )
+        if network is not None and cls.needs != "joint" and not network.separate:
+            return (
+                f"method {cls.name!r} needs encoders that do not look at each other. "
+                f"Got fusion {network.name!r}"
+            )
         if cls.needs_classes and task != "classification":
             return f"method {cls.name!r} is defined for classification. Got {task}"
         if num_modalities is None:
@@ -188,7 +208,7 @@ class Method(nn.Module):
         """
         return features, None
 
-    def fuse(self, model: LateFusion, features: Sequence[Tensor]) -> Tensor:
+    def fuse(self, model: FusionNetwork, features: Sequence[Tensor]) -> Tensor:
         """Joint output (B, C) of features, in training and in evaluation."""
         return model.fuse(features)
 
@@ -205,7 +225,7 @@ class Method(nn.Module):
 
     # -- evaluation --------------------------------------------------------------------------
     def unimodal_outputs(
-        self, model: LateFusion, features: Sequence[Tensor]
+        self, model: FusionNetwork, features: Sequence[Tensor]
     ) -> list[Tensor] | None:
         """Outputs (B, C) of the method's uni-modal predictors, or None where it trains none."""
         return model.head_logits(features) if self.uses_heads else None

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mimo_sim.datasets._data import Split
     from mimo_sim.methods._losses import LossFunction
     from mimo_sim.methods._step import Batch, Plan
-    from mimo_sim.networks.late import LateFusion
+    from mimo_sim.networks._base import FusionNetwork
 
 
 class Run(Protocol):
@@ -22,7 +22,7 @@ class Run(Protocol):
 
     Attributes
     ----------
-    model : LateFusion
+    model : FusionNetwork
         The network: encoders, fusion layer, uni-modal heads.
     optimizer : torch.optim.Optimizer
         Takes the steps, over the parameters of the model and of the method.
@@ -43,7 +43,7 @@ class Run(Protocol):
         in every epoch, so that a resumed run draws the same numbers.
     """
 
-    model: LateFusion
+    model: FusionNetwork
     optimizer: torch.optim.Optimizer
     loss_function: LossFunction
     epoch: int

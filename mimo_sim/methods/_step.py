@@ -14,7 +14,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from mimo_sim.methods._losses import LossFunction
-    from mimo_sim.networks.late import LateFusion
+    from mimo_sim.networks._base import FusionNetwork
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Forward:
 
     Attributes
     ----------
-    model : LateFusion
+    model : FusionNetwork
         The network.
     batch : Batch
         The samples.
@@ -89,7 +89,7 @@ class Forward:
         Weights of the samples in the joint loss; None is the plain mean.
     """
 
-    model: LateFusion
+    model: FusionNetwork
     batch: Batch
     features: list[Tensor]
     logits: Tensor

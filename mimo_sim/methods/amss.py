@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_choice, check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Needs
 from mimo_sim.methods._buffers import EpochMean
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
@@ -152,6 +152,7 @@ class AMSS(Method):
     name: ClassVar[str] = "amss"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "trains a sub-network, larger for the weaker modality (T-PAMI 2024)"
+    needs: ClassVar[Needs] = "slices"
     needs_classes: ClassVar[bool] = True
     min_modalities: ClassVar[int] = 2
     max_modalities: ClassVar[int | None] = 2

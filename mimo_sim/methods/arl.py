@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_choice, check_count, check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Needs
 from mimo_sim.methods._buffers import EpochMean
 from mimo_sim.methods._run import Run
+from mimo_sim.methods._scaling import scale_gradients
 from mimo_sim.methods._step import Forward
 from mimo_sim.methods._windows import epochs_or_share
 
 if TYPE_CHECKING:
-    from mimo_sim.networks.late import LateFusion
+    from mimo_sim.networks._base import FusionNetwork
 
 Factors = Literal["asymmetric", "symmetric"]
 
@@ -100,6 +100,7 @@ class ARL(Method):
     name: ClassVar[str] = "arl"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "larger steps for the certain but less used modality (ICCV 2025)"
+    needs: ClassVar[Needs] = "slices"
     needs_classes: ClassVar[bool] = True
     min_modalities: ClassVar[int] = 2
     max_modalities: ClassVar[int | None] = 2
@@ -157,17 +158,13 @@ class ARL(Method):
             self.omega.add(omega)
             if self.factors == "symmetric":
                 omega = torch.full_like(omega, 0.5)
-            for encoder, weight in zip(out.model.encoders, omega, strict=True):
-                for parameter in encoder.parameters():
-                    if parameter.grad is not None:
-                        parameter.grad.mul_(1 + weight)
+            scale_gradients(out.model.encoders, 1 + omega)
         if self.clip is not None:
             nn.utils.clip_grad_norm_(out.model.parameters(), self.clip)
 
-    def unimodal_outputs(self, model: LateFusion, features: Sequence[Tensor]) -> list[Tensor]:
-        """u_k = h_k W_k^T + b (B, C): the fusion layer with the other feature at zero."""
-        bias = model.fusion.bias
-        return [F.linear(h, w, bias) for h, w in zip(features, model.weight_blocks(), strict=True)]
+    def unimodal_outputs(self, model: FusionNetwork, features: Sequence[Tensor]) -> list[Tensor]:
+        """u_k (B, C): the fusion layer's output with the other feature at zero."""
+        return model.alone(features)
 
     def report(self) -> dict[str, Any]:
         """Epoch mean of omega (2,), where it acted."""

@@ -17,7 +17,7 @@ from mimo_sim.methods._scores import true_class_probability
 from mimo_sim.methods._step import Batch, Forward
 
 if TYPE_CHECKING:
-    from mimo_sim.networks.late import LateFusion
+    from mimo_sim.networks._base import FusionNetwork
 
 
 def sustained_boosting_loss(old: Tensor, new: Tensor | None, target: Tensor, lam: float) -> Tensor:
@@ -188,12 +188,12 @@ class AUG(Method):
             return logits[0], None
         return torch.stack(logits[:-1]).sum(0), logits[-1]
 
-    def unimodal_outputs(self, model: LateFusion, features: Sequence[Tensor]) -> list[Tensor]:
+    def unimodal_outputs(self, model: FusionNetwork, features: Sequence[Tensor]) -> list[Tensor]:
         """f_k (B, C): the sum over the blocks of each modality."""
         parts = [self.parts(k, h) for k, h in enumerate(features)]
         return [old if new is None else old + new for old, new in parts]
 
-    def fuse(self, model: LateFusion, features: Sequence[Tensor]) -> Tensor:
+    def fuse(self, model: FusionNetwork, features: Sequence[Tensor]) -> Tensor:
         """mu f_1 + (1 - mu) f_2 (B, C)."""
         first, second = self.unimodal_outputs(model, features)
         return self.mu * first + (1 - self.mu) * second

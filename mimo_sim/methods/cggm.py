@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_choice, check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Needs
 from mimo_sim.methods._buffers import EpochMean
 from mimo_sim.methods._run import Run
+from mimo_sim.methods._scaling import scale_gradients
 from mimo_sim.methods._step import Forward
 from mimo_sim.methods._windows import Window, check_window, inside
 
@@ -99,6 +100,7 @@ class CGGM(Method):
     name: ClassVar[str] = "cggm"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "damps the modality whose classifier improves fastest (NeurIPS 2024)"
+    needs: ClassVar[Needs] = "slices"
     uses_heads: ClassVar[bool] = True
     min_modalities: ClassVar[int] = 2
     scores: Tensor
@@ -183,10 +185,7 @@ class CGGM(Method):
         self.coefficients = balance(new - self.scores, self.bounded)
         self.scores = new
         self.mean.add(self.coefficients)
-        for encoder, factor in zip(out.model.encoders, self.rho * self.coefficients, strict=True):
-            for parameter in encoder.parameters():
-                if parameter.grad is not None:
-                    parameter.grad.mul_(factor)
+        scale_gradients(out.model.encoders, self.rho * self.coefficients)
         if self.clip is not None:
             clipped = [*out.model.encoders.parameters(), *out.model.fusion.parameters()]
             nn.utils.clip_grad_norm_(clipped, self.clip)

@@ -18,7 +18,7 @@ from mimo_sim.methods._step import Batch, Forward
 from mimo_sim.methods._windows import epochs_or_share
 
 if TYPE_CHECKING:
-    from mimo_sim.networks.late import LateFusion
+    from mimo_sim.networks._base import FusionNetwork
 
 CHUNK = 256
 """Samples whose distances to all class means are in memory at once."""
@@ -210,7 +210,7 @@ class DIMML(Method):
             objective = objective + self.contrast * (from_first + from_second)
         return objective
 
-    def fuse(self, model: LateFusion, features: Sequence[Tensor]) -> Tensor:
+    def fuse(self, model: FusionNetwork, features: Sequence[Tensor]) -> Tensor:
         """Sum (B, C) of the predictors' outputs with certainty weights."""
         logits = torch.stack([*model.head_logits(features), model.fuse(features)])
         weights = certainty_weights(logits, self.certainty)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Needs
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 
@@ -34,6 +34,7 @@ class LinearScalarization(Method):
     name: ClassVar[str] = "linear_scalarization"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "joint loss plus uni-modal losses, fixed weights"
+    needs: ClassVar[Needs] = "joint"
     uses_heads: ClassVar[bool] = True
     weights: Tensor
     """One weight () for all modalities, or one per modality (K,)."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_choice, check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Needs
 from mimo_sim.methods._buffers import SizedByLosses
 from mimo_sim.methods._criterion import checked_losses, gate
 from mimo_sim.methods._fstar import FStar, Numbers, make_rule
@@ -134,6 +134,7 @@ class MIMOLoss(SizedByLosses, Method):
     name: ClassVar[str] = "mimo"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "penalises the worst uni-modal optimality gap (arXiv:2511.06686)"
+    needs: ClassVar[Needs] = "joint"
     uses_heads: ClassVar[bool] = True
     smoothed: Tensor
     """Exponential averages (K,) of the losses; empty before the first step."""

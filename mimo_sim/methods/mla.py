@@ -14,7 +14,7 @@ from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Batch, Forward
 
 if TYPE_CHECKING:
-    from mimo_sim.networks.late import LateFusion
+    from mimo_sim.networks._base import FusionNetwork
 
 Projection = Literal["off", "batch", "run"]
 Fusion = Literal["entropy", "mean"]
@@ -134,13 +134,13 @@ class MLA(Method):
             out.head_losses = torch.stack(losses)
         return out
 
-    def fuse(self, model: LateFusion, features: Sequence[Tensor]) -> Tensor:
+    def fuse(self, model: FusionNetwork, features: Sequence[Tensor]) -> Tensor:
         """Weighted sum (B, C) of the shared head's outputs."""
         logits = torch.stack(self.unimodal_outputs(model, features))
         if self.fusion == "mean":
             return logits.mean(0)
         return (entropy_weights(logits)[..., None] * logits).sum(0)
 
-    def unimodal_outputs(self, model: LateFusion, features: Sequence[Tensor]) -> list[Tensor]:
+    def unimodal_outputs(self, model: FusionNetwork, features: Sequence[Tensor]) -> list[Tensor]:
         """Outputs (B, C) of the shared head for every modality."""
         return [model.heads[0](h) for h in features]

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Needs
 
 if TYPE_CHECKING:
-    from mimo_sim.networks.late import LateFusion
+    from mimo_sim.networks._base import FusionNetwork
 
 LEAST_NORM = 1e-6
 """Least length that features and weights are divided by. It bounds the gradient at zero."""
@@ -48,6 +48,7 @@ class MMCosine(Method):
     name: ClassVar[str] = "mmcosine"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "normalised features and class weights (ICASSP 2023)"
+    needs: ClassVar[Needs] = "slices"
     needs_classes: ClassVar[bool] = True
 
     def __init__(self, scale: float = 10.0) -> None:
@@ -55,13 +56,13 @@ class MMCosine(Method):
         super().__init__(scale=scale)
         self.scale = scale
 
-    def unimodal_outputs(self, model: LateFusion, features: Sequence[Tensor]) -> list[Tensor]:
+    def unimodal_outputs(self, model: FusionNetwork, features: Sequence[Tensor]) -> list[Tensor]:
         """The summands (B, C) of the joint output."""
         return [
             cosine_logits(h, w, self.scale)
             for h, w in zip(features, model.weight_blocks(), strict=True)
         ]
 
-    def fuse(self, model: LateFusion, features: Sequence[Tensor]) -> Tensor:
+    def fuse(self, model: FusionNetwork, features: Sequence[Tensor]) -> Tensor:
         """Joint output (B, C)."""
         return torch.stack(self.unimodal_outputs(model, features)).sum(0)

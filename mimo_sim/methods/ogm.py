@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Needs
 from mimo_sim.methods._buffers import EpochMean
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scores import mean_of_others, true_class_probability
@@ -59,6 +59,7 @@ class OGM(Method):
     name: ClassVar[str] = "ogm"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "scales down the better modality's encoder gradient (CVPR 2022)"
+    needs: ClassVar[Needs] = "slices"
     min_modalities: ClassVar[int] = 2
     needs_classes: ClassVar[bool] = True
     kappa: EpochMean

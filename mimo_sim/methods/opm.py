@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_count, check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Needs
 from mimo_sim.methods._buffers import EpochMean
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scores import mean_of_others, true_class_probability
@@ -64,6 +64,7 @@ class OPM(Method):
     name: ClassVar[str] = "opm"
     family: ClassVar[Family] = "feed-forward"
     about: ClassVar[str] = "drops features of the modality that predicts better (T-PAMI 2024)"
+    needs: ClassVar[Needs] = "slices"
     min_modalities: ClassVar[int] = 2
     needs_classes: ClassVar[bool] = True
     rates: EpochMean

@@ -16,7 +16,7 @@ from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Batch, Forward
 
 if TYPE_CHECKING:
-    from mimo_sim.networks.late import LateFusion
+    from mimo_sim.networks._base import FusionNetwork
 
 
 def boosting_loss(
@@ -185,7 +185,7 @@ class ReconBoost(Method):
             features = [h * batch.keep[:, j, None] for j, h in enumerate(features)]
         return features
 
-    def fuse(self, model: LateFusion, features: Sequence[Tensor]) -> Tensor:
+    def fuse(self, model: FusionNetwork, features: Sequence[Tensor]) -> Tensor:
         """The ensemble rho sum_k f_k (B, C), over the modalities that are in it."""
         return self._ensemble(self.unimodal_outputs(model, features))
 
@@ -194,7 +194,7 @@ class ReconBoost(Method):
         present = self.joined[:, None, None]
         return self.rho * torch.where(present, torch.stack(list(outputs)), 0).sum(0)
 
-    def unimodal_outputs(self, model: LateFusion, features: Sequence[Tensor]) -> list[Tensor]:
+    def unimodal_outputs(self, model: FusionNetwork, features: Sequence[Tensor]) -> list[Tensor]:
         """f_k (B, C): the shared head's output for every modality."""
         return [model.heads[0](h) for h in features]
 

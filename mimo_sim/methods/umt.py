@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import ClassVar
 
 import torch
@@ -11,9 +10,9 @@ from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_count, check_positive
 from mimo_sim.methods._base import Family, Method
-from mimo_sim.methods._rehearsal import practise_alone, rehearsal
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
+from mimo_sim.methods._teachers import Teachers
 
 
 class UMT(Method):
@@ -54,27 +53,15 @@ class UMT(Method):
 
     def setup(self, run: Run) -> None:
         """Make room for the teachers."""
-        self.teachers = copy.deepcopy(run.model.encoders).requires_grad_(False)
+        self.teachers = Teachers(run.model)
         self.targets = []
 
     def begin_epoch(self, run: Run) -> None:
         """Train the teachers before the first epoch, and keep their features of all samples."""
         if self.lam and run.epoch == 0:
-            with rehearsal(run):
-                practise_alone(run, self.length or run.num_epochs)
-                self.teachers.load_state_dict(run.model.encoders.state_dict())
-        self.teachers.eval()
+            self.teachers.learn(run, self.length or run.num_epochs)
         if self.lam and not self.targets:
-            self.targets = self._features(run)
-
-    @torch.no_grad()
-    def _features(self, run: Run) -> list[Tensor]:
-        """The teachers' features (n, d_k) of the train split."""
-        batches = [
-            [teacher(x) for teacher, x in zip(self.teachers, batch.inputs, strict=True)]
-            for batch in run.evaluation_batches(run.train)
-        ]
-        return [torch.cat(parts) for parts in zip(*batches, strict=True)]
+            self.targets, _ = self.teachers.lesson(run)
 
     def objective(self, run: Run, out: Forward) -> Tensor:
         """Joint loss, and the distances to the teachers' features."""

@@ -13,7 +13,7 @@ from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 
 if TYPE_CHECKING:
-    from mimo_sim.networks.late import LateFusion
+    from mimo_sim.networks._base import FusionNetwork
 
 
 class Unimodal(Method):
@@ -29,7 +29,7 @@ class Unimodal(Method):
     about: ClassVar[str] = "each encoder alone with its own head; joint output: their mean"
     uses_heads: ClassVar[bool] = True
 
-    def fuse(self, model: LateFusion, features: Sequence[Tensor]) -> Tensor:
+    def fuse(self, model: FusionNetwork, features: Sequence[Tensor]) -> Tensor:
         """Mean (B, C) of the heads' outputs."""
         return torch.stack(model.head_logits(features)).mean(0)
 

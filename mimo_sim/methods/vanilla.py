@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Needs
 
 
 class Vanilla(Method):
@@ -13,3 +13,4 @@ class Vanilla(Method):
     name: ClassVar[str] = "vanilla"
     family: ClassVar[Family] = "reference"
     about: ClassVar[str] = "one joint loss"
+    needs: ClassVar[Needs] = "joint"

@@ -1,4 +1,9 @@
-"""Networks with one encoder per modality: the encoders, and how their features are fused."""
+"""Networks with one encoder per modality: the encoders, and how their features are fused.
+
+>>> from mimo_sim import networks
+>>> networks.available()
+('attention', 'film', 'late', 'mmtm', 'sum')
+"""
 
 from mimo_sim import _extras
 

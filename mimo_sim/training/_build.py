@@ -15,8 +15,9 @@ from mimo_sim._checks import check_choice
 from mimo_sim._extras import folder_of
 from mimo_sim.datasets._data import Dataset
 from mimo_sim.methods._evaluation import evaluation_mode
+from mimo_sim.networks import get_network
+from mimo_sim.networks._base import FusionNetwork
 from mimo_sim.networks.encoders import Encoder, make_encoder
-from mimo_sim.networks.late import LateFusion
 from mimo_sim.training._streams import stream
 from mimo_sim.training.settings import Settings
 
@@ -130,7 +131,7 @@ def _own_encoder(modality: str, own: OwnEncoder, shape: Sequence[int]) -> Encode
 
 def make_network(
     dataset: Dataset, settings: Settings, own: Mapping[str, OwnEncoder] = {}
-) -> LateFusion:
+) -> FusionNetwork:
     """The network for a data set; its start weights depend on the seed alone.
 
     The weights of modules in `own` are as the user made them.
@@ -141,7 +142,13 @@ def make_network(
         torch.default_generator.manual_seed(stream(settings.seed, "weights"))
         encoders = make_encoders(shapes, settings, own)
         widths = [encoder.width for encoder in encoders]
-        network = LateFusion(encoders, widths, dataset.num_outputs)
+        network = get_network(settings.fusion)(
+            encoders,
+            widths,
+            dataset.num_outputs,
+            shapes=list(shapes.values()),
+            unimodal=settings.unimodal,
+        )
     if settings.precision == "bf16-mixed":
         for encoder in encoders:
             encoder.autocast = torch.bfloat16

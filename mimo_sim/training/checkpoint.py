@@ -10,7 +10,7 @@ import torch
 
 from mimo_sim._files import replacing
 from mimo_sim.methods._base import Method
-from mimo_sim.networks.late import LateFusion
+from mimo_sim.networks._base import FusionNetwork
 from mimo_sim.training.evaluation import Selection
 from mimo_sim.training.origins import Origin, described
 
@@ -18,7 +18,7 @@ from mimo_sim.training.origins import Origin, described
 class SavedRun(Protocol):
     """What a checkpoint needs of a run."""
 
-    model: LateFusion
+    model: FusionNetwork
     method: Method
     optimizer: torch.optim.Optimizer
     device: torch.device

@@ -19,7 +19,7 @@ from mimo_sim.methods._evaluation import evaluation_mode
 from mimo_sim.methods._losses import LossFunction
 from mimo_sim.methods._shapley import coalitions, shapley
 from mimo_sim.methods._step import Batch
-from mimo_sim.networks.late import LateFusion
+from mimo_sim.networks._base import FusionNetwork
 from mimo_sim.training.metrics import accuracy, correlation, macro_f1
 from mimo_sim.training.probes import linear_probe
 from mimo_sim.training.settings import Select
@@ -28,7 +28,7 @@ from mimo_sim.training.settings import Select
 class EvaluatedRun(Protocol):
     """What an evaluation uses of a run."""
 
-    model: LateFusion
+    model: FusionNetwork
     method: Method
     task: Task
     num_outputs: int
@@ -115,7 +115,7 @@ def unimodal_outputs(run: EvaluatedRun, features: Sequence[Tensor]) -> dict[str,
     own = run.method.unimodal_outputs(run.model, features)
     if own is not None:
         found["heads"] = own
-    if type(run.method).fuse is Method.fuse:
+    if run.model.linear and type(run.method).fuse is Method.fuse:
         found["sliced"] = run.model.sliced(features)
     return found
 

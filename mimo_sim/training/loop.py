@@ -19,6 +19,7 @@ from mimo_sim.errors import NonFiniteError
 from mimo_sim.methods._base import Method
 from mimo_sim.methods._losses import LossFunction, cross_entropy, half_squared_error
 from mimo_sim.methods._step import Batch, Forward, Plan
+from mimo_sim.networks import get_network
 from mimo_sim.training import checkpoint, evaluation, origins
 from mimo_sim.training._build import OwnEncoder, make_fabric, make_network, make_optimizer
 from mimo_sim.training._streams import order, stream
@@ -68,7 +69,8 @@ class TrainingRun:
         fabric: Fabric | None = None,
         encoders: Mapping[str, OwnEncoder] = {},
     ) -> None:
-        refusal = method.refusal(dataset.task, dataset.num_modalities)
+        network = get_network(settings.fusion)
+        refusal = method.refusal(dataset.task, dataset.num_modalities, network)
         if refusal:
             raise ValueError(f"{refusal} ({dataset.name}).")
         dataset.check()

@@ -10,7 +10,7 @@ import csv
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,7 @@ def describe(
         "data": {**dataset.about, "checksum": dataset.checksum()},
         "method": method.name,
         "hyper": method.hyper,
-        "settings": asdict(settings),
+        "settings": settings.described(),
     }
     if encoders:
         about["encoders"] = {

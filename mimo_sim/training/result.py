@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mimo_sim.methods._base import Method
-from mimo_sim.networks.late import LateFusion
+from mimo_sim.networks._base import FusionNetwork
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Result:
         measured once, after training.
     about : dict
         Times, sizes, versions, device.
-    model : LateFusion
+    model : FusionNetwork
         The trained network.
     method : Method
         The method with its final state.
@@ -34,6 +34,6 @@ class Result:
     table: list[dict[str, float]]
     metrics: dict[str, Any]
     about: dict[str, Any]
-    model: LateFusion
+    model: FusionNetwork
     method: Method
     folder: Path | None = None

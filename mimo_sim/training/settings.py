@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 from mimo_sim._checks import check_choice, check_count, check_positive
-from mimo_sim.networks import encoders
+from mimo_sim.networks import encoders, get_network
+from mimo_sim.networks._base import Unimodal
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
 Schedule = Literal["step", "cosine", "constant"]
 Precision = Literal["32-true", "bf16-mixed"]
 Select = Literal["last", "best"]
 
+NEWER = {"fusion": "late", "unimodal": "heads"}  # without them, older records say the same
 COUNTS = {"epochs": 1, "batch_size": 1, "seed": 0, "devices": 1, "width": 1, "probe_every": 0}
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps", "tpu")
 CHOICES = {
@@ -23,6 +25,7 @@ CHOICES = {
     "schedule": get_args(Schedule),
     "precision": get_args(Precision),
     "select": get_args(Select),
+    "unimodal": get_args(Unimodal),
 }
 
 
@@ -53,6 +56,11 @@ class Settings:
         modality that is not named, choose by the shape of the input.
     width : int
         Feature length of every encoder.
+    fusion : str
+        How features are joined: a name of :func:`mimo_sim.networks.available`.
+    unimodal : {"heads", "masked"}
+        What the uni-modal objectives are measured on. ``"heads"``: a linear head on each encoder.
+        ``"masked"``: the joint output where the other modalities are absent.
     select : {"last", "best"}
         Keep the last epoch, or the first of those with the best validation accuracy (regression:
         the lowest validation loss).
@@ -80,6 +88,8 @@ class Settings:
     precision: Precision = "32-true"
     encoder: str | Mapping[str, str] | None = None
     width: int = 64
+    fusion: str = "late"
+    unimodal: Unimodal = "heads"
     select: Select = "last"
     probes: bool = True
     probe_every: int = 0
@@ -94,6 +104,7 @@ class Settings:
             raise ValueError(f"`momentum` must be in [0, 1). Got momentum={self.momentum!r}.")
         for name, allowed in CHOICES.items():
             check_choice(name, getattr(self, name), allowed)
+        get_network(self.fusion)
         if isinstance(self.encoder, Mapping):
             pairs = [f"{modality}={name}" for modality, name in self.encoder.items()]
             object.__setattr__(self, "encoder", ",".join(pairs) or None)
@@ -110,6 +121,15 @@ class Settings:
                 "`batch_size` must be a multiple of `devices`. "
                 f"Got batch_size={self.batch_size}, devices={self.devices}."
             )
+
+    def described(self) -> dict[str, Any]:
+        """All fields, as a record has them; those that are newer than 0.3.0 where they matter."""
+        fields = asdict(self)
+        return {
+            name: value
+            for name, value in fields.items()
+            if name not in NEWER or value != NEWER[name]
+        }
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""

@@ -256,8 +256,10 @@ def test_an_encoder_that_is_off_was_never_learned() -> None:
     ],
 )
 def test_moving_runs_are_reported(run: xr.Dataset) -> None:
-    with pytest.warns(ms.UnconvergedWarning, match="still moving when it stopped.*Raise `steps`"):
+    words = "still moving when it stopped.*Raise `steps`"
+    with pytest.warns(ms.UnconvergedWarning, match=words) as caught:
         ms.half_times(run)
+    assert caught[0].filename == __file__  # the line that asked is the one that is named
 
 
 def test_converged_runs_are_not_reported() -> None:

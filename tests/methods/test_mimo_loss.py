@@ -269,3 +269,10 @@ def test_misuse_is_explained() -> None:
         MIMOLoss(f_star="reference").begin_epoch()
     with pytest.raises(ValueError, match="f_star='reference' needs the trainer's run"):
         MIMOLoss(f_star="reference")(joint, losses)
+
+
+def test_where_no_loss_is_finite_no_modality_has_a_weight() -> None:
+    mimo = MIMOLoss()
+    joint, losses = leaves([math.inf, math.inf])
+    mimo(joint, losses)
+    assert mimo.report()["sigma"] == [0.0, 0.0]

@@ -69,9 +69,18 @@ def test_a_batch_with_one_known_class_has_the_mean_over_its_samples() -> None:
     assert run.method.objective(run, none).item() == pytest.approx(none.loss.item(), rel=1e-6)
     added = (run.method.objective(run, one) - one.loss).item()
     label = int(batches[1].target[-1])
-    near = [
-        -torch.cdist(h[-1:], run.method.prototypes(k)[:2]) for k, h in enumerate(one.features)
-    ]
+    near = [-torch.cdist(h[-1:], run.method.prototypes(k)[:2]) for k, h in enumerate(one.features)]
     each = [torch.nn.functional.cross_entropy(z, torch.tensor([label])).item() for z in near]
     weighted = sum(w * x for w, x in zip(run.method.weights.tolist(), each, strict=True))
     assert added == pytest.approx(weighted, rel=1e-5)
+
+
+def test_it_acts_inside_its_window_only_and_with_a_weight_only() -> None:
+    run = set_up(methods.create("pmr", window=(1, 2)), noisy_means())
+    acting = []
+    for run.epoch in range(4):
+        acting.append(run.method.acts(run))
+    assert acting == [False, True, True, False]
+    run.epoch = 1
+    run.method.alpha = 0.0
+    assert not run.method.acts(run)

@@ -111,3 +111,22 @@ def test_very_different_input_scales_and_a_repeated_input() -> None:
     assert problem.joint_optimum == pytest.approx(0, abs=1e-12)
     plain = ms.LateFusionProblem.from_samples([large, small], y)
     np.testing.assert_allclose(problem.unimodal_optima, plain.unimodal_optima, rtol=1e-9)
+
+
+def test_a_target_without_noise_leaves_nothing_whatever_is_rounded() -> None:
+    cross = 0.3 * np.ones((2, 2))
+    for seed in range(30):  # in most of them the explained part is rounded up
+        rng = np.random.default_rng(seed)
+        maps = [rng.standard_normal((1, 2)) for _ in range(2)]
+        problem = ms.LateFusionProblem.from_linear_model(
+            maps, [[np.eye(2), cross], [cross, np.eye(2)]]
+        )
+        assert 0 <= problem.joint_optimum < 1e-14
+
+
+def test_samples_up_to_1e50_are_taken() -> None:
+    y = np.array([1.0, -2.0, 0.5])
+    problem = ms.LateFusionProblem.from_samples([0.45e50 * y], y)
+    assert problem.joint_optimum == pytest.approx(0, abs=1e-12)
+    with pytest.raises(ValueError, match="must lie within"):
+        ms.LateFusionProblem.from_samples([1.1e50 * y], y)

@@ -40,6 +40,8 @@ def test_correlation_agrees_with_numpy(seed: int, m: int) -> None:
         expected, abs=1e-12
     )
     assert metrics.correlation(torch.ones(5, 1), torch.tensor(b[:5, :1])) == 0
+    small = metrics.correlation(1e-6 * torch.tensor(a), 1e-6 * torch.tensor(b))
+    assert small == pytest.approx(expected, abs=1e-12)
 
 
 @given(st.lists(st.floats(-10, 10), min_size=2, max_size=6))
