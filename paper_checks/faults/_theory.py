@@ -43,10 +43,11 @@ def _half_times_at_a_tenth(right: Callable[..., Any], run: xr.Dataset) -> Any:
 
 
 def _sigma_stays(right: Callable[..., Any], problem: ms.LateFusionProblem, lam: float) -> Any:
+    chain = right(problem, lam)
     times = ms.theory.learning_times(problem)
     first = int(np.argmax(ms.theory.superficial_preference(problem).explained))
-    times[first] = right(problem, lam)[first]
-    return times
+    times[first] = chain.times[first]
+    return replace(chain, times=times)
 
 
 THEORY = [
@@ -55,7 +56,7 @@ THEORY = [
         "sigma is never handed over: all but the largest gap wait as in joint training",
         ("largest-waiting-gap-leads",),
         ms.theory,
-        "mimo_learning_times",
+        "emergence_chain",
         _sigma_stays,
     ),
     Fault(
