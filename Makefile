@@ -8,7 +8,7 @@ export MPLBACKEND := Agg
 # Nothing is compiled at the installation: the first import of a module keeps its bytecode, the processes that tests start read it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: figure1 test test-all fast-tests style types test-lowest wheel mutants lint format house check explore bench gpu-bench studies avmnist replication sensitivity notebooks clean
+.PHONY: figure1 test test-all fast-tests style types test-lowest wheel mutants lint format house check explore bench gpu-bench studies avmnist replication sensitivity race notebooks clean
 .DEFAULT_GOAL := figure1
 
 figure1: $(VENV)/.core  ## Reproduce Figure 1 into figures/ (and the convergence figure)
@@ -118,8 +118,7 @@ avmnist: $(VENV)/.train results/records  ## AV-MNIST, settings A, B, D, every me
 	$(AVMNIST) $(SETTINGS) --seeds 8 --method mimo --set normalise=true
 	$(AVMNIST) $(SETTINGS) --seeds 8 --method mimo --set normalise=true --grid f_star=extrapolation
 	$(call STORE,records)
-	$(call TABLE,records)
-	$(call TABLE,records) --curves mimo-f_star
+	$(call TABLE,records) --html benchmarks/records/comparison.html
 	$(call TABLE,records) --curves mimo-normalise
 	$(call TABLE,records) --split validation
 
@@ -138,6 +137,17 @@ sensitivity: $(VENV)/.train results/sensitivity  ## AV-MNIST A: lam x mu with th
 	$(call STORE,sensitivity)
 	$(call TABLE,sensitivity) --split validation
 	$(call TABLE,sensitivity)
+
+RACE := $(BIN)/mimo-sim bench tune --trials 12 --seeds 8 --out results/race
+RACERS := $(addprefix --method ,vanilla unimodal linear_scalarization mimo umt ogm_ge mmpareto mla)
+EXTRAPOLATED := --method mimo --set normalise=true --set f_star=extrapolation
+
+race: $(VENV)/.tune  ## AV-MNIST A and GRID words: main methods, 12 trials each on validation, then 8 fresh seeds (hours on 2 cores); continues where it was stopped
+	$(RACE) --dataset avmnist --setting A $(RACERS)
+	$(RACE) --dataset avmnist --setting A $(EXTRAPOLATED)
+	$(RACE) --dataset grid --setting clean --setting -10 $(RACERS)
+	$(RACE) --dataset grid --setting clean --setting -10 $(EXTRAPOLATED)
+	$(BIN)/mimo-sim bench compare results/race --out results/race --html results/race/comparison.html
 
 notebooks: $(VENV)/.notebooks  ## Execute the notebooks and render them as pages into notebooks/_rendered/
 	$(BIN)/jupyter nbconvert --to html --execute --output-dir notebooks/_rendered notebooks/*.ipynb
@@ -159,10 +169,15 @@ $(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP_INSTALL) --editable ".[train]"
 	@touch $(VENV)/.core $@
 
+$(VENV)/.tune: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing mimo_sim with what tuning needs into $(VENV)"
+	$(PIP_INSTALL) --editable ".[media,tune]"
+	@touch $(VENV)/.core $(VENV)/.train $@
+
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing mimo_sim, its dependencies and the development tools into $(VENV)"
 	$(PIP_INSTALL) --editable ".[dev]"
-	@touch $(VENV)/.core $(VENV)/.train $@
+	@touch $(VENV)/.core $(VENV)/.train $(VENV)/.tune $@
 
 $(VENV)/.notebooks: $(VENV)/.train
 	@echo "installing Jupyter into $(VENV)"

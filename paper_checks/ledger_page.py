@@ -123,6 +123,7 @@ def to_html(rows: Sequence[Row], command: str) -> str:
     topics = dict.fromkeys(row.claim.topic for row in rows)
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         paper=PAPER,
+        style=ms.plots.page_style(),
         colors=colors,
         number=len(rows),
         command=html.escape(command),

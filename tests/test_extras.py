@@ -53,6 +53,12 @@ def test_the_toy_needs_no_extra() -> None:
         ("ms.training.train", "lightning_fabric", "train"),
         ("ms.benchmark.execute", "torch", "train"),
         ("ms.dynamics.simulate_layered", "torch", "train"),
+        (
+            "from mimo_sim.plots.benchmark import bands; bands.draw_bands(*5 * [0])",
+            "seaborn",
+            "train",
+        ),
+        ("ms.benchmark.tuning._study(ms.benchmark.Search(None, 1))", "optuna", "tune"),
         ("ms.testing.problems", "hypothesis", "testing"),
         (
             "ms.simulate(ms.generators.scalar_pair(), ms.MIMO(), engine='autograd')",

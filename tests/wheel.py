@@ -17,6 +17,8 @@ WANTED = (
     "mimo_sim/datasets/fsdd.sha256",
     "mimo_sim/explorer/page.html",
     "mimo_sim/explorer/page.css",
+    "mimo_sim/plots/page.css",
+    "mimo_sim/plots/benchmark/page.html",
     "mimo_sim/explorer/page.js",
     "paper_checks/claims/theorem1_rate.py",
 )

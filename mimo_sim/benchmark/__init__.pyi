@@ -4,6 +4,7 @@ from . import linear as linear
 from . import prediction as prediction
 from . import tables as tables
 from . import timing as timing
+from . import tuning as tuning
 from .comparison import Row as Row
 from .comparison import interval as interval
 from .comparison import summary as summary
@@ -22,4 +23,6 @@ from .records import FinishedRun as FinishedRun
 from .records import read as read
 from .tables import comparison_tables as comparison_tables
 from .timing import time_methods as time_methods
+from .tuning import Search as Search
+from .tuning import tune as tune
 from .workers import execute as execute

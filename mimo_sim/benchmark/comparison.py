@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mimo_sim.benchmark.provenance import doubt, origins_of_rows, told_origins
 from mimo_sim.benchmark.records import FinishedRun
+from mimo_sim.benchmark.wording import OF_TRAINING, TUNED
 
 LEVEL = 0.95
 ROUND_OFF = 1e-12  # values that differ by less than this share of their size are equal
@@ -46,8 +48,8 @@ class Row:
     pairs: int
     difference: float
     difference_half_width: float
-    origin: str = ""
-    mixed: bool = False
+    origin: str
+    mixed: bool
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -131,6 +133,93 @@ def summary(
     return rows
 
 
+@dataclass(frozen=True)
+class TunedRow:
+    """A tuned method beside its defaults, over the seeds that both were trained on.
+
+    Attributes
+    ----------
+    dataset, method : str
+        The method as its defaults are called.
+    pairs : int
+        Number of seeds.
+    default, tuned : (float, float)
+        Mean and half-width of the accuracy (regression: the mean squared error).
+    gain, lead : (float, float)
+        The same of tuned minus default, and of tuned minus the tuned baseline, seed by seed.
+    tuning : dict
+        Budget, chosen values and their validation score, from the records.
+    """
+
+    dataset: str
+    method: str
+    pairs: int
+    default: tuple[float, float]
+    tuned: tuple[float, float]
+    gain: tuple[float, float]
+    lead: tuple[float, float]
+    tuning: dict[str, Any]
+
+
+def tuned_rows(
+    runs: Sequence[FinishedRun], baseline: str = "vanilla", split: str = "test"
+) -> list[TunedRow]:
+    """Every tuned method beside its defaults, data set by data set, the best tuned one first."""
+    values: dict[tuple[str, str], dict[int, float]] = {}
+    tuning: dict[tuple[str, str], dict[str, Any]] = {}
+    for run in runs:
+        metrics = run.metrics(split)
+        score = metrics.get("accuracy", metrics.get("mse", math.nan))
+        values.setdefault((run.dataset, run.method), {})[run.seed] = score
+        if "tuning" in run.result["config"]:
+            tuning[run.dataset, run.method] = run.result["config"]["tuning"]
+    rows = []
+    for (dataset, name), about in tuning.items():
+        method = name.replace(TUNED, "", 1)
+        tuned, default = values[dataset, name], values.get((dataset, method), {})
+        first = values.get((dataset, tuned_name(baseline)), {})
+        shared = sorted(tuned.keys() & default.keys())
+        led = sorted(tuned.keys() & first.keys()) if method != baseline else []
+        rows.append(
+            TunedRow(
+                dataset,
+                method,
+                len(shared),
+                interval([default[seed] for seed in shared]),
+                interval([tuned[seed] for seed in shared or tuned]),
+                interval([tuned[seed] - default[seed] for seed in shared]),
+                interval([tuned[seed] - first[seed] for seed in led]),
+                about,
+            )
+        )
+    smaller_is_better = any("accuracy" not in run.metrics(split) for run in runs[:1])
+    return sorted(
+        rows, key=lambda row: (row.dataset, row.tuned[0] * (1 if smaller_is_better else -1))
+    )
+
+
+def tuned_name(method: str) -> str:
+    """What a tuned run of a method is called: ``mimo-tuned-f_star=zero``."""
+    base, hyphen, given = method.partition("-")
+    return f"{base}{TUNED}{hyphen}{given}"
+
+
+def unequal_budgets(runs: Sequence[FinishedRun]) -> list[str]:
+    """One line for every data set whose tuned methods had different numbers of trials."""
+    lines = []
+    for dataset in dict.fromkeys(run.dataset for run in runs):
+        spent: dict[str, dict[str, None]] = {}
+        for run in runs:
+            about = run.result["config"].get("tuning")
+            if about and run.dataset == dataset:
+                words = f"{about['trials']} trials of {len(about['trial_seeds'])} seeds"
+                spent.setdefault(words, {})[run.method] = None
+        if len(spent) > 1:
+            said = "; ".join(f"{words} for {', '.join(names)}" for words, names in spent.items())
+            lines.append(f"{dataset}: not tuned alike, {said}")
+    return lines
+
+
 def rows_by_name(rows: Sequence[Row]) -> dict[tuple[str, str], Row]:
     """(method, metric) -> row, for the rows of one data set."""
     return {(row.method, row.metric): row for row in rows}
@@ -139,15 +228,19 @@ def rows_by_name(rows: Sequence[Row]) -> dict[tuple[str, str], Row]:
 def unequal_settings(runs: Sequence[FinishedRun]) -> list[str]:
     """One line for every data or training setting that differs between methods.
 
-    A difference between methods that were not trained alike may come from the setting.
+    What tuning chose is left out. A difference between methods that were not trained alike may
+    come from the setting.
     """
     lines = []
     for dataset in dict.fromkeys(run.dataset for run in runs):
         last_run = {run.method: run for run in runs if run.dataset == dataset}
         methods_by_value: dict[str, dict[str, list[str]]] = {}
         for method, run in last_run.items():
+            tuned = OF_TRAINING if "tuning" in run.result["config"] else ()
             for part in ("data", "settings"):
                 for key, value in run.shared[part].items():
+                    if key in tuned:
+                        continue
                     by_value = methods_by_value.setdefault(key, {})
                     by_value.setdefault(str(value), []).append(method)
         for key, by_value in methods_by_value.items():
@@ -160,8 +253,8 @@ def unequal_settings(runs: Sequence[FinishedRun]) -> list[str]:
 
 
 def caveats(runs: Sequence[FinishedRun]) -> list[str]:
-    """What a reader of a comparison must know: unequal settings, and the code of each row."""
-    return unequal_settings(runs) + told_origins(runs)
+    """What a reader of a comparison must know: unequal settings and budgets, and the code."""
+    return unequal_settings(runs) + unequal_budgets(runs) + told_origins(runs)
 
 
 def split_suffix(rows: Sequence[Row]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,10 +11,13 @@ from mimo_sim.benchmark.grids import Grid
 from mimo_sim.benchmark.records import FinishedRun
 
 CURVES = ("vanilla", "linear_scalarization", "mimo", "unimodal")
+MOST_NAMED = 12  # methods that a figure of many names
 
 
 def default_curves(runs: Sequence[FinishedRun], grids: Mapping[str, Grid]) -> list[str]:
-    """The methods of :data:`CURVES`, and the best member of each of their grids.
+    """The methods of :data:`CURVES`, the best member of each grid, and MIMO's best variant.
+
+    The best have the best mean over seeds on the validation split.
 
     If a method was not run with its defaults, its variants outside of grids take its place. If none
     of these was run, all methods are returned.
@@ -34,9 +38,34 @@ def default_curves(runs: Sequence[FinishedRun], grids: Mapping[str, Grid]) -> li
         else:
             curves += [name for name in _variants(method, names) if name not in in_a_grid]
     best = [_best_on_validation(runs, grid) for grid in grids.values()]
+    of_mimo = [name for name in _variants("mimo", names) if name not in in_a_grid]
+    if of_mimo:
+        best.append(max(of_mimo, key=lambda name: _mean_score(runs, name)))
     for method in CURVES:
         curves += [name for name in _variants(method, names) if name in best]
-    return curves or names
+    return list(dict.fromkeys(curves)) or names
+
+
+def main_methods(runs: Sequence[FinishedRun], most: int = MOST_NAMED) -> list[str]:
+    """The methods that a crowded figure names: those of :data:`CURVES`, then the best.
+
+    Parameters
+    ----------
+    runs : sequence of FinishedRun
+        Of one data set.
+    most : int
+        How many at most.
+
+    Returns
+    -------
+    list of str
+        The best are those with the best mean over seeds on the validation split.
+    """
+    names = list(dict.fromkeys(run.method for run in runs))
+    main = [name for name in CURVES if name in names]
+    others = [name for name in names if name not in main]
+    others.sort(key=lambda name: -_mean_score(runs, name))
+    return [*main, *others][:most]
 
 
 def asked_curves(runs: Sequence[FinishedRun], asked: Sequence[str]) -> list[str]:
@@ -65,13 +94,19 @@ def _variants(start: str, names: Sequence[str]) -> list[str]:
 def _best_on_validation(runs: Sequence[FinishedRun], grid: Grid) -> str:
     """The member of a grid with the best mean over seeds on the validation split."""
 
-    def score(name: str) -> float:
-        return float(np.mean([_score(run) for run in runs if run.method == name]))
+    return max(grid, key=lambda name: _mean_score(runs, name))
 
-    return max(grid, key=score)
+
+def _mean_score(runs: Sequence[FinishedRun], name: str) -> float:
+    """Mean over seeds of how good a method is on the validation split."""
+    return float(np.mean([_score(run) for run in runs if run.method == name]))
 
 
 def _score(run: FinishedRun) -> float:
-    """How good a run is on the validation split: higher is better."""
-    metrics = run.metrics("validation")
-    return metrics["accuracy"] if "accuracy" in metrics else -metrics["mse"]
+    return validation_score(run.result["metrics"])
+
+
+def validation_score(metrics: Mapping[str, Any]) -> float:
+    """How good a run is by its metrics of the validation split: higher is better."""
+    found = metrics["validation"]
+    return float(found["accuracy"] if "accuracy" in found else -found["mse"])

@@ -26,7 +26,7 @@ def find_grids(runs: Sequence[FinishedRun]) -> dict[str, Grid]:
     for run in runs:
         config = run.result["config"]
         given = {key: value for key, value in config["hyper"].items() if f"-{key}=" in run.method}
-        if given:
+        if given and "tuning" not in config:
             name = "-".join([config["method"], *given])
             found.setdefault(name, {})[run.method] = given
     return {

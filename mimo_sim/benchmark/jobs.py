@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from mimo_sim import datasets, methods
+from mimo_sim.benchmark.wording import TUNED
 from mimo_sim.datasets._own_file import checksum, is_file
 from mimo_sim.networks import get_network
 from mimo_sim.training import Settings
@@ -34,6 +35,10 @@ class Job:
         Hyper-parameters of the method that are not left at their defaults.
     root : str, optional
         Folder of the raw files. It does not change the numbers of the run.
+    chosen : mapping
+        Hyper-parameters that tuning chose. They are not in the name of the run.
+    tuning : mapping
+        How settings and `chosen` were found (:mod:`mimo_sim.benchmark.tuning`); empty if by nobody.
     """
 
     dataset: str
@@ -42,6 +47,8 @@ class Job:
     data: Mapping[str, Any] = field(default_factory=dict)
     hyper: Mapping[str, Any] = field(default_factory=dict)
     root: str | None = None
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    tuning: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def place(self) -> Path:
@@ -49,9 +56,19 @@ class Job:
         dataset = Path(self.dataset).stem if is_file(self.dataset) else self.dataset
         if "setting" in self.data:
             dataset += f"-{self.data['setting']}"
-        name = "-".join([self.method, *(f"{key}={value}" for key, value in self.hyper.items())])
+        name = "-".join(
+            [
+                self.method + TUNED * bool(self.tuning),
+                *(f"{key}={value}" for key, value in self.hyper.items()),
+            ]
+        )
         name = name.replace("/", "_").replace(" ", "")
         return Path(dataset, name, f"seed{self.settings.seed}")
+
+    @property
+    def all_hyper(self) -> dict[str, Any]:
+        """Hyper-parameters that are not left at their defaults, whoever chose them."""
+        return {**self.hyper, **self.chosen}
 
     @property
     def config(self) -> dict[str, Any]:
@@ -61,10 +78,12 @@ class Job:
                 "dataset": self.dataset,
                 "data": dict(self.data),
                 "method": self.method,
-                "hyper": methods.create(self.method, **self.hyper).hyper,
+                "hyper": methods.create(self.method, **self.all_hyper).hyper,
                 "settings": self.settings.described(),
             }
         )
+        if self.tuning:
+            config["tuning"] = plain(dict(self.tuning))
         if is_file(self.dataset):
             config["data"]["file"] = checksum(self.dataset)
         return config

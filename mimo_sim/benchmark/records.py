@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mimo_sim.benchmark.jobs import Job
 
 SPLITS = ("validation", "test")  # to choose by, and to report
+TRIALS = "trials"  # folder of a search in progress, whose runs are no results
 PARTS = ("config", "metrics", "definitions", "data", "seconds")  # every result has these
 
 
@@ -150,7 +151,12 @@ def _found(out: Path, jobs: Sequence[Job] | None) -> Iterator[FinishedRun]:
         paths = sorted(top.glob(f"**/seed*/{RESULT}"))
     else:
         paths = [top / job.place / RESULT for job in jobs]
-    paths = [path for path in paths if _seed(path).isdecimal() and path.is_file()]
+    below = len(top.parts)
+    paths = [
+        path
+        for path in paths
+        if _seed(path).isdecimal() and path.is_file() and TRIALS not in path.parts[below:]
+    ]
     if not paths:
         files = sorted(path.name for path in top.glob(f"*{packed.SUFFIX}"))
         hint = f" It holds packed runs: name the file, {' or '.join(files)}." if files else ""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
-from mimo_sim.benchmark.comparison import Row, caveats, rows_by_name
+from mimo_sim.benchmark.comparison import Row, caveats, rows_by_name, tuned_rows
 from mimo_sim.benchmark.records import FinishedRun
 from mimo_sim.training.definitions import DEFINITIONS
 
@@ -130,6 +130,51 @@ def _table(rows: Sequence[Row], baseline: str, brief: bool) -> Table:
     return Table(title, tuple(header), cells)
 
 
+def tuned_tables(
+    runs: Sequence[FinishedRun], baseline: str = "vanilla", split: str = "test"
+) -> Iterator[Table]:
+    """One table per data set with tuned runs: defaults and tuned side by side.
+
+    Parameters
+    ----------
+    runs : sequence of FinishedRun
+    baseline : str
+        What tuned methods are compared with, once it is tuned too.
+    split : {"test", "validation"}
+    """
+    rows = tuned_rows(runs, baseline, split)
+    percent = bool(runs) and "accuracy" in runs[0].metrics(split)
+    compared = ("defaults", "tuned", "tuned - defaults", f"tuned - tuned {baseline}")
+    header = ("method", "trials", "seeds", *compared, "validation", "chosen values")
+    for dataset in dict.fromkeys(row.dataset for row in rows):
+        cells: list[tuple[str, ...]] = []
+        for row in rows:
+            if row.dataset != dataset:
+                continue
+            about = row.tuning
+            values = ", ".join(f"{key}={_short(value)}" for key, value in about["values"].items())
+            cells.append(
+                (
+                    row.method,
+                    str(about["trials"]),
+                    str(row.pairs),
+                    _cell(*row.default, percent),
+                    _cell(*row.tuned, percent),
+                    _cell(*row.gain, percent, "+"),
+                    _cell(*row.lead, percent, "+"),
+                    _cell(abs(about["score"]), math.nan, percent),
+                    values,
+                )
+            )
+        unit = "in %, " if percent else ""
+        title = f"{dataset}: tuned with equal budgets, {split} split of fresh seeds, {unit}"
+        yield Table(f"{title}mean ± 95 % interval", header, cells)
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def _columns(metrics: Sequence[str], brief: bool) -> list[str]:
     """The metrics that a table shows, in order."""
     kinds = ("probe/",) if brief else ("probe/", "heads/", "sliced/")
@@ -172,10 +217,15 @@ def notes(runs: Sequence[FinishedRun], rows: Sequence[Row] = ()) -> list[str]:
     return lines + _without_interval(rows, brief=True) + caveats(runs)
 
 
-def markdown(rows: Sequence[Row], baseline: str = "vanilla", remarks: Sequence[str] = ()) -> str:
+def markdown(
+    rows: Sequence[Row],
+    baseline: str = "vanilla",
+    remarks: Sequence[str] = (),
+    more: Iterable[Table] = (),
+) -> str:
     """All tables as Markdown, then the definitions of the uni-modal metrics and the remarks."""
     lines: list[str] = []
-    for title, header, cells in comparison_tables(rows, baseline):
+    for title, header, cells in (*comparison_tables(rows, baseline), *more):
         lines += [f"## {title}", "", f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
         lines += [f"| {' | '.join(line)} |" for line in cells]
         lines.append("")

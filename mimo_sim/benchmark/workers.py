@@ -89,7 +89,7 @@ def execute(
 def run_job(job: Job, out: Path, on_epochs: Callable[[int], None] = lambda _: None) -> None:
     """Do one job, from its checkpoint if there is one."""
     train(
-        methods.create(job.method, **job.hyper),
+        methods.create(job.method, **job.all_hyper),
         _load(job),
         folder=out / job.place,
         config=job.config,

@@ -13,7 +13,7 @@ from mimo_sim._progress import on_terminal, progress_bar
 from mimo_sim.commands import _grammar as grammar
 from mimo_sim.commands import bench
 from mimo_sim.commands._options import Out, Quiet
-from mimo_sim.commands._output import read_formats, report, say_wrapped, say_written
+from mimo_sim.commands._output import command_line, read_formats, report, say_wrapped, say_written
 from mimo_sim.commands._results import refuse_other_runs
 from mimo_sim.commands.data import settings
 
@@ -145,7 +145,7 @@ def run(
         raise ValueError(f"`--first-seed` must be >= 0. Got {first_seed}.")
     hyper = grammar.once(grammar.read_value("--set", text) for text in set_ or [])
     grids = grammar.once(grammar.read_values("--grid", text) for text in grid or [])
-    own_data = _data_settings(data or [], with_setting=bool(setting))
+    own_data = data_settings(data or [], with_setting=bool(setting))
     record = datasets.get(dataset)
     preset_data, options = record.preset(preset)
     options |= {
@@ -186,10 +186,10 @@ def run(
     refused = benchmark.refused_methods(dataset, fusion)
     if "all" in method and refused and not quiet:
         typer.echo(f"left out, not defined for {dataset}: {', '.join(refused)}")
-    _execute(todo, out, _num_workers(jobs, devices, accelerator), quiet)
+    _execute(todo, out, num_workers(jobs, devices, accelerator), quiet)
 
 
-def _data_settings(given: list[str], with_setting: bool) -> dict[str, Any]:
+def data_settings(given: list[str], with_setting: bool) -> dict[str, Any]:
     """The words of --data as settings; what has an option of its own is refused."""
     found = settings(given, "--data")
     elsewhere = {"seed": "--seeds"}
@@ -204,7 +204,7 @@ def _data_settings(given: list[str], with_setting: bool) -> dict[str, Any]:
     return found
 
 
-def _num_workers(asked: int | None, devices: int, accelerator: str) -> int:
+def num_workers(asked: int | None, devices: int, accelerator: str) -> int:
     """Number of worker processes: as asked, or one where a run has a device to itself."""
     import torch
 
@@ -235,7 +235,12 @@ def _execute(todo: Sequence[Job], out: Path, workers: int, quiet: bool) -> None:
         )
         if len(failures) < len(todo):
             runs = benchmark.read(out, todo)
-            _print(runs, benchmark.summary(runs), "vanilla")
+            show_results(runs)
+    say_failures(failures)
+
+
+def say_failures(failures: Sequence[tuple[Job, str]]) -> None:
+    """Say what failed, each reason once; exit code 2 if anything did."""
     places: dict[str, list[Path]] = {}
     for job, message in failures:
         places.setdefault(message, []).append(job.place)
@@ -274,6 +279,14 @@ def compare(
         str,
         typer.Option("--format", help="Of figures: png, pdf or svg, or several joined by commas."),
     ] = "png",
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            help="Page to write: tables to sort and filter, intervals, curves, commands. "
+            "It is one file and needs no network.",
+            dir_okay=False,
+        ),
+    ] = None,
     mixed: Annotated[
         bool,
         typer.Option(
@@ -290,19 +303,56 @@ def compare(
     """
     from mimo_sim import benchmark, plots
     from mimo_sim._files import replacing
-    from mimo_sim.benchmark import comparison, tables
 
     suffixes = read_formats(format_)
+    if html is not None and html.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"`--html` must end in .html. Got {str(html)!r}.")
     runs = benchmark.read(results)
     if not mixed:
         benchmark.refuse_doubtful(runs)
     rows = benchmark.summary(runs, baseline, split)
     if not quiet:
-        _print(runs, rows, baseline)
-    if out is None:
-        return
+        show_results(runs, baseline, split)
+    written = []
+    if html is not None:
+        words = command_line(
+            *("bench", "compare", results),
+            html=html,
+            split=None if split == "test" else split,
+            baseline=None if baseline == "vanilla" else baseline,
+            curves=curves,
+            mixed=mixed,
+        )
+        page = plots.comparison_page(runs, rows, baseline, words, curves)
+        with replacing(html) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+        written.append(html)
+    if out is not None:
+        written += _write(out, runs, rows, baseline, curves, suffixes)
+    if written and not quiet:
+        say_written(written)
+
+
+def _write(
+    out: Path,
+    runs: Sequence[FinishedRun],
+    rows: Sequence[Row],
+    baseline: str,
+    curves: Sequence[str] | None,
+    suffixes: Sequence[str],
+) -> list[Path]:
+    """Write tables and figures into a folder."""
+    from mimo_sim import plots
+    from mimo_sim._files import replacing
+    from mimo_sim.benchmark import comparison, tables
+
     texts = {
-        ".md": tables.markdown(rows, baseline, comparison.caveats(runs)),
+        ".md": tables.markdown(
+            rows,
+            baseline,
+            comparison.caveats(runs),
+            tables.tuned_tables(runs, baseline, rows[0].split),
+        ),
         ".csv": tables.comma_separated(rows),
     }
     written = []
@@ -317,16 +367,21 @@ def compare(
             with replacing(path) as temporary:
                 plots.write(figure, temporary)
             written.append(path)
-    if not quiet:
-        say_written(written)
+    return written
 
 
-def _print(runs: Sequence[FinishedRun], rows: Sequence[Row], baseline: str) -> None:
-    """Print a brief table per data set, then what its columns mean."""
+def show_results(
+    runs: Sequence[FinishedRun], baseline: str = "vanilla", split: str = "test"
+) -> None:
+    """Print brief tables of every data set, tuned beside defaults, then what columns mean."""
     from mimo_sim import benchmark
-    from mimo_sim.benchmark.tables import notes
+    from mimo_sim.benchmark import tables
 
-    for title, header, cells in benchmark.comparison_tables(rows, baseline, brief=True):
+    rows = benchmark.summary(runs, baseline, split)
+    for title, header, cells in (
+        *benchmark.comparison_tables(rows, baseline, brief=True),
+        *tables.tuned_tables(runs, baseline, split),
+    ):
         report(cells, header, title)
-    for line in notes(runs, rows):
+    for line in tables.notes(runs, rows):
         typer.echo(line)

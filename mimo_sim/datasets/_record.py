@@ -20,6 +20,33 @@ PRESET_EPOCHS = 30  # where a preset names no number of epochs
 
 
 @dataclass(frozen=True)
+class Published:
+    """A number that others published for a data set, to be shown beside ours.
+
+    Attributes
+    ----------
+    setting : str or None
+        The named setting that comes closest to their data; None where there are none.
+    method, metric : str
+        What it is to be compared with here: a method, and a metric of the test split.
+    percent : float
+    words : str
+        What it is, in their words.
+    source : str
+    remark : str
+        What a reader must know before comparing.
+    """
+
+    setting: str | None
+    method: str
+    metric: str
+    percent: float
+    words: str
+    source: str
+    remark: str = ""
+
+
+@dataclass(frozen=True)
 class Record:
     """One data set: what is in it, whose it is, and its raw files.
 
@@ -51,6 +78,8 @@ class Record:
     presets : mapping
         Preset -> ``{"data": ..., "settings": ...}``: keyword arguments of `build`, and fields of
         the training settings. Either may be missing.
+    published : sequence of Published
+        Numbers of others.
     check : callable or None
         ``check(**settings)`` refuses bad values of the settings of `build` without reading
         anything, so a command can refuse them before it downloads or trains.
@@ -68,6 +97,7 @@ class Record:
     group: str = "sample"
     settings: Mapping[str, str] = field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    published: Sequence[Published] = ()
     check: Callable[..., Any] | None = None
 
     def raw_files(self, folder: Path) -> Sequence[Download]:

@@ -79,7 +79,9 @@ def catalogue() -> dict[str, Entry]:
         with suppress(ValueError, TypeError, SyntaxError, OSError):
             return _catalogue.read(__path__)
     return {
-        name: _catalogue.Entry(name, get(name).family, get(name).about, create(name).hyper)
+        name: _catalogue.Entry(
+            name, get(name).title, get(name).family, get(name).about, create(name).hyper
+        )
         for name in available()
     }
 

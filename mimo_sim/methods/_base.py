@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from torch import Tensor, nn
 
@@ -31,6 +31,7 @@ from mimo_sim.methods._step import Batch, Forward, Plan
 if TYPE_CHECKING:
     from mimo_sim.networks._base import FusionNetwork
 
+Search: TypeAlias = Mapping[str, tuple[Any, ...]]  # hyper-parameter -> law of its values
 Needs = Literal["joint", "encoders", "slices"]
 Family = Literal["reference", "data", "feed-forward", "objective", "gradient", "multi-phase"]
 
@@ -47,10 +48,16 @@ class Method(nn.Module):
     ----------
     name : str
         What the method is called in commands and records.
+    title : str
+        What it is called in figures and pages; empty is `name` with spaces.
     family : str
         What the method changes; one of :data:`Family`.
     about : str
         One short line with the source, for lists.
+    search : mapping
+        Where `mimo-sim bench tune` looks for its main hyper-parameters, beside learning rate and
+        weight decay: ``("log", low, high)``, ``("uniform", low, high)``, ``("int", low, high)``
+        or ``("choice", value, ...)``.
     uses_heads : bool
         Whether it trains the uni-modal heads of the model.
     needs_classes : bool
@@ -69,8 +76,10 @@ class Method(nn.Module):
     """
 
     name: ClassVar[str] = ""
+    title: ClassVar[str] = ""
     family: ClassVar[Family] = "reference"
     about: ClassVar[str] = ""
+    search: ClassVar[Search] = {}
     uses_heads: ClassVar[bool] = False
     needs_classes: ClassVar[bool] = False
     needs: ClassVar[Needs] = "encoders"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 BASE = "Method"  # the class that every method comes from
-TEXTS = ("name", "family", "about")
+TEXTS = ("name", "title", "family", "about")
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,14 @@ class Entry:
 
     Attributes
     ----------
-    name, family, about : str
+    name, title, family, about : str
         As in its class.
     hyper : dict
         Hyper-parameters with their defaults.
     """
 
     name: str
+    title: str
     family: str
     about: str
     hyper: dict[str, Any] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from mimo_sim.methods._evaluation import evaluation_mode
 from mimo_sim.methods._rehearsal import practise_alone, rehearsal
 
 if TYPE_CHECKING:
@@ -16,29 +17,27 @@ if TYPE_CHECKING:
 
 
 class Teachers(nn.Module):
-    """Frozen copies of a model's encoders and uni-modal heads.
+    """A frozen copy of a model whose encoders and uni-modal heads were trained alone.
 
     Parameters
     ----------
     model : FusionNetwork
-        What they are copied from.
+        What is copied.
     """
 
     def __init__(self, model: FusionNetwork) -> None:
         super().__init__()
-        self.encoders = copy.deepcopy(model.encoders).requires_grad_(False)
-        self.heads = copy.deepcopy(model.heads).requires_grad_(False)
+        self.network = copy.deepcopy(model).requires_grad_(False)
 
     def learn(self, run: Run, epochs: int) -> None:
-        """Become what the run's encoders and heads are after training alone for some epochs.
+        """Become what the run's model is after its encoders trained alone for some epochs.
 
         They begin at the model as it is, and have the run's optimizer settings. The model is then
         put back as it was.
         """
         with rehearsal(run):
             practise_alone(run, epochs)
-            self.encoders.load_state_dict(run.model.encoders.state_dict())
-            self.heads.load_state_dict(run.model.heads.state_dict())
+            self.network.load_state_dict(run.model.state_dict())
 
     @torch.no_grad()
     def lesson(self, run: Run) -> tuple[list[Tensor], list[Tensor]]:
@@ -48,11 +47,11 @@ class Teachers(nn.Module):
         -------
         features : list of K tensors (n, d_k)
         outputs : list of K tensors (n, C)
+            Uni-modal ones.
         """
-        self.eval()
-        batches = [
-            [teacher(x) for teacher, x in zip(self.encoders, batch.inputs, strict=True)]
-            for batch in run.evaluation_batches(run.train)
-        ]
-        features = [torch.cat(parts) for parts in zip(*batches, strict=True)]
-        return features, [head(h) for head, h in zip(self.heads, features, strict=True)]
+        with evaluation_mode(self.network):
+            batches = [
+                self.network.features(batch.inputs) for batch in run.evaluation_batches(run.train)
+            ]
+            features = [torch.cat(parts) for parts in zip(*batches, strict=True)]
+            return features, self.network.head_logits(features)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Method, Needs
+from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._buffers import EpochMean
 from mimo_sim.methods._evaluation import evaluation_mode
 from mimo_sim.methods._run import Run
@@ -73,8 +73,10 @@ class AGM(Method):
     """
 
     name: ClassVar[str] = "agm"
+    title: ClassVar[str] = "AGM"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "slows down the modality that runs ahead (ICCV 2023)"
+    search: ClassVar[Search] = {"alpha": ("log", 0.1, 10.0)}
     needs: ClassVar[Needs] = "slices"
     min_modalities: ClassVar[int] = 2
     needs_classes: ClassVar[bool] = True

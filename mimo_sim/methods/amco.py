@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_choice, check_positive, check_within
-from mimo_sim.methods._base import Family, Method, Needs
+from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._buffers import EpochMean
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Batch, Forward
@@ -92,8 +92,10 @@ class AMCo(Method):
     """
 
     name: ClassVar[str] = "amco"
+    title: ClassVar[str] = "AMCo"
     family: ClassVar[Family] = "feed-forward"
     about: ClassVar[str] = "masks the modality that the output depends on (ICASSP 2023)"
+    search: ClassVar[Search] = {"sigma": ("uniform", 0.1, 0.9), "p_max": ("uniform", 0.3, 1.0)}
     needs: ClassVar[Needs] = "slices"
     needs_classes: ClassVar[bool] = True
     min_modalities: ClassVar[int] = 2

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_choice, check_positive
-from mimo_sim.methods._base import Family, Method, Needs
+from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._buffers import EpochMean
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
@@ -150,8 +150,10 @@ class AMSS(Method):
     """
 
     name: ClassVar[str] = "amss"
+    title: ClassVar[str] = "AMSS"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "trains a sub-network, larger for the weaker modality (T-PAMI 2024)"
+    search: ClassVar[Search] = {"temperature": ("log", 0.05, 1.0)}
     needs: ClassVar[Needs] = "slices"
     needs_classes: ClassVar[bool] = True
     min_modalities: ClassVar[int] = 2
@@ -247,6 +249,7 @@ class AMSSPlus(AMSS):
     """
 
     name: ClassVar[str] = "amss_plus"
+    title: ClassVar[str] = "AMSS+"
     about: ClassVar[str] = "AMSS with gradients corrected for the draw (T-PAMI 2024)"
 
     def __init__(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mimo_sim._checks import check_choice, check_count, check_positive
-from mimo_sim.methods._base import Family, Method, Needs
+from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._buffers import EpochMean
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scaling import scale_gradients
@@ -98,8 +98,10 @@ class ARL(Method):
     """
 
     name: ClassVar[str] = "arl"
+    title: ClassVar[str] = "ARL"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "larger steps for the certain but less used modality (ICCV 2025)"
+    search: ClassVar[Search] = {"gamma": ("uniform", 1.0, 8.0), "temperature": ("log", 2.0, 16.0)}
     needs: ClassVar[Needs] = "slices"
     needs_classes: ClassVar[bool] = True
     min_modalities: ClassVar[int] = 2

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_choice, check_count, check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._layers import new_linear
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scores import true_class_probability
@@ -100,8 +100,10 @@ class AUG(Method):
     """
 
     name: ClassVar[str] = "aug"
+    title: ClassVar[str] = "AUG"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "boosting, with more blocks for the weaker modality (NeurIPS 2025)"
+    search: ClassVar[Search] = {"mu": ("uniform", 0.1, 0.9), "lam": ("uniform", 0.1, 1.0)}
     needs_classes: ClassVar[bool] = True
     min_modalities: ClassVar[int] = 2
     max_modalities: ClassVar[int | None] = 2

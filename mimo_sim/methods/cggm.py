@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_choice, check_positive
-from mimo_sim.methods._base import Family, Method, Needs
+from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._buffers import EpochMean
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scaling import scale_gradients
@@ -98,8 +98,10 @@ class CGGM(Method):
     """
 
     name: ClassVar[str] = "cggm"
+    title: ClassVar[str] = "CGGM"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "damps the modality whose classifier improves fastest (NeurIPS 2024)"
+    search: ClassVar[Search] = {"rho": ("uniform", 1.0, 2.0), "lam": ("log", 0.02, 1.0)}
     needs: ClassVar[Needs] = "slices"
     uses_heads: ClassVar[bool] = True
     min_modalities: ClassVar[int] = 2

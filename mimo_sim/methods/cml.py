@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Method, Needs
+from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 
@@ -74,8 +74,10 @@ class CML(Method):
     """
 
     name: ClassVar[str] = "cml"
+    title: ClassVar[str] = "CML"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "confidence must not grow when a modality is removed (ICML 2023)"
+    search: ClassVar[Search] = {"lam": ("log", 0.01, 1.0)}
     needs: ClassVar[Needs] = "slices"
     needs_classes: ClassVar[bool] = True
 

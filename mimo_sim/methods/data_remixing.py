@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_count, check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._evaluation import evaluation_mode
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Batch, Forward, Plan
@@ -63,8 +63,10 @@ class DataRemixing(Method):
     """
 
     name: ClassVar[str] = "data_remixing"
+    title: ClassVar[str] = "Data Remixing"
     family: ClassVar[Family] = "data"
     about: ClassVar[str] = "samples go to the modality least sure of them (ICML 2025)"
+    search: ClassVar[Search] = {"weight": ("uniform", 0.1, 0.9), "gamma": ("uniform", 0.5, 2.0)}
     uses_heads: ClassVar[bool] = True
     needs_classes: ClassVar[bool] = True
     shares: Tensor

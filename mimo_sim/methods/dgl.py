@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Method, Needs
+from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 
@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 class DGL(Method):
     """Disentangled gradient learning: the joint loss never reaches an encoder.
 
-    The uni-modal output u_k is the fusion layer applied to h_k, all other features being zero. The
-    objective is L + alpha sum_k CE(u_k). In L the features are constants, so only the fusion layer
-    learns from it. In u_k the fusion layer is a constant, so only encoder k learns from it. One
-    forward and one backward pass do both. The norm of the whole gradient is clipped. The joint
-    output is that of joint training.
+    The uni-modal output u_k is the joint output where all other modalities are absent: with late
+    fusion, their features are zero. The fusion learns from L, in which the features are constants.
+    Encoder k learns from alpha CE(u_k), in which the fusion is a constant. The norm of the whole
+    gradient is clipped. The joint output is that of joint training.
 
     Parameters
     ----------
@@ -36,15 +35,16 @@ class DGL(Method):
 
     Notes
     -----
-    Wei, Luo, Luo (ICCV 2025), arXiv:2507.10213. The released code makes two backward passes and
-    deletes what must not act; the gradients are the same. It has two modalities; the formula holds
-    for any number. In regression the losses are the run's own.
+    Wei, Luo, Luo (ICCV 2025), arXiv:2507.10213; the gradients are those of the released code, which
+    has two modalities. The formula holds for any number of them, and for any fusion whose encoders
+    do not look at each other. In regression the losses are the run's own.
     """
 
     name: ClassVar[str] = "dgl"
+    title: ClassVar[str] = "DGL"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "joint loss for fusion, uni-modal losses for encoders (ICCV 2025)"
-    needs: ClassVar[Needs] = "slices"
+    search: ClassVar[Search] = {"alpha": ("log", 0.4, 40.0)}
 
     def __init__(self, alpha: float = 4.0, clip: float | None = 40.0) -> None:
         check_positive("alpha", alpha, allow_zero=True)
@@ -53,13 +53,18 @@ class DGL(Method):
         super().__init__(alpha=alpha, clip=clip)
         self.alpha, self.clip = alpha, clip
 
-    def objective(self, run: Run, out: Forward) -> Tensor:
-        """L of constant features, and alpha sum_k CE(u_k) of a constant fusion layer."""
-        target = out.batch.target
-        joint = run.loss_function(out.model.fuse([h.detach() for h in out.features]), target)
-        outputs = out.model.alone(out.features, frozen=True)
+    def backward(self, run: Run, out: Forward) -> None:
+        """alpha sum_k CE(u_k) for the encoders, then L of constant features for the fusion."""
+        model, target = out.model, out.batch.target
+        outputs = self.unimodal_outputs(model, out.features)
         out.head_losses = torch.stack([run.loss_function(u, target) for u in outputs])
-        return joint + self.alpha * out.head_losses.sum()
+        run.backward(self.alpha * out.head_losses.sum())
+        own = [[p.grad for p in encoder.parameters()] for encoder in model.encoders]
+        model.zero_grad(set_to_none=True)
+        run.backward(run.loss_function(model.fuse([h.detach() for h in out.features]), target))
+        for encoder, gradients in zip(model.encoders, own, strict=True):
+            for parameter, gradient in zip(encoder.parameters(), gradients, strict=True):
+                parameter.grad = gradient
 
     def gradients(self, run: Run, out: Forward) -> None:
         """Clip the whole gradient."""
@@ -67,5 +72,5 @@ class DGL(Method):
             nn.utils.clip_grad_norm_(out.model.parameters(), self.clip)
 
     def unimodal_outputs(self, model: FusionNetwork, features: Sequence[Tensor]) -> list[Tensor]:
-        """u_k (B, C): the fusion layer's output with all other features at zero."""
+        """u_k (B, C): the joint output where all other modalities are absent."""
         return model.alone(features)

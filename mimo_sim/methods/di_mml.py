@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_count, check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._evaluation import evaluation_mode
 from mimo_sim.methods._layers import new_linear
 from mimo_sim.methods._run import Run
@@ -115,8 +115,10 @@ class DIMML(Method):
     """
 
     name: ClassVar[str] = "di_mml"
+    title: ClassVar[str] = "DI-MML"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "detached encoders that teach each other, then fusion (MM 2024)"
+    search: ClassVar[Search] = {"align": ("log", 0.1, 10.0), "contrast": ("log", 0.1, 10.0)}
     uses_heads: ClassVar[bool] = True
     needs_classes: ClassVar[bool] = True
     min_modalities: ClassVar[int] = 2

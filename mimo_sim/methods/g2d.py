@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_choice, check_count, check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._buffers import EpochMean
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scaling import scale_gradients
@@ -75,8 +75,8 @@ class G2D(Method):
         Zero: at once. With w = u = 0 too this is joint training, bit for bit.
     rest : {"encoder", "kernels"}
         ``"encoder"`` (default): an encoder at rest does not move at all. ``"kernels"`` (released
-        code): its weights of two or more dimensions have gradient zero, so momentum and weight
-        decay still act, and biases learn.
+        code, whose encoders have convolutions only): its weights of two or more dimensions have
+        gradient zero, so momentum and weight decay still act, and all others learn.
     epochs : int, optional
         Length of the teachers' training, >= 1. Default: that of the run.
 
@@ -89,8 +89,13 @@ class G2D(Method):
     """
 
     name: ClassVar[str] = "g2d"
+    title: ClassVar[str] = "G2D"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "uni-modal teachers distil; the weak encoder trains first (ICCV 2025)"
+    search: ClassVar[Search] = {
+        "logit_weight": ("log", 0.1, 10.0),
+        "feature_weight": ("log", 0.1, 10.0),
+    }
     needs_classes: ClassVar[bool] = True
     min_modalities: ClassVar[int] = 2
     trained: EpochMean

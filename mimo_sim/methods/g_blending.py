@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_count, check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._evaluation import evaluation_losses
 from mimo_sim.methods._rehearsal import practise, rehearsal, unimodal_losses
 from mimo_sim.methods._run import Run
@@ -79,8 +79,10 @@ class GBlending(Method):
     """
 
     name: ClassVar[str] = "g_blending"
+    title: ClassVar[str] = "Gradient Blending"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "loss weights from gain and over-fitting of each branch (CVPR 2020)"
+    search: ClassVar[Search] = {"super_epoch": ("int", 2, 10)}
     uses_heads: ClassVar[bool] = True
     blend: Tensor
     """The weights (K + 1,)."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Method, Needs
+from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._buffers import EpochMean
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
@@ -66,8 +66,10 @@ class InfoReg(Method):
     """
 
     name: ClassVar[str] = "inforeg"
+    title: ClassVar[str] = "InfoReg"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "pulls leading encoders back while information grows (CVPR 2025)"
+    search: ClassVar[Search] = {"beta": ("uniform", 0.5, 0.99), "threshold": ("log", 0.01, 0.2)}
     needs: ClassVar[Needs] = "slices"
     min_modalities: ClassVar[int] = 2
     needs_classes: ClassVar[bool] = True

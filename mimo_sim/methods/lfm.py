@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_choice, check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 from mimo_sim.methods.mmcosine import cosine_logits
@@ -115,14 +115,16 @@ class LFM(Method):
     -----
     Yang, Wan, Jiang, Xu (NeurIPS 2024). The paper's form is known to us at second hand. That of the
     released code is ``weight="fitted"``, ``match="posterior"``, ``scale=2``. Its other variant,
-    which learns c, is left out: it moves c by the mean over one parameter tensor of a product of
-    gradients, which hardly differs from zero. K > 2 is the mean over pairs of modalities, an
-    extension. With several processes each contrasts the samples of its part of the batch.
+    which learns c from .05 on, is left out: it moves c by 1e-4 times a mean over one parameter
+    tensor, so c hardly moves. K > 2 is the mean over pairs of modalities, an extension. With
+    several processes each contrasts the samples of its part of the batch.
     """
 
     name: ClassVar[str] = "lfm"
+    title: ClassVar[str] = "LFM"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "first matches modalities, then fits labels (NeurIPS 2024)"
+    search: ClassVar[Search] = {"temperature": ("log", 0.02, 1.0), "scale": ("log", 0.1, 10.0)}
     uses_heads: ClassVar[bool] = True
     needs_classes: ClassVar[bool] = True
     min_modalities: ClassVar[int] = 2

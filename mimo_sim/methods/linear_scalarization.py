@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Method, Needs
+from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 
@@ -32,8 +32,10 @@ class LinearScalarization(Method):
     """
 
     name: ClassVar[str] = "linear_scalarization"
+    title: ClassVar[str] = "linear scalarization"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "joint loss plus uni-modal losses, fixed weights"
+    search: ClassVar[Search] = {"weight": ("log", 0.1, 10.0)}
     needs: ClassVar[Needs] = "joint"
     uses_heads: ClassVar[bool] = True
     weights: Tensor

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Method, Needs
+from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 
@@ -65,8 +65,10 @@ class MBSD(Method):
     """
 
     name: ClassVar[str] = "mbsd"
+    title: ClassVar[str] = "MBSD"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "sample-wise distillation from the better modality (WSDM 2023)"
+    search: ClassVar[Search] = {"lam": ("log", 0.1, 10.0)}
     needs: ClassVar[Needs] = "slices"
     min_modalities: ClassVar[int] = 2
     needs_classes: ClassVar[bool] = True

@@ -76,6 +76,7 @@ class MGDA(GradientWeighting):
     """
 
     name: ClassVar[str] = "mgda"
+    title: ClassVar[str] = "MGDA"
     about: ClassVar[str] = "least-norm combination of the gradients (NeurIPS 2018)"
 
     def __init__(

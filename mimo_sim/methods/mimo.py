@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_choice, check_positive
-from mimo_sim.methods._base import Family, Method, Needs
+from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._buffers import SizedByLosses
 from mimo_sim.methods._criterion import checked_losses, gate
 from mimo_sim.methods._fstar import FStar, Numbers, make_rule
@@ -132,8 +132,10 @@ class MIMOLoss(SizedByLosses, Method):
     """
 
     name: ClassVar[str] = "mimo"
+    title: ClassVar[str] = "MIMO"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "penalises the worst uni-modal optimality gap (arXiv:2511.06686)"
+    search: ClassVar[Search] = {"lam": ("log", 0.5, 20.0), "mu": ("log", 0.01, 1.0)}
     needs: ClassVar[Needs] = "joint"
     uses_heads: ClassVar[bool] = True
     smoothed: Tensor

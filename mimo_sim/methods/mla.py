@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_choice
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Batch, Forward
 
@@ -78,8 +78,10 @@ class MLA(Method):
     """
 
     name: ClassVar[str] = "mla"
+    title: ClassVar[str] = "MLA"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "alternating uni-modal steps through a shared head (CVPR 2024)"
+    search: ClassVar[Search] = {"fusion": ("choice", "entropy", "mean")}
     uses_heads: ClassVar[bool] = True
     needs_classes: ClassVar[bool] = True
     projector: Tensor

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._buffers import EpochMean
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scaling import scale_gradients
@@ -64,8 +64,10 @@ class MLB(Method):
     """
 
     name: ClassVar[str] = "mlb"
+    title: ClassVar[str] = "MLB"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "larger steps for encoders that lag, smaller for others (BMVC 2024)"
+    search: ClassVar[Search] = {"alpha": ("log", 0.2, 10.0), "beta": ("uniform", 1.0, 4.0)}
     uses_heads: ClassVar[bool] = True
     needs_classes: ClassVar[bool] = True
     min_modalities: ClassVar[int] = 2

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Method, Needs
+from mimo_sim.methods._base import Family, Method, Needs, Search
 
 if TYPE_CHECKING:
     from mimo_sim.networks._base import FusionNetwork
@@ -46,8 +46,10 @@ class MMCosine(Method):
     """
 
     name: ClassVar[str] = "mmcosine"
+    title: ClassVar[str] = "MMCosine"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "normalised features and class weights (ICASSP 2023)"
+    search: ClassVar[Search] = {"scale": ("log", 2.0, 30.0)}
     needs: ClassVar[Needs] = "slices"
     needs_classes: ClassVar[bool] = True
 

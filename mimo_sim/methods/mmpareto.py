@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_positive
+from mimo_sim.methods._base import Search
 from mimo_sim.methods._gradient_weighting import GradientWeighting
 from mimo_sim.methods._gramians import EPS, squared_norm, two_by_two
 from mimo_sim.methods.mgda import min_norm_weights
@@ -59,7 +60,9 @@ class MMPareto(GradientWeighting):
     """
 
     name: ClassVar[str] = "mmpareto"
+    title: ClassVar[str] = "MMPareto"
     about: ClassVar[str] = "scaled least-norm direction where gradients conflict (ICML 2024)"
+    search: ClassVar[Search] = {"gamma": ("uniform", 1.0, 2.0)}
 
     def __init__(self, gamma: float = 1.5) -> None:
         check_positive("gamma", gamma)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_positive
-from mimo_sim.methods._base import Family, Method, Needs
+from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._buffers import EpochMean
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scores import mean_of_others, true_class_probability
@@ -57,8 +57,10 @@ class OGM(Method):
     """
 
     name: ClassVar[str] = "ogm"
+    title: ClassVar[str] = "OGM"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "scales down the better modality's encoder gradient (CVPR 2022)"
+    search: ClassVar[Search] = {"alpha": ("uniform", 0.1, 1.0)}
     needs: ClassVar[Needs] = "slices"
     min_modalities: ClassVar[int] = 2
     needs_classes: ClassVar[bool] = True
@@ -120,6 +122,7 @@ class OGMGE(OGM):
     """
 
     name: ClassVar[str] = "ogm_ge"
+    title: ClassVar[str] = "OGM-GE"
     about: ClassVar[str] = "OGM plus gradient noise (CVPR 2022)"
 
     def __init__(self, alpha: float = 0.8, window: Window = (0, 50), noise: float = 1.0) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_count, check_positive
-from mimo_sim.methods._base import Family, Method, Needs
+from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._buffers import EpochMean
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scores import mean_of_others, true_class_probability
@@ -62,8 +62,10 @@ class OPM(Method):
     """
 
     name: ClassVar[str] = "opm"
+    title: ClassVar[str] = "OPM"
     family: ClassVar[Family] = "feed-forward"
     about: ClassVar[str] = "drops features of the modality that predicts better (T-PAMI 2024)"
+    search: ClassVar[Search] = {"q_base": ("uniform", 0.1, 0.8), "lam": ("uniform", 0.1, 1.0)}
     needs: ClassVar[Needs] = "slices"
     min_modalities: ClassVar[int] = 2
     needs_classes: ClassVar[bool] = True

@@ -64,6 +64,7 @@ class PCGrad(GradientWeighting):
     """
 
     name: ClassVar[str] = "pcgrad"
+    title: ClassVar[str] = "PCGrad"
     about: ClassVar[str] = "sum of gradients without their conflicting parts (NeurIPS 2020)"
 
     def __init__(self, scope: Scope = "encoder") -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_choice, check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._evaluation import evaluation_mode
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scores import true_class_probability
@@ -67,8 +67,10 @@ class PMR(Method):
     """
 
     name: ClassVar[str] = "pmr"
+    title: ClassVar[str] = "PMR"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "prototype loss for the slower modality (CVPR 2023)"
+    search: ClassVar[Search] = {"alpha": ("log", 0.1, 10.0)}
     min_modalities: ClassVar[int] = 2
     needs_classes: ClassVar[bool] = True
     known: Tensor

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_count, check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._evaluation import evaluation_mode
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Batch, Forward
@@ -84,8 +84,10 @@ class ReconBoost(Method):
     """
 
     name: ClassVar[str] = "reconboost"
+    title: ClassVar[str] = "ReconBoost"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "alternating boosting through a shared head (ICML 2024)"
+    search: ClassVar[Search] = {"w1": ("log", 1.0, 10.0), "alpha": ("uniform", 0.1, 1.0)}
     uses_heads: ClassVar[bool] = True
     needs_classes: ClassVar[bool] = True
     joined: Tensor

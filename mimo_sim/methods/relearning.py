@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_count, check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._evaluation import evaluation_mode
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._windows import epochs_or_share
@@ -76,8 +76,10 @@ class Relearning(Method):
     """
 
     name: ClassVar[str] = "relearning"
+    title: ClassVar[str] = "Diagnosing & Re-learning"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "re-initialises encoders softly, as far as they over-fit (ECCV 2024)"
+    search: ClassVar[Search] = {"lam": ("log", 0.5, 10.0)}
     needs_classes: ClassVar[bool] = True
     blend: Tensor
     """alpha_k of this epoch (K,); zero without an event."""

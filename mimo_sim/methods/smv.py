@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_choice, check_count, check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._evaluation import evaluation_mode
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._shapley import coalitions, shapley
@@ -71,8 +71,10 @@ class SMV(Method):
     """
 
     name: ClassVar[str] = "smv"
+    title: ClassVar[str] = "SMV"
     family: ClassVar[Family] = "data"
     about: ClassVar[str] = "repeats samples with the modality that contributes little (CVPR 2024)"
+    search: ClassVar[Search] = {"subset": ("uniform", 0.1, 0.5)}
     min_modalities: ClassVar[int] = 2
     needs_classes: ClassVar[bool] = True
     contribution: Tensor

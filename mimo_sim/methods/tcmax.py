@@ -52,6 +52,7 @@ class TCMax(Method):
     """
 
     name: ClassVar[str] = "tcmax"
+    title: ClassVar[str] = "TCMax"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "true pairs of modalities against all pairs of the batch (ICLR 2026)"
     needs: ClassVar[Needs] = "slices"

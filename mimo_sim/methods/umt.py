@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_count, check_positive
-from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 from mimo_sim.methods._teachers import Teachers
@@ -38,8 +38,10 @@ class UMT(Method):
     """
 
     name: ClassVar[str] = "umt"
+    title: ClassVar[str] = "UMT"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "distils features of uni-modal teachers (ICML 2023)"
+    search: ClassVar[Search] = {"lam": ("log", 1.0, 100.0)}
 
     def __init__(self, lam: float = 10.0, epochs: int | None = None) -> None:
         check_positive("lam", lam, allow_zero=True)

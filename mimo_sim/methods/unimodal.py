@@ -25,6 +25,7 @@ class Unimodal(Method):
     """
 
     name: ClassVar[str] = "unimodal"
+    title: ClassVar[str] = "encoders alone"
     family: ClassVar[Family] = "reference"
     about: ClassVar[str] = "each encoder alone with its own head; joint output: their mean"
     uses_heads: ClassVar[bool] = True

@@ -11,6 +11,7 @@ class Vanilla(Method):
     """Joint training: minimise the joint loss L. The baseline of every comparison."""
 
     name: ClassVar[str] = "vanilla"
+    title: ClassVar[str] = "joint training"
     family: ClassVar[Family] = "reference"
     about: ClassVar[str] = "one joint loss"
     needs: ClassVar[Needs] = "joint"

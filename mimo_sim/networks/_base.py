@@ -97,14 +97,8 @@ class FusionNetwork(nn.Module, ABC):
         """Joint outputs (B, C) where all modalities but k are absent."""
         return self.fuse([h if j == k else torch.zeros_like(h) for j, h in enumerate(features)])
 
-    def alone(self, features: Sequence[Tensor], frozen: bool = False) -> list[Tensor]:
-        """Joint outputs u_k (B, C) where only modality k is there, for every k.
-
-        With `frozen`, the fusion is a constant and gets no gradient from them; this needs a linear
-        fusion.
-        """
-        if frozen:
-            self._refuse_slices()
+    def alone(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Joint outputs u_k (B, C) where only modality k is there, for every k."""
         return [self.only(features, k) for k in range(self.num_modalities)]
 
     def weight_blocks(self) -> tuple[Tensor, ...]:

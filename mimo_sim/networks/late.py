@@ -26,11 +26,9 @@ class LateFusion(FusionNetwork):
         """Joint logits z (B, C)."""
         return self.fusion(torch.cat(list(features), dim=1))  # type: ignore[no-any-return]
 
-    def alone(self, features: Sequence[Tensor], frozen: bool = False) -> list[Tensor]:
+    def alone(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Outputs u_k = h_k W_k^T + b (B, C): what z is where all other features are zero."""
-        parts = (*self.weight_blocks(), self.fusion.bias)
-        *blocks, bias = [part.detach() for part in parts] if frozen else parts
         return [
-            nn.functional.linear(feature, block, bias)
-            for feature, block in zip(features, blocks, strict=True)
+            nn.functional.linear(feature, block, self.fusion.bias)
+            for feature, block in zip(features, self.weight_blocks(), strict=True)
         ]

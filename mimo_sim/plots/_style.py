@@ -80,6 +80,11 @@ def write(figure: Figure, path: Path) -> None:
         figure.savefig(path, dpi=200, metadata=metadata[path.suffix])
 
 
+def page_style() -> str:
+    """The style sheet of the pages with results: the ledger of claims, and comparisons."""
+    return (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+
+
 def modality_color(k: int) -> str:
     """Colour of modality k; colours begin again after the last one."""
     return MODALITY_COLORS[k % len(MODALITY_COLORS)]

@@ -18,7 +18,13 @@ class {cls}(Method):
     def __init__(self, lam: float = {lam}, *, window=(0, 50)) -> None:
         raise RuntimeError("nobody runs this")
 """
-BASE = 'class Method(nn.Module):\n    name = ""\n    family = "reference"\n    about = ""\n'
+BASE = """
+class Method(nn.Module):
+    name = ""
+    title = ""
+    family = "reference"
+    about = ""
+"""
 
 
 def test_the_catalogue_says_what_the_classes_say() -> None:
@@ -27,7 +33,8 @@ def test_the_catalogue_says_what_the_classes_say() -> None:
     assert tuple(found) == methods.available()
     for name, entry in found.items():
         cls = methods.get(name)
-        assert (entry.name, entry.family, entry.about) == (cls.name, cls.family, cls.about)
+        texts = (entry.name, entry.title, entry.family, entry.about)
+        assert texts == (cls.name, cls.title, cls.family, cls.about)
         assert entry.hyper == methods.create(name).hyper
 
 
@@ -47,9 +54,9 @@ def test_new_files_and_what_they_inherit_are_found(folder: Path) -> None:
     found = _catalogue.read([str(folder)])
     assert list(found) == ["one", "three", "two"]
     hyper = {"lam": -1.5, "window": (0, 50)}
-    assert found["one"] == _catalogue.Entry("one", "objective", "One on trial", hyper)
-    assert found["two"] == _catalogue.Entry("two", "objective", "mixed in", hyper)
-    assert found["three"] == _catalogue.Entry("three", "gradient", "3", {})
+    assert found["one"] == _catalogue.Entry("one", "", "objective", "One on trial", hyper)
+    assert found["two"] == _catalogue.Entry("two", "", "objective", "mixed in", hyper)
+    assert found["three"] == _catalogue.Entry("three", "", "gradient", "3", {})
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,13 @@ def test_the_objective_is_the_joint_loss_and_two_distillations(k: int) -> None:
     teachers = run.method.teachers
     out = run.method.forward_pass(run, one_batch(run))
     expected = out.loss
-    parts = zip(teachers.encoders, teachers.heads, out.batch.inputs, out.features, strict=True)
+    parts = zip(
+        teachers.network.encoders,
+        teachers.network.heads,
+        out.batch.inputs,
+        out.features,
+        strict=True,
+    )
     for encoder, head, x, h in parts:
         t = encoder(x)
         expected = expected + 0.5 * distillation(head(t), out.logits, 2.0)
@@ -80,10 +86,24 @@ def test_teachers_stay_as_they_are_and_the_model_begins_anew() -> None:
     run.method.begin_epoch(run)
     assert same_state(before, run.model)
     teachers = copy.deepcopy(run.method.teachers)
-    assert not same_state(teachers.encoders, run.model.encoders)
+    assert not same_state(teachers.network.encoders, run.model.encoders)
     for batch in run.batches():
         run.method.step(run, batch)
     assert same_state(teachers, run.method.teachers)
+
+
+@pytest.mark.parametrize("unimodal", ["heads", "masked"])
+def test_teachers_say_what_the_network_would_say_with_their_encoders(unimodal: Any) -> None:
+    run = set_up(methods.create("g2d"), noisy_means(), fusion="sum", unimodal=unimodal)
+    run.method.begin_epoch(run)
+    features, outputs = run.method.lesson
+    run.model.load_state_dict(run.method.teachers.network.state_dict())
+    run.model.eval()
+    again = run.model.features(run.inputs(run.train, torch.arange(48)).inputs)
+    for mine, t in zip(again, features, strict=True):
+        torch.testing.assert_close(mine, t)
+    for mine, o in zip(run.model.head_logits(again), outputs, strict=True):
+        torch.testing.assert_close(mine, o)
 
 
 def test_teachers_practise_as_long_as_they_are_told() -> None:
@@ -96,7 +116,7 @@ def test_teachers_practise_as_long_as_they_are_told() -> None:
 
 def test_a_student_in_the_place_of_its_teacher_learns_nothing_of_features() -> None:
     run = taught(logit_weight=0.0)
-    run.model.encoders.load_state_dict(run.method.teachers.encoders.state_dict())
+    run.model.encoders.load_state_dict(run.method.teachers.network.encoders.state_dict())
     out = run.method.forward_pass(run, one_batch(run))
     assert float(run.method.objective(run, out).detach()) == float(out.loss.detach())
 

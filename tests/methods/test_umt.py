@@ -24,8 +24,8 @@ def test_teachers_are_uni_modal_networks_that_stay_as_they_are() -> None:
         for a, b in zip(before.values(), run.model.state_dict().values(), strict=True)
     )
     teachers = copy.deepcopy(run.method.teachers)
-    assert not same_state(teachers.encoders, run.model.encoders)
-    assert not same_state(teachers.heads, run.model.heads)
+    assert not same_state(teachers.network.encoders, run.model.encoders)
+    assert not same_state(teachers.network.heads, run.model.heads)
     for batch in run.batches():
         run.method.step(run, batch)
     assert same_state(teachers, run.method.teachers)
@@ -40,13 +40,17 @@ def test_a_teacher_knows_nothing_of_other_modalities() -> None:
     )
     for one in (run, other):
         one.method.begin_epoch(one)
-    assert same_state(run.method.teachers.encoders[0], other.method.teachers.encoders[0])
-    assert not same_state(run.method.teachers.encoders[1], other.method.teachers.encoders[1])
+    assert same_state(
+        run.method.teachers.network.encoders[0], other.method.teachers.network.encoders[0]
+    )
+    assert not same_state(
+        run.method.teachers.network.encoders[1], other.method.teachers.network.encoders[1]
+    )
 
 
 def test_a_student_equal_to_its_teacher_has_no_distillation_loss() -> None:
     run = set_up(methods.create("umt", epochs=1), noisy_means())
     run.method.begin_epoch(run)
-    run.model.encoders.load_state_dict(run.method.teachers.encoders.state_dict())
+    run.model.encoders.load_state_dict(run.method.teachers.network.encoders.state_dict())
     out = run.method.forward_pass(run, next(iter(run.batches())))
     assert float(run.method.objective(run, out).detach()) == float(out.loss.detach())

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 
 from mimo_sim import benchmark, methods, plots
+from mimo_sim.benchmark.wording import method_words
 from tests.plots.marks import (
     a_grid,
     as_words,
@@ -18,7 +19,7 @@ from tests.plots.marks import (
     rows_at,
 )
 
-FRONT = "none shown is better in both"
+FRONT = "none named is better in both"
 PLACES = st.dictionaries(
     st.text(max_size=3), st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1
 )
@@ -69,12 +70,13 @@ def test_bars_stay_in_the_panel_or_the_note_says_that_they_do_not(
 
 def test_failed_runs_are_named_and_take_no_room() -> None:
     failed = [f"mimo-lam=100-mu=0.{i}" for i in range(1, 7)]
+    words = [f"MIMO, λ = 100, μ = 0.{i}" for i in range(1, 7)]
     places = {"vanilla": (0.3, 0.8), "mimo": (0.25, 0.82), "ogm": (0.3, 0.71)}
     places |= dict.fromkeys(failed, (0.0, 0.1))
     figure = plots.draw_gap(rows_at(places), plots.method_looks([*places]))
-    assert legend_words(figure) == ["mimo", "vanilla", FRONT]
-    assert "ogm (71.0 %)" in note_of(figure)
-    for name in failed:
+    assert legend_words(figure) == ["MIMO", "joint training", FRONT]
+    assert "OGM (71.0 %)" in note_of(figure)
+    for name in words:
         assert f"{name} (10.0 %)" in note_of(figure)
     assert figure.axes[0].get_ylim()[0] > 75
     refuse_cut_or_overlapping_words(figure)
@@ -86,8 +88,23 @@ def test_many_methods_and_variants_can_be_told_apart() -> None:
     places = {name: (0.5 + i / 500, 0.5 + i / 500) for i, name in enumerate(names)}
     figure = plots.draw_gap(rows_at(places), plots.method_looks(names))
     assert len(figure.legends) == 1
-    assert legend_words(figure) == [*reversed(names), FRONT]
+    assert legend_words(figure) == [*map(method_words, reversed(names)), FRONT]
     assert len(looks_of(figure)) == len(names)
+    refuse_cut_or_overlapping_words(figure)
+
+
+def test_at_most_those_that_are_named_have_marks_and_the_others_are_dots() -> None:
+    places = {name: (0.3 + i / 500, 0.8 + i / 900) for i, name in enumerate(methods.available())}
+    places |= {"cml": (0.3, 0.1)}
+    named = ["vanilla", "mimo", "umt"]
+    figure = plots.draw_gap(rows_at(places), plots.method_looks([*places]), named)
+    others = len(places) - len(named) - 1
+    words = ["joint training", "UMT", "MIMO", FRONT, f"{others} other methods"]
+    assert sorted(legend_words(figure)) == sorted(words)
+    assert len(looks_of(figure)) == len(named)
+    dots = [line for line in figure.axes[0].lines if line.get_marker() == "."]
+    assert len(dots) == others
+    assert "over 10 points below the best: 1 other method" in note_of(figure)
     refuse_cut_or_overlapping_words(figure)
 
 
@@ -104,8 +121,8 @@ def test_joint_training_and_a_grid_are_drawn_however_poor_they_are() -> None:
     assert plots.worth_drawing(rows, places) == ["vanilla", "mimo-lam=1", "mimo-lam=2", "ogm"]
     grid = {name: {"lam": float(name[-1])} for name in places if "lam" in name}
     figure = plots.draw_grid(rows, grid, plots.method_looks([*places]))
-    assert legend_words(figure) == ["lam = 1.0", "lam = 2.0", "vanilla", FRONT]
-    assert "mimo-lam=9 (10.0 %)" in note_of(figure)
+    assert legend_words(figure) == ["λ = 1", "λ = 2", "joint training", FRONT]
+    assert "MIMO, λ = 9 (10.0 %)" in note_of(figure)
     refuse_cut_or_overlapping_words(figure)
 
 
@@ -130,10 +147,10 @@ def test_a_grid_is_drawn_along_its_first_number_with_a_colour_for_the_others() -
     looks = plots.method_looks([run.method for run in runs])
     figure = plots.draw_grid(rows_at(places), grid, looks)
     assert legend_words(figure) == [
-        *(f"mu = {mu}" for mu in mus),
-        *(f"lam = {lam}" for lam in lams),
-        "vanilla",
-        "linear_scalarization",
+        *(f"μ = {mu}" for mu in mus),
+        *(f"λ = {lam}" for lam in lams),
+        "joint training",
+        "linear scalarization",
         FRONT,
     ]
     drawn = figure.axes[0].lines

@@ -1,63 +1,61 @@
-"""Curves over epochs: accuracy, uni-modal accuracy and MIMO's weights on the validation split."""
+"""Accuracies and MIMO's weights over epochs: a column for the joint head and each modality."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
-import numpy as np
 from matplotlib.figure import Figure
 
 from mimo_sim.benchmark.records import FinishedRun
-from mimo_sim.plots._style import dashes, grey_line, style
+from mimo_sim.benchmark.tidy import JOINT, epochs_frame
+from mimo_sim.benchmark.wording import method_words
+from mimo_sim.plots._style import DASHES, style
+from mimo_sim.plots.benchmark.bands import BAND, draw_bands, logarithmic
 from mimo_sim.plots.benchmark.looks import (
     COLORS,
     LEGEND_TEXT,
     LETTER_WIDTH,
-    MARKERS,
     Look,
     legend_entry,
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 MOST_CURVES = 7
 DEFINITIONS = {"probe": "linear probe", "heads": "own heads", "sliced": "split joint head"}
+WEIGHTS = "sigma"
+JOINT_WORDS = {
+    "validation_accuracy": "joint accuracy (%)",
+    "train_accuracy": "joint training accuracy (%)",
+    "validation_loss": "joint loss",
+    "train_loss": "joint training loss",
+}
+PANEL_WIDTH, PANEL_HEIGHT = 2.25, 1.75  # inches, as all lengths below
+LEFT, RIGHT, TOP, GAP = 0.55, 0.1, 0.35, 0.4
 
 
 @dataclass(frozen=True)
 class Panel:
-    """What one panel shows: for each method a curve, or a curve per modality."""
+    """What one panel shows."""
 
+    quantity: str
+    modality: str
     title: str
-    label: str
-    curves: Mapping[str, Sequence[np.ndarray | None]]  # None where a method has no such column
-    factor: float = 1.0
-    unimodal: bool = False
-    limits: tuple[float, float] | None = None
-    logarithmic: bool = False
-
-    def is_complete(self) -> bool:
-        """Whether no curve is missing."""
-        return all(curve is not None for curves in self.curves.values() for curve in curves)
-
-    def is_empty(self) -> bool:
-        """Whether all curves are missing."""
-        return all(curve is None for curves in self.curves.values() for curve in curves)
 
 
 def draw_epochs(
     runs: Sequence[FinishedRun], wanted: Sequence[str], looks: Mapping[str, Look]
 ) -> Figure:
-    """Validation accuracy, uni-modal accuracy and MIMO's weights sigma against the epoch.
+    """Accuracies and MIMO's weights sigma against the epoch, with a band over seeds.
 
-    For regression losses take the place of accuracies. Curves are means over seeds; a method has a
-    colour and a marker, a modality has dashes. Uni-modal accuracy has a panel for each definition
-    (linear probes, own heads, split joint head), with the methods that have it. If all methods were
-    probed during training, the only panel is that of the linear probes.
+    The first column is the joint head's, the others are the modalities'. Uni-modal accuracy has a
+    row for each definition (linear probes, own heads, split joint head), with the methods that
+    have it. If all methods were probed during training, the only such row is that of the linear
+    probes. For regression losses take the place of accuracies.
 
     Parameters
     ----------
@@ -66,150 +64,128 @@ def draw_epochs(
     wanted : sequence of str
         Methods; the first seven are drawn.
     looks : mapping
-        Of :func:`method_looks`.
+        Of :func:`method_looks`. Where two methods have one colour, the figure chooses its own.
     """
     shown = list(wanted)[:MOST_CURVES]
-    if len({name.partition("-")[0] for name in shown}) == 1:
-        looks = _looks_of_variants(shown)
-    tables = {name: [run.table() for run in runs if run.method == name] for name in shown}
+    colors = {name: looks[name]["color"] for name in shown}
+    if len(set(colors.values())) < len(shown):
+        colors = dict(zip(shown, COLORS, strict=False))
+    lines = {
+        name: "" if k % len(DASHES) == 0 else DASHES[k % len(DASHES)][1]
+        for k, name in enumerate(shown)
+    }
+    frame = epochs_frame([run for run in runs if run.method in shown])
     modalities: list[str] = runs[0].result["data"]["modalities"]
     classify = "accuracy" in runs[0].result["metrics"]["test"]
-    panels = _panels(tables, modalities, classify)
-    width = 3.5 * len(panels)  # of the figure, in inches, as all lengths below
-    longest_label = max(map(len, shown))
-    columns = max(1, int((width - 1.7) / (0.6 + LETTER_WIDTH * longest_label)))
-    legend_rows = max(-(-len(shown) // columns), len(modalities))
-    height = 4.1 + 0.17 * legend_rows
-    left, right, low = 0.6 / width, 1 - 0.1 / width, 1 - 3.3 / height
-    margins = {
-        "left": left,
-        "right": right,
-        "top": 1 - 0.35 / height,
-        "bottom": low,
-        "wspace": 0.25,
-    }
+    grid = _grid(frame, shown, modalities, classify)
+    labels = {name: method_words(name) for name in shown}
+    width = LEFT + RIGHT + PANEL_WIDTH * (1 + len(modalities))
+    columns = max(1, int((width - LEFT) / (0.6 + LETTER_WIDTH * max(map(len, labels.values())))))
+    legend = 0.65 + 0.17 * -(-len(shown) // columns)
+    height = TOP + legend + PANEL_HEIGHT * len(grid) + GAP * (len(grid) - 1)
     with style():
         figure = Figure(figsize=(width, height))
-        (axes,) = figure.subplots(1, len(panels), squeeze=False, gridspec_kw=margins)
-        for letter, ax, panel in zip("abcde", axes, panels, strict=False):
-            _draw_panel(ax, panel, looks)
-            ax.set_title(f"({letter}) {panel.title}")
-        _share_limits([ax for ax, panel in zip(axes, panels, strict=True) if panel.unimodal])
-        seeds = " or ".join(map(str, sorted({len(found) for found in tables.values()})))
-        title = f"{runs[0].dataset}, seeds averaged: {seeds}"
+        panels = figure.subplots(
+            len(grid),
+            1 + len(modalities),
+            sharex=True,
+            squeeze=False,
+            gridspec_kw={
+                "left": LEFT / width,
+                "right": 1 - RIGHT / width,
+                "top": 1 - TOP / height,
+                "bottom": (legend + 0.1) / height,
+                "wspace": 0.22,
+                "hspace": GAP / PANEL_HEIGHT,
+            },
+        )
+        for axes, row in zip(panels, grid, strict=True):
+            for ax, panel in zip(axes, row, strict=True):
+                _draw_panel(ax, panel, frame, colors, lines)
+            _share_limits(axes[1:], (-0.02, 1.02) if row[-1].quantity == WEIGHTS else None)
+        _show_lowest_ticks(panels)
+        handles = [
+            legend_entry(labels[name], {"color": colors[name]}, ls=DASHES[k % len(DASHES)])
+            for k, name in enumerate(shown)
+        ]
+        note = f"{runs[0].dataset}; validation split where not said; {BAND}"
         if len(wanted) > len(shown):
-            title += f"; {len(shown)} of {len(wanted)}, `--curves` names others"
+            note += f"; {len(shown)} of {len(wanted)} methods, --curves names others"
         figure.legend(
-            handles=[legend_entry(name, looks[name], ls="-") for name in shown],
+            handles=handles,
             loc="upper left",
-            bbox_to_anchor=(left - 0.1 / width, low - 0.45 / height),
+            bbox_to_anchor=(LEFT / width, (legend - 0.4) / height),
             ncols=columns,
-            title=title,
+            borderaxespad=0,
+            handlelength=2.6,
             **LEGEND_TEXT,
         )
-        figure.legend(
-            handles=[grey_line(name, k) for k, name in enumerate(modalities)],
-            loc="upper right",
-            bbox_to_anchor=(right, low - 0.45 / height),
-            title="modality",
-            handlelength=3,
-            **LEGEND_TEXT,
-        )
+        figure.text(LEFT / width, 0.06 / height, note, fontsize=7, color="0.3")
     return figure
 
 
-def _looks_of_variants(names: Sequence[str]) -> dict[str, Look]:
-    """All colours for the variants of one method: no other method needs them."""
-    return {
-        name: {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)]}
-        for i, name in enumerate(names)
-    }
-
-
-def _panels(
-    tables: Mapping[str, Sequence[Mapping[str, list[float]]]],
-    modalities: Sequence[str],
-    classify: bool,
-) -> list[Panel]:
-    """The panels that have something to show."""
-
-    def curves(*columns: str) -> dict[str, list[np.ndarray | None]]:
-        return {
-            name: [_mean_curve(found, column) for column in columns]
-            for name, found in tables.items()
-        }
-
-    what, unit, factor = ("accuracy", "accuracy (%)", 100.0) if classify else ("loss", "loss", 1.0)
-    joint = Panel(
-        "joint",
-        f"joint validation {unit}",
-        curves(f"validation_{what}"),
-        factor,
-        logarithmic=not classify,
-    )
-    alone = [
-        Panel(
-            f"alone: {words}",
-            f"uni-modal validation {unit}",
-            curves(*(f"validation_{definition}_{what}_{name}" for name in modalities)),
-            factor,
-            unimodal=True,
-            logarithmic=not classify,
+def _grid(
+    frame: pd.DataFrame, shown: Sequence[str], modalities: Sequence[str], classify: bool
+) -> list[list[Panel]]:
+    """The rows of panels: the joint head's first, then one for each modality."""
+    figure = "accuracy" if classify else "loss"
+    having = {kind: _methods(frame, f"validation_{kind}_{figure}") for kind in DEFINITIONS}
+    kinds = ["probe"] if having["probe"] == set(shown) else [*DEFINITIONS]
+    rows = {f"validation_{kind}_{figure}": DEFINITIONS[kind] for kind in kinds if having[kind]}
+    if _methods(frame, WEIGHTS):
+        rows[WEIGHTS] = r"weight $\sigma_k$"
+    joint = [f"validation_{figure}", f"train_{figure}", *(["validation_loss"] if classify else [])]
+    grid = []
+    for place, (quantity, words) in enumerate((rows or {"": ""}).items()):
+        first = joint[place] if place < len(joint) else ""
+        grid.append(
+            [
+                Panel(first, JOINT, JOINT_WORDS.get(first, "")),
+                *(Panel(quantity, name, f"{name}: {words}") for name in modalities),
+            ]
         )
-        for definition, words in DEFINITIONS.items()
-    ]
-    if alone[0].is_complete():
-        alone = alone[:1]
-    weights = Panel(
-        r"weights $\sigma_k$",
-        r"mean weight $\sigma_k$",
-        curves(*(f"sigma_{name}" for name in modalities)),
-        limits=(-0.02, 1.02),
-    )
-    return [panel for panel in (joint, *alone, weights) if not panel.is_empty()]
+    return grid
 
 
-def _mean_curve(tables: Sequence[Mapping[str, list[float]]], column: str) -> np.ndarray | None:
-    """Mean of a column over seeds, as far as every run has it.
-
-    None where a run lacks the column, or the mean is nowhere finite.
-    """
-    given = [table[column] for table in tables if column in table]
-    if len(given) < len(tables):
-        return None
-    shortest = min(map(len, given))
-    values = np.mean([curve[:shortest] for curve in given], axis=0)
-    return values if np.isfinite(values).any() else None
+def _methods(frame: pd.DataFrame, quantity: str) -> set[str]:
+    return set(frame.loc[frame["quantity"] == quantity, "method"])
 
 
-def _draw_panel(ax: Axes, panel: Panel, looks: Mapping[str, Look]) -> None:
-    for rank, (name, curves) in enumerate(panel.curves.items()):
-        for k, curve in enumerate(curves):
-            if curve is None:
-                continue
-            epochs = np.flatnonzero(np.isfinite(curve))
-            every = max(1, len(epochs) // 6)
-            ax.plot(
-                epochs + 1,
-                panel.factor * curve[epochs],
-                **looks[name],
-                ls=dashes(k),
-                lw=1.3,
-                ms=4.5,
-                markevery=(rank % every, every),  # so marks of equal curves lie side by side
-            )
-    if panel.logarithmic:
-        ax.set_yscale("log")
-    ax.set(xlabel="epoch", ylabel=panel.label)
-    ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5, integer=True, min_n_ticks=1))
-    if panel.limits is not None:
-        ax.set_ylim(*panel.limits)
+def _draw_panel(
+    ax: Axes,
+    panel: Panel,
+    frame: pd.DataFrame,
+    colors: Mapping[str, str],
+    lines: Mapping[str, Any],
+) -> None:
+    here = (frame["quantity"] == panel.quantity) & (frame["modality"] == panel.modality)
+    if not here.any():
+        ax.set_axis_off()
+        return
+    chosen = frame[here]
+    if "accuracy" in panel.quantity:
+        chosen = chosen.assign(value=100 * chosen["value"])
+    draw_bands(ax, chosen, "method", colors, lines)
+    if "loss" in panel.quantity and (chosen["value"] > 0).all():
+        logarithmic(ax)
+    ax.set_title(panel.title, fontsize=8.5)
 
 
-def _share_limits(axes: Sequence[Axes]) -> None:
-    """Give panels one scale, so that two definitions can be told apart."""
-    if axes:
-        low = min(ax.get_ylim()[0] for ax in axes)
-        high = max(ax.get_ylim()[1] for ax in axes)
-        for ax in axes:
-            ax.set_ylim(low, high)
+def _show_lowest_ticks(panels: Any) -> None:
+    """Where the last row has no panel in a column, the one above it says the epochs."""
+    for column in panels.T:
+        drawn = [ax for ax in column if ax.axison]
+        if drawn:
+            drawn[-1].tick_params(labelbottom=True)
+            drawn[-1].set_xlabel("epoch")
+
+
+def _share_limits(axes: Sequence[Axes], limits: tuple[float, float] | None) -> None:
+    """Give the modalities' panels of a row one scale, so that they can be compared."""
+    drawn = [ax for ax in axes if ax.has_data()]
+    if not drawn:
+        return
+    if limits is None:
+        limits = min(ax.get_ylim()[0] for ax in drawn), max(ax.get_ylim()[1] for ax in drawn)
+    for ax in drawn:
+        ax.set_ylim(*limits)

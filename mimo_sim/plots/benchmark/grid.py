@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from mimo_sim.benchmark.comparison import Row
 from mimo_sim.benchmark.curves import CURVES
 from mimo_sim.benchmark.grids import in_order, varying_keys
+from mimo_sim.benchmark.wording import SYMBOLS, method_words, value_words
 from mimo_sim.plots._style import style
 from mimo_sim.plots.benchmark.looks import MARKERS, VARIANT_MARKERS, Look, legend_entry
 from mimo_sim.plots.benchmark.trade_off import draw_trade_off, worth_drawing
@@ -45,7 +46,7 @@ def draw_grid(
 
     lines: dict[str, list[str]] = {}  # what the members of a line share -> the members in order
     for name in sorted(grid, key=rank):
-        shared = ", ".join(f"{key} = {grid[name][key]}" for key in others)
+        shared = ", ".join(value_words(key, grid[name][key]) for key in others)
         lines.setdefault(shared, []).append(name)
     markers = _markers(sorted({values[along] for values in grid.values()}))
     colors = mpl.colormaps["viridis"](np.linspace(0.0, 0.88, len(lines)))
@@ -66,11 +67,16 @@ def draw_grid(
             entries.append(legend_entry(line, {"color": color_of_line[line]}, ls="-"))
     for value, marker in markers.items():
         if value in drawn_values:
-            entries.append(legend_entry(f"{along} = {value}", {"color": "0.3", "marker": marker}))
-    entries += [legend_entry(name, shown[name]) for name in drawn if name in REFERENCES]
+            entries.append(
+                legend_entry(value_words(along, value), {"color": "0.3", "marker": marker})
+            )
+    entries += [
+        legend_entry(method_words(name), shown[name]) for name in drawn if name in REFERENCES
+    ]
     method = next(iter(grid)).partition("-")[0]
+    title = f"{method_words(method)}, lines along {SYMBOLS.get(along, along)}"
     with style():
-        figure, ax, places = draw_trade_off(rows, shown, entries, f"{method}, lines along {along}")
+        figure, ax, places = draw_trade_off(rows, shown, entries, title)
         for line, members in lines.items():
             path = np.array([places[name] for name in members if name in places]).reshape(-1, 2)
             ax.plot(*path.T, color=color_of_line[line], lw=1.2, alpha=0.8, zorder=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -9,8 +10,8 @@ from typing import Any, TypeAlias
 
 from matplotlib.lines import Line2D
 
-from mimo_sim import methods
 from mimo_sim.benchmark.curves import CURVES
+from mimo_sim.benchmark.wording import known
 from mimo_sim.plots._style import JOINT_COLOR, MODALITY_COLORS
 
 Look: TypeAlias = dict[str, Any]  # colour, marker and fill, as arguments of ``ax.plot``
@@ -54,7 +55,7 @@ def _place(method: str) -> int:
     Methods that are shown by default come first. One that is not registered is in the last row, in
     a column that only its name decides.
     """
-    others = [name for name in methods.catalogue() if name not in CURVES]
+    others = [name for name in known() if name not in CURVES]
     order = [*CURVES, *others]
     if method in order:
         return order.index(method)
@@ -66,3 +67,8 @@ def legend_entry(label: str, look: Look, **line: Any) -> Line2D:
     """An entry of a legend: a mark with this look, and a line if `line` says so."""
     arguments: dict[str, Any] = {"ls": "", "ms": 6} | look | line
     return Line2D([], [], label=label, **arguments)
+
+
+def wrapped(words: str, width: float) -> str:
+    """Words on as many lines as a width in inches needs, in a heading of nine points."""
+    return textwrap.fill(words, max(8, int(width / 0.085)), break_on_hyphens=False)

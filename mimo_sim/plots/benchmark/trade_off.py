@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from mimo_sim.benchmark.comparison import Row, rows_by_name
 from mimo_sim.benchmark.curves import CURVES
+from mimo_sim.benchmark.wording import method_words
 from mimo_sim.plots._style import style
 from mimo_sim.plots.benchmark.looks import LEGEND_TEXT, LETTER_WIDTH, Look, legend_entry
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 BASELINE = CURVES[0]
 FAR = 10.0  # points of accuracy; methods further below the best would squeeze all others
 WIDEST = 2.5  # bars that would stretch a panel by more than this factor are cut
+CLOUD: dict[str, Any] = {"color": "0.78", "marker": ".", "ms": 7}
 FRONT: dict[str, Any] = {"color": "0.75", "lw": 1.0, "marker": "o", "mfc": "none", "mec": "0.45"}
 
 
@@ -72,10 +74,12 @@ def worth_drawing(rows: Sequence[Row], names: Iterable[str]) -> list[str]:
     return [name for name in names if accuracy[name] >= least]
 
 
-def draw_gap(rows: Sequence[Row], looks: Mapping[str, Look]) -> Figure:
+def draw_gap(
+    rows: Sequence[Row], looks: Mapping[str, Look], named: Sequence[str] | None = None
+) -> Figure:
     """Joint accuracy against the modality gap of linear probes: one mark per method.
 
-    Bars are intervals over seeds. A line joins the methods that none beats in both.
+    Bars are intervals over seeds. A line joins the named methods that none of them beats in both.
 
     Parameters
     ----------
@@ -83,19 +87,27 @@ def draw_gap(rows: Sequence[Row], looks: Mapping[str, Look]) -> Figure:
         Of one data set.
     looks : mapping
         Of :func:`method_looks`.
+    named : sequence of str, optional
+        Methods with a mark and a name; the others are light dots. By default all are named.
     """
     accuracy = {row.method: row.mean for row in rows if row.metric == "accuracy"}
     with_gap = {row.method for row in rows if row.metric == "gap/probe"}
     best_first = sorted(accuracy, key=accuracy.__getitem__, reverse=True)
-    shown = {name: looks[name] for name in best_first if name in with_gap}
-    entries = [legend_entry(name, shown[name]) for name in worth_drawing(rows, shown)]
+    both = [name for name in best_first if name in with_gap]
+    shown = {name: looks[name] for name in both if named is None or name in named}
+    cloud = [name for name in both if name not in shown]
+    entries = [legend_entry(method_words(name), shown[name]) for name in worth_drawing(rows, shown)]
     with style():
-        figure, _, _ = draw_trade_off(rows, shown, entries, "by accuracy")
+        figure, _, _ = draw_trade_off(rows, shown, entries, "by accuracy", cloud)
     return figure
 
 
 def draw_trade_off(
-    rows: Sequence[Row], looks: Mapping[str, Look], entries: Sequence[Line2D], title: str
+    rows: Sequence[Row],
+    looks: Mapping[str, Look],
+    entries: Sequence[Line2D],
+    title: str,
+    cloud: Sequence[str] = (),
 ) -> tuple[Figure, Axes, dict[str, tuple[float, float]]]:
     """A panel of accuracy against gap, with its legend beside it and its notes below.
 
@@ -109,6 +121,8 @@ def draw_trade_off(
         Of the legend.
     title : str
         Of the legend.
+    cloud : sequence of str
+        Methods that are light dots without a name; the notes count those that are far.
 
     Returns
     -------
@@ -120,14 +134,20 @@ def draw_trade_off(
     points = {name: _point(metrics, name) for name in shown}
     places = {name: point.place for name, point in points.items()}
     far = [
-        f"{name} ({100 * metrics[name, 'accuracy'].mean:.1f} %)"
+        f"{method_words(name)} ({100 * metrics[name, 'accuracy'].mean:.1f} %)"
         for name in looks
         if name not in points
     ]
-    best = legend_entry("none shown is better in both", FRONT, ls="-", ms=9)
+    best = legend_entry("none named is better in both", FRONT, ls="-", ms=9)
     entries = [*entries, best]
+    near = [name for name in worth_drawing(rows, [*looks, *cloud]) if name in cloud]
+    others = [Point(_point(metrics, name).place, (0.0, 0.0)) for name in near]
+    if others:
+        entries.append(legend_entry(_others(len(others)), CLOUD))
     longest_label = max(len(str(entry.get_label())) for entry in entries)
     width = 6.2 + LETTER_WIDTH * longest_label  # of the figure, in inches, as all lengths below
+    if len(near) < len(cloud):
+        far.append(_others(len(cloud) - len(near)))
     lines = []
     if far:
         words = f"not drawn, over {FAR:g} points below the best: {', '.join(far)}"
@@ -140,9 +160,11 @@ def draw_trade_off(
     ax.plot(*zip(*front, strict=True), **FRONT, ms=13, zorder=1)
     cut = []
     for axis, name in enumerate(("horizontal", "vertical")):
-        go_on_beyond = _draw_bars(ax, axis, points, looks)
+        go_on_beyond = _draw_bars(ax, axis, points, looks, others)
         if go_on_beyond:
             cut.append(name)
+    for point in others:
+        ax.plot(*point.place, **CLOUD, ls="", zorder=1)
     for name in shown:
         ax.plot(*places[name], **looks[name], ms=6, ls="", zorder=3)
     lines.insert(0, _about_bars({metrics[name, "accuracy"].n for name in shown}, cut))
@@ -163,6 +185,10 @@ def draw_trade_off(
     return figure, ax, places
 
 
+def _others(count: int) -> str:
+    return f"{count} other {'method' if count == 1 else 'methods'}"
+
+
 def _point(metrics: Mapping[tuple[str, str], Row], name: str) -> Point:
     rows = [metrics[name, "gap/probe"], metrics[name, "accuracy"]]
     gap, accuracy = (round(100 * row.mean, 9) for row in rows)  # so that equal counts are equal
@@ -172,12 +198,18 @@ def _point(metrics: Mapping[tuple[str, str], Row], name: str) -> Point:
     return Point((gap, accuracy), (half_gap, half_accuracy))
 
 
-def _draw_bars(ax: Axes, axis: int, points: Mapping[str, Point], looks: Mapping[str, Look]) -> bool:
-    """Set the limits of an axis and draw the bars along it.
+def _draw_bars(
+    ax: Axes,
+    axis: int,
+    points: Mapping[str, Point],
+    looks: Mapping[str, Look],
+    others: Sequence[Point],
+) -> bool:
+    """Set the limits of an axis and draw the bars along it; `others` need room, too.
 
     Returns whether some bars go on beyond the limits.
     """
-    low, high = _limits(list(points.values()), axis)
+    low, high = _limits([*points.values(), *others], axis)
     if axis == 0:
         ax.set_xlim(low, high)
     else:

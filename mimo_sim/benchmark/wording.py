@@ -1,0 +1,62 @@
+"""Runs named in words: ``mimo-normalise=True-f_star=zero`` is "MIMO, normalised, f* = zero"."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from mimo_sim import methods
+
+if TYPE_CHECKING:
+    from mimo_sim.methods._catalogue import Entry
+
+TUNED = "-tuned"  # follows the method in the name of a tuned run
+OF_TRAINING = ("lr", "weight_decay")  # settings that a search chooses for every method
+HYPER = re.compile(r"-(?=[A-Za-z_]\w*=)")  # a hyphen before a name and "=": not that of 1e-3
+SYMBOLS = {"lam": "λ", "mu": "μ", "f_star": "f*", "lr": "learning rate"}
+FLAGS = {"normalise": "normalised"}  # of hyper-parameters that are true
+
+
+def method_words(name: str) -> str:
+    """What a run is called in figures and pages.
+
+    Parameters
+    ----------
+    name : str
+        As its folder names it: the method, then the hyper-parameters that it was given.
+
+    Examples
+    --------
+    >>> method_words("mimo-normalise=True-f_star=running_minimum")
+    'MIMO, normalised, f* = running minimum'
+    >>> method_words("linear_scalarization-weight=1e-3")
+    'linear scalarization, weight = 1e-3'
+    """
+    base, _, tuned = HYPER.split(name)[0].partition("-")
+    title = (known()[base].title if base in known() else "") or base.replace("_", " ")
+    given = [value_words(key, value) for key, value in given_hyper(name).items()]
+    return ", ".join([title, *filter(None, [tuned]), *given])
+
+
+def given_hyper(name: str) -> dict[str, str]:
+    """The hyper-parameters that a run was given, by the name of its folder."""
+    pairs = (each.partition("=") for each in HYPER.split(name)[1:])
+    return {key: value for key, _, value in pairs}
+
+
+@cache
+def known() -> dict[str, Entry]:
+    """Every registered method by name; read once."""
+    return methods.catalogue()
+
+
+def value_words(key: str, value: Any) -> str:
+    """One hyper-parameter in words: ``f* = zero``, ``normalised``."""
+    words = SYMBOLS.get(key, key.replace("_", " "))
+    if str(value) == "True":
+        return FLAGS.get(key, words)
+    if str(value) == "False":
+        return f"not {FLAGS.get(key, words)}"
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{words} = {text.replace('_', ' ')}"

@@ -1,0 +1,152 @@
+"""`mimo-sim bench tune`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mimo_sim._progress import on_terminal, progress_bar
+from mimo_sim.commands import _grammar as grammar
+from mimo_sim.commands import bench
+from mimo_sim.commands._options import Out, Quiet
+from mimo_sim.commands._output import command_line
+from mimo_sim.commands.bench_run import data_settings, num_workers, say_failures, show_results
+
+
+@bench.command()
+def tune(
+    dataset: Annotated[
+        str, typer.Option(help="Data set of `bench list`, or an .npz file.")
+    ] = "digits",
+    method: Annotated[
+        list[str], typer.Option(help="Method, repeatable; 'all' for every one that is defined.")
+    ] = ["vanilla", "mimo"],  # noqa: B006
+    trials: Annotated[
+        int, typer.Option(help="Trials of every method, the defaults among them, >= 1.")
+    ] = 12,
+    trial_seeds: Annotated[
+        int, typer.Option(help="Seeds of each trial, from 0 on; its score is the mean.")
+    ] = 1,
+    seeds: Annotated[
+        int, typer.Option(help="Fresh seeds that defaults and chosen values are trained on.")
+    ] = 8,
+    first_seed: Annotated[int, typer.Option(help="First of the fresh seeds.")] = 100,
+    sampler_seed: Annotated[int, typer.Option(help="Seed of the search, >= 0.")] = 0,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Hyper-parameter that is not searched, e.g. mimo.lam=10."),
+    ] = None,
+    preset: Annotated[str, typer.Option(help="cpu or full, as in `bench run`.")] = "cpu",
+    root: Annotated[Path | None, typer.Option(help="Folder of the raw files.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option(help="Named setting of the data set; repeatable.")
+    ] = None,
+    data: Annotated[
+        list[str] | None, typer.Option(help="Other setting of the data set, e.g. train_size=2000.")
+    ] = None,
+    out: Out = Path("results"),
+    jobs: Annotated[int | None, typer.Option(help="Processes, as in `bench run`.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the train split, instead of the preset's.")
+    ] = None,
+    lr: Annotated[
+        float, typer.Option(help="Learning rate; searched from a tenth to ten times.")
+    ] = (0.01),
+    weight_decay: Annotated[
+        float, typer.Option(help="Weight decay; searched from a tenth to a hundred times.")
+    ] = 1e-4,
+    optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw.")] = "sgd",
+    encoder: Annotated[str | None, typer.Option(help="As in `bench run`.")] = None,
+    width: Annotated[int, typer.Option(help="Feature length of the encoders.")] = 64,
+    fusion: Annotated[str, typer.Option(help="As in `bench run`.")] = "late",
+    unimodal: Annotated[str, typer.Option(help="heads or masked, as in `bench run`.")] = "heads",
+    quiet: Quiet = False,
+) -> None:
+    """Tune methods with equal budgets, then compare them on fresh seeds.
+
+    Learning rate, weight decay and a method's main hyper-parameters are searched. Choices are made
+    on the validation split. The test split is measured for the fresh seeds, defaults beside tuned.
+    A killed search goes on to the same trials.
+    """
+    from mimo_sim import benchmark, datasets
+    from mimo_sim._checks import check_count
+
+    for name, value, least in (
+        ("--trials", trials, 1),
+        ("--trial-seeds", trial_seeds, 1),
+        ("--seeds", seeds, 1),
+        ("--first-seed", first_seed, 0),
+        ("--sampler-seed", sampler_seed, 0),
+    ):
+        check_count(name, value, least)
+    hyper = grammar.once(grammar.read_value("--set", text) for text in set_ or [])
+    own_data = data_settings(data or [], with_setting=bool(setting))
+    record = datasets.get(dataset)
+    preset_data, options = record.preset(preset)
+    options |= {"lr": lr, "weight_decay": weight_decay, "optimizer": optimizer}
+    options |= {"encoder": encoder, "width": width, "fusion": fusion, "unimodal": unimodal}
+    if epochs is not None:
+        options["epochs"] = epochs
+    said = command_options(
+        {"trials": trials, "sampler_seed": sampler_seed or None, "preset": preset, "data": data},
+        {"epochs": epochs, "lr": lr, "weight_decay": weight_decay, "optimizer": optimizer},
+        {"encoder": encoder, "width": width, "trial_seeds": trial_seeds},
+        {"fusion": fusion, "unimodal": unimodal},
+    )
+    wanted: Sequence[str | None] = setting or [record.default_setting]
+    searches = [
+        benchmark.Search(
+            job,
+            trials,
+            tuple(range(trial_seeds)),
+            sampler_seed,
+            command_line(
+                *("bench", "tune"),
+                dataset=dataset,
+                setting=job.data.get("setting") if record.default_setting else None,
+                method=job.method,
+                set=[f"{key}={grammar.write(value)}" for key, value in job.hyper.items()],
+                **said,
+            ),
+        )
+        for name in wanted
+        for job in benchmark.plan(
+            dataset,
+            method,
+            [0],
+            options,
+            preset_data | ({} if name is None else {"setting": name}) | own_data,
+            hyper,
+            None,
+            None if root is None else str(root),
+        )
+    ]
+    fresh = range(first_seed, first_seed + seeds)
+    runs = len(searches) * (trials * trial_seeds + 2 * seeds)
+    total = runs * searches[0].job.settings.epochs
+    title = f"{len(searches)} searches of {trials} trials"
+    with progress_bar(total, on_terminal(quiet), title) as advance:
+        workers = num_workers(jobs, 1, "auto")
+        failures = benchmark.tune(searches, fresh, out, workers, advance)
+    if not quiet:
+        places = {search.job.place.parts[0] for search in searches}
+        show_results(
+            [run for run in benchmark.read(out) if run.dataset in places and run.seed in fresh]
+        )
+    say_failures(failures)
+
+
+def command_options(*groups: dict[str, Any]) -> dict[str, Any]:
+    """The options that are not left at their defaults."""
+    import inspect
+
+    defaults = {name: one.default for name, one in inspect.signature(tune).parameters.items()}
+    return {
+        name: value
+        for group in groups
+        for name, value in group.items()
+        if value is not None and value != defaults[name]
+    } | {"trials": groups[0]["trials"]}
