@@ -1,65 +1,49 @@
-"""Figures that others published, kept with the data set so that a table can show them."""
+"""Figures of papers that measured several of our data sets, as rows of a record."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+
+from mimo_sim.datasets._record import Published
 
 BENCHMARK = "BalanceBenchmark (Xu et al. 2025)"
-INFOREG = "InfoReg (Huang et al. 2025), tables 2 to 6"
+INFOREG = "InfoReg (Huang et al. 2025)"
 ON_TEST = "best epoch chosen on test"
-UNKNOWN = "definition of the uni-modal figures not known to us"
+ALONE = "one encoder with its own head; ours is a linear probe"
+UNKNOWN = "what their uni-modal figures are is not known to us; ours is a linear probe"
 
 
-@dataclass(frozen=True)
-class Published:
-    """One published row. Rows of different sources are not comparable, with each other or ours.
-
-    Attributes
-    ----------
-    source : str
-    method : str
-        As it is called here.
-    accuracy : float
-        In %.
-    macro_f1 : float or None
-        In %.
-    unimodal : mapping
-        Modality -> accuracy in %.
-    definition : str
-        What the uni-modal figures are.
-    selection : str
-        Which epoch is reported.
-    """
-
-    source: str
-    method: str
-    accuracy: float
-    macro_f1: float | None = None
-    unimodal: Mapping[str, float] = field(default_factory=dict)
-    definition: str = ""
-    selection: str = ""
-
-
-def benchmark(rows: Mapping[str, tuple[float, float]], selection: str = ON_TEST) -> list[Published]:
-    """Rows of BalanceBenchmark: method -> accuracy and macro F1."""
-    return [Published(BENCHMARK, name, *row, selection=selection) for name, row in rows.items()]
-
-
-def inforeg(rows: Mapping[str, tuple[float, float, float]]) -> list[Published]:
-    """Rows of InfoReg: method -> joint accuracy, audio, video."""
+def benchmark(rows: Mapping[str, tuple[float, float]], remark: str = ON_TEST) -> list[Published]:
+    """Rows of BalanceBenchmark: our name of a method -> accuracy and macro F1 in %."""
     return [
-        Published(
-            INFOREG, name, joint, None, {"audio": audio, "video": video}, UNKNOWN, "not known to us"
-        )
-        for name, (joint, audio, video) in rows.items()
+        Published(None, method, metric, percent, method, BENCHMARK, remark)
+        for method, pair in rows.items()
+        for metric, percent in zip(("accuracy", "macro_f1"), pair, strict=True)
     ]
 
 
 def alone(
-    figures: Mapping[str, tuple[float, float]], source: str = BENCHMARK
-) -> Sequence[Published]:
-    """Encoders trained alone: modality -> accuracy and macro F1."""
+    figures: Mapping[str, float], source: str = BENCHMARK, remark: str = ON_TEST
+) -> list[Published]:
+    """Encoders trained alone: modality -> accuracy in %."""
     return [
-        Published(source, f"{name} alone", *row, selection=ON_TEST) for name, row in figures.items()
+        Published(None, "unimodal", f"probe/{name}", percent, f"{name} alone", source, more)
+        for more in [f"{ALONE}; {remark}" if remark else ALONE]
+        for name, percent in figures.items()
     ]
+
+
+def inforeg(rows: Mapping[str, tuple[float, float, float]]) -> list[Published]:
+    """Rows of InfoReg's tables: our name of a method -> joint accuracy, audio, video in %."""
+    return [
+        Published(None, method, metric, percent, f"{method}{words}", INFOREG, remark)
+        for method, three in rows.items()
+        for percent, (metric, words, remark) in zip(three, INFOREG_COLUMNS, strict=True)
+    ]
+
+
+INFOREG_COLUMNS = (
+    ("accuracy", "", "how they chose the epoch is not known to us"),
+    ("probe/audio", ": audio", UNKNOWN),
+    ("probe/video", ": video", UNKNOWN),
+)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from mimo_sim.datasets._data import Dataset
     from mimo_sim.datasets._files import Download
-    from mimo_sim.datasets._published import Published
     from mimo_sim.datasets._store import Plan
 
 PRESETS = ("cpu", "full")  # every data set has these: one for a laptop, one for all of the data
@@ -88,8 +87,6 @@ class Record:
     plan : callable or None
         ``plan(root, **settings)`` says what the store of a data set holds that has to be prepared;
         `build` then reads the store.
-    published : sequence of Published
-        Figures of others.
     """
 
     name: str
@@ -107,7 +104,6 @@ class Record:
     published: Sequence[Published] = ()
     check: Callable[..., Any] | None = None
     plan: Callable[..., Plan] | None = None
-    published: Sequence[Published] = ()
 
     def raw_files(self, folder: Path) -> Sequence[Download]:
         """What a data folder must hold: its compact copy where there is one, else the downloads."""
