@@ -179,7 +179,7 @@ def standardised_log_power(wave: Wave) -> Wave:
     from scipy.signal import spectrogram
 
     _, _, power = spectrogram(wave, nperseg=512, noverlap=353)
-    found = np.log(power + SMALL)
+    found: npt.NDArray[Any] = np.log(power + SMALL)
     return ((found - found.mean()) / (found.std() + 1e-9)).astype(np.float32)
 
 
