@@ -1,4 +1,4 @@
-"""Stores: prepared samples in checked files of fixed shapes, written once, mapped into memory.
+"""Stores: prepared samples in checked files of fixed shapes, written once, read in any order.
 
 A store is a folder. ``<array>-<number>.npy`` holds some samples of one array, a *shard*;
 ``shard-<number>.json`` its samples and checksums; ``manifest.json`` everything else. Each file
