@@ -102,7 +102,7 @@ def test_bench_run_and_compare(
     assert "old/seed0/result.json is damaged" in capsys.readouterr().err
     shutil.rmtree(foreign)
     assert command(monkeypatch, "compare r --out c") == 0
-    figures = {"digits-gap.png", "digits-epochs.png"}
+    figures = {"digits-gap.png", "digits-epochs.png", "digits-trajectories.png"}
     written = tmp_path / "c"
     assert {path.name for path in written.iterdir()} == {"table.md", "table.csv", *figures}
     assert command(monkeypatch, "compare r --out d --format svg,pdf") == 0
