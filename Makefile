@@ -81,7 +81,7 @@ gpu-bench: $(VENV)/.dev  ## On a machine with a CUDA device: GPU tests, a millio
 	$(call STORE,records-gpu)
 	$(call TABLE,records-gpu)
 
-studies: $(VENV)/.train  ## The studies over many runs of the toy: figures/phase_* and figures/fusion_* (about 6 minutes)
+studies: $(VENV)/.train  ## The studies over many runs of the toy: figures/phase_* and figures/fusion_* (about 8 minutes)
 	$(BIN)/mimo-sim study all --out figures
 
 # Runs are trained in results/, which git ignores, and stored in benchmarks/, a data set in one file. A folder that is not there yet

@@ -26,6 +26,7 @@ from .errors import ChatteringWarning as ChatteringWarning
 from .errors import DivergenceError as DivergenceError
 from .errors import GenerationError as GenerationError
 from .errors import NonFiniteError as NonFiniteError
+from .errors import OutsideTheoryError as OutsideTheoryError
 from .errors import UnconvergedWarning as UnconvergedWarning
 from .methods import MIMOLoss as MIMOLoss
 from .problem import LateFusionProblem as LateFusionProblem

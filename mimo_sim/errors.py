@@ -49,6 +49,10 @@ class GenerationError(RuntimeError):
     """A random generator found no problem that meets the requirement in all its tries."""
 
 
+class OutsideTheoryError(ValueError):
+    """A problem is valid, but a closed form does not hold for it. The message says why."""
+
+
 class ChatteringWarning(UserWarning):
     """sigma flips from step to step: the step size is too large for mu.
 

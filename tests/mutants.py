@@ -53,7 +53,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "mimo_sim/dynamics/engines/early.py": (f"{DYNAMICS}/test_early.py", PINNED_TOY),
     "mimo_sim/dynamics/engines/layered.py": (f"{DYNAMICS}/test_layered.py",),
-    "mimo_sim/dynamics/ensemble/step.py": (f"{DYNAMICS}/test_ensemble.py",),
+    "mimo_sim/dynamics/ensemble/step.py": (
+        f"{DYNAMICS}/test_ensemble.py",
+        f"{DYNAMICS}/test_rules.py",
+    ),
     "mimo_sim/methods/mimo.py": (
         f"{METHODS}/test_mimo_loss.py",
         f"{METHODS}/test_mimo_state.py",

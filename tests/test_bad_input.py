@@ -26,8 +26,16 @@ LEGAL: dict[str, list[Any]] = {
     "losses_uni": [[math.nan]],
 }
 ALSO_NAMED = {"sigma_yx": "sigma", "weights": "sigma", "seeds": "seed"}  # the one it must fit
-# Where a problem, a rate or an order does not exist, these say inf, and so do their docstrings.
-INFINITE = ("order_threshold", "chattering_threshold", "learning_times", "time_ratio", "summary")
+# Where a problem, a rate, a bound or an order does not exist, these say inf, and so do their
+# docstrings.
+INFINITE = (
+    "order_threshold",
+    "chattering_threshold",
+    "learning_times",
+    "time_ratio",
+    "summary",
+    "worst_gap_bound",
+)
 
 
 @pytest.fixture(scope="module", autouse=True)

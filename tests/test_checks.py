@@ -11,6 +11,7 @@ import pytest
 from mimo_sim._checks import (
     check_choice,
     check_count,
+    check_number,
     check_positive,
     check_sequence,
     check_within,
@@ -66,3 +67,9 @@ def test_arrays_and_ranges_are_sequences_but_text_is_none() -> None:
     for wrong in ("ab", b"ab", 3, np.array(3.0), {1: 2}, None):
         with pytest.raises(TypeError, match="`value` must be a sequence of numbers"):
             check_sequence("value", wrong, "numbers")
+
+
+def test_an_integer_beyond_floats_is_infinite_with_its_sign() -> None:
+    assert check_number("value", 10**400) == math.inf
+    assert check_number("value", -(10**400)) == -math.inf
+    assert check_number("value", 3) == 3.0

@@ -185,3 +185,12 @@ def test_all_methods_of_a_plan_suit_the_network(tmp_path: Path) -> None:
     assert {"ogm", "mgda"} <= {*benchmark.refused_methods("digits", "mmtm")}
     with pytest.raises(ValueError, match="method 'ogm' needs a joint output that is a sum"):
         benchmark.plan("digits", ["ogm"], [0], options | {"fusion": "film"})
+
+
+@pytest.mark.parametrize("unimodal", ["heads", "masked"])
+def test_teachers_learn_whatever_their_outputs_come_from(unimodal: str) -> None:
+    settings: dict[str, Any] = {"fusion": "attention", "unimodal": unimodal} | SETTINGS
+    result = train(methods.create("g2d", epochs=25), tiny(), epochs=1, **settings)
+    _, outputs = result.method.lesson  # type: ignore[misc]
+    shares = [float((v.argmax(1) == tiny().train.target).float().mean()) for v in outputs]
+    assert min(shares) > 0.6, shares

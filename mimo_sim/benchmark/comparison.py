@@ -48,8 +48,8 @@ class Row:
     pairs: int
     difference: float
     difference_half_width: float
-    origin: str = ""
-    mixed: bool = False
+    origin: str
+    mixed: bool
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:

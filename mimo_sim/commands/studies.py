@@ -237,6 +237,37 @@ def rules(
         )
 
 
+@study.command()
+def k(
+    out: Out = Path("figures"),
+    problems: Annotated[
+        int, typer.Option(help="Problems of each number of modalities and of inputs, >= 1.")
+    ] = 40,
+    quiet: Quiet = False,
+) -> None:
+    """Train three to eight modalities by MIMO, and compare with the predicted emergence.
+
+    Random problems, each from three initial scales: the order, and the ratios of times.
+    """
+    from mimo_sim import plots, studies
+
+    command = command_line("study", "k", out=out, problems=problems)
+    runs = 2 * len(studies.many.MODALITIES) * len(studies.many.INIT_SCALES) * max(problems, 0)
+    with progress_bar(runs, on_terminal(quiet), "modalities") as advance:
+        data = studies.many.compute(problems=problems, on_run=advance)
+    summary = studies.many.summarise(data)
+    _write(out, "phase_k", plots.draw_many(data), data, summary, command, quiet)
+    if quiet:
+        return
+    for i, scale in enumerate(summary["init_scales"]):
+        said = summary["all"]
+        typer.echo(
+            f"u0 = {scale:g}: order right on {said['right'][i]:.1%} of problems away from ties"
+            f" ({said['away_from_ties'][i]:.0%} of all) and on {said['right_near_ties'][i]:.0%} of"
+            f" the others; error of time ratios {said['error'][i]:.1%} in the median"
+        )
+
+
 @study.command(name="all")
 def every(out: Out = Path("figures"), quiet: Quiet = False) -> None:
     """Run all studies with their default settings (some minutes)."""
@@ -249,4 +280,5 @@ def every(out: Out = Path("figures"), quiet: Quiet = False) -> None:
     phase(out, quiet=quiet)
     score(out, quiet=quiet)
     rules(out, quiet=quiet)
+    k(out, quiet=quiet)
     fusion(out, quiet=quiet)

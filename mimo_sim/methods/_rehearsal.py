@@ -87,5 +87,7 @@ def practise_alone(run: Run, epochs: int) -> Tensor:
     Tensor (epochs, K)
         Epoch means of the training losses.
     """
-    optimizer = run.new_optimizer([run.model.encoders, run.model.heads])
+    masked = run.model.unimodal == "masked"  # uni-modal outputs then come from the joint head
+    parts = [run.model] if masked else [run.model.encoders, run.model.heads]
+    optimizer = run.new_optimizer(parts)
     return practise(run, optimizer, epochs, partial(unimodal_losses, run))

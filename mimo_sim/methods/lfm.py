@@ -116,9 +116,8 @@ class LFM(Method):
     Yang, Wan, Jiang, Xu (NeurIPS 2024). The paper's form is known to us at second hand. That of the
     released code is ``weight="fitted"``, ``match="posterior"``, ``scale=2``. Its other variant,
     which learns c from .05 on, is left out: it moves c by 1e-4 times a mean over one parameter
-    tensor. In our trials c then stayed .05 to six digits, and labels were hardly fitted. K > 2 is
-    the mean over pairs of modalities, an extension. With several processes each contrasts the
-    samples of its part of the batch.
+    tensor, so c hardly moves. K > 2 is the mean over pairs of modalities, an extension. With
+    several processes each contrasts the samples of its part of the batch.
     """
 
     name: ClassVar[str] = "lfm"

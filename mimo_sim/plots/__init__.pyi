@@ -21,6 +21,7 @@ from .figure1 import draw_trajectories as draw_trajectories
 from .fusion import draw_depth as draw_depth
 from .fusion import draw_early as draw_early
 from .fusion import draw_relu as draw_relu
+from .many import draw_many as draw_many
 from .maps import draw_map as draw_map
 from .maps import draw_penalty as draw_penalty
 from .rules import draw_rules as draw_rules

@@ -13,6 +13,7 @@ from mimo_sim import theory
 from mimo_sim._checks import FloatArray, check_count
 from mimo_sim.dynamics import simulate
 from mimo_sim.dynamics.trajectory import half_times
+from mimo_sim.errors import OutsideTheoryError
 from mimo_sim.generators import superficial_preference
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO, Solver, Vanilla
@@ -160,13 +161,14 @@ def _ratio(times: FloatArray) -> float:
 def _emergence(problem: LateFusionProblem, solver: Solver, init_scale: float) -> FloatArray:
     """(K,) flow times at which MIMO's encoders emerge.
 
-    With more than two modalities only the first to emerge has a law; the others are NaN.
+    Where their law does not hold, only the time of the first is known; the others are NaN.
     """
-    if problem.num_modalities == 2:
+    try:
         times = theory.mimo_learning_times(problem, solver.lam)
-        return np.asarray(times * np.log(1 / init_scale))
-    rates = theory.growth_rates(problem, solver.lam, solver.mu)
-    return np.where(rates == rates.max(), np.log(1 / init_scale) / rates, np.nan)
+    except OutsideTheoryError:
+        rates = theory.growth_rates(problem, solver.lam, solver.mu)
+        times = np.where(rates == rates.max(), 1 / rates, np.nan)
+    return np.asarray(times * np.log(1 / init_scale))
 
 
 def summarise(data: xr.Dataset) -> dict[str, Any]:

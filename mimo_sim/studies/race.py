@@ -96,8 +96,8 @@ def predicted_gain(problem: LateFusionProblem, lam: float) -> float:
     r"""Closed form of the matched gain in the time to learn both modalities.
 
     It is the latest of :func:`mimo_sim.theory.learning_times` over :math:`1 + \lambda` times the
-    latest of :func:`mimo_sim.theory.mimo_learning_times`. It holds for two modalities and one
-    output, in the limit of tiny initialisation and mu.
+    latest of :func:`mimo_sim.theory.mimo_learning_times`. It holds for one output, in the
+    limit of tiny initialisation and mu, where the second one holds.
     """
     return float(
         theory.learning_times(problem).max()

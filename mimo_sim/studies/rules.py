@@ -228,12 +228,12 @@ def _trained(
             found["times"][chunk], found["excess"][chunk] = times, excess
             norm = runs.path_encoder_norm.transpose("run", "step", ...).values
             found["norm"][chunk] = norm
-            found["emergence"][chunk] = _emergence(norm, times)
+            found["emergence"][chunk] = emergence(norm, times)
             on_run(len(chunk))
     return found
 
 
-def _emergence(norm: FloatArray, times: FloatArray) -> FloatArray:
+def emergence(norm: FloatArray, times: FloatArray) -> FloatArray:
     """(N, K) times at which norms (N, T, K) first reach EMERGED times their last values.
 
     Between two records at `times` (N, T) a norm is log-linear. NaN for an encoder that was never

@@ -40,6 +40,11 @@ def check_start(init_scale: float) -> None:
         )
 
 
+def negligible_correlation(problem: LateFusionProblem) -> float:
+    """A residual correlation up to this size counts as none."""
+    return float(NEGLIGIBLE * correlations(problem).max())
+
+
 def residual_correlation(problem: LateFusionProblem, learned: int, waiting: int) -> FloatArray:
     r"""What one modality still has to learn once another one is learned.
 
@@ -144,7 +149,7 @@ def learning_times(problem: LateFusionProblem, init_scale: float | None = None) 
     now = 0.0
     learned: list[int] = []
     residual = [np.array(cross) for cross in problem.sigma_yx]
-    negligible = NEGLIGIBLE * correlations(problem).max()
+    negligible = negligible_correlation(problem)
     while len(learned) < problem.num_modalities:
         waits = {}
         for k in every:
@@ -159,7 +164,7 @@ def learning_times(problem: LateFusionProblem, init_scale: float | None = None) 
         now += waits[following]
         times[following] = now
         learned.append(following)
-        best = _masked_optimum(problem, learned)
+        best = masked_optimum(problem, learned)
         for k in every:
             if k not in learned:
                 gain[k] += float(np.linalg.norm(residual[k])) * waits[following]
@@ -175,11 +180,11 @@ def _gain_when_learned(
     """Logarithm of the growth at which modality k counts as learned after those in `learned`."""
     if init_scale is None:
         return 1.0
-    plateau = _masked_optimum(problem, [*learned, k])[:, problem.features(k)]
+    plateau = masked_optimum(problem, [*learned, k])[:, problem.features(k)]
     return math.log(1 / init_scale) + 0.5 * math.log(2 * float(np.linalg.norm(plateau)))
 
 
-def _masked_optimum(problem: LateFusionProblem, members: list[int]) -> FloatArray:
+def masked_optimum(problem: LateFusionProblem, members: list[int]) -> FloatArray:
     """The (m, D) map that minimises f_mm over the modalities in `members`; zero elsewhere."""
     columns = np.r_[tuple(problem.features(k) for k in members)]
     best = np.zeros_like(problem.cross_moment)

@@ -1,4 +1,4 @@
-r"""MIMO: growth rates, the penalty that turns the order, learning times, and where encoders end."""
+r"""MIMO: growth rates, the penalty that turns the order, and where encoders end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from mimo_sim._checks import check_positive, check_run
 from mimo_sim.objective import sigma_weights
 from mimo_sim.problem import check_problem
 from mimo_sim.solvers import MIMO, FStarRule, HeadUpdate, Solver, check_solver, initial_f_star
-from mimo_sim.theory.joint import check_scalar_output, residual_correlation, turned
 from mimo_sim.theory.preference import correlations, superficial_preference
 
 if TYPE_CHECKING:
@@ -122,72 +121,6 @@ def order_threshold(
     if (lead <= 0).any():
         return math.inf
     return float(np.max((squared[others] - squared[best]) / lead) ** (1 / power))
-
-
-def mimo_learning_times(problem: LateFusionProblem, lam: float) -> FloatArray:
-    r"""When MIMO makes each of two encoders emerge (exact f*, mu -> 0, :math:`u_0 \to 0`).
-
-    Let g be the modality with the larger gap at the start, and o the other one. Modality g has
-    sigma = 1 and grows at the rate :math:`|C_g|\sqrt{1+\lambda^2}`. Modality o has sigma = 0 and
-    grows at :math:`|C_o|`. One of them emerges first. From then on the second one has sigma = 1:
-
-    * if g was first, its gap falls until it equals the gap of o, and stays equal to it;
-    * if o was first, g's gap is still the larger one.
-
-    The first one has also taken a part of what the second could explain. With C the correlation of
-    the second, :math:`D = C - C_{first} S_{first}^{+} S_{first,second}` is left. So the second
-    grows at the largest singular value of :math:`[D; \lambda C]`.
-
-    Parameters
-    ----------
-    problem : LateFusionProblem
-        With K = 2 and m = 1.
-    lam : float
-        Penalty, >= 0; 0 is joint training (:func:`learning_times`).
-
-    Returns
-    -------
-    (2,) array
-        In units of :math:`\ln(1/u_0)`: multiply by that for flow time.
-
-    Raises
-    ------
-    ValueError
-        If K is not 2 or m not 1, or an input has nothing to do with the target.
-
-    Notes
-    -----
-    For uncorrelated inputs and :math:`\lambda > \lambda^*` the ratio of the two times is
-    :math:`1 + |C_g|/|C_o| - 1/\sqrt{1+\lambda^2}`. MIMO shortens the wait of joint training
-    (:func:`time_ratio`), but does not abolish it. Half-times lie closer together than that, because
-    the first encoder is held below half of its final size while it waits. The limit needs a mu well
-    below both gaps and their difference.
-    """
-    check_scalar_output(problem, "The order of learning under MIMO")
-    check_positive("lam", lam, allow_zero=True)
-    if problem.num_modalities != 2:
-        raise ValueError(
-            "MIMO's learning times are known for two modalities. "
-            f"Got num_modalities={problem.num_modalities}."
-        )
-    correlation = correlations(problem)
-    if (correlation == 0).any():
-        raise ValueError(
-            f"Both modalities must correlate with the target. Got |C| = {correlation.tolist()}."
-        )
-    leader = superficial_preference(problem).most_explaining
-    rates = correlation * np.where(np.arange(2) == leader, math.sqrt(1 + lam**2), 1.0)
-    first = int(np.argmax(rates))
-    second = 1 - first
-    residual = residual_correlation(problem, learned=first, waiting=second)
-    late_rate = float(np.linalg.norm(np.vstack([residual, lam * problem.sigma_yx[second]]), 2))
-    times = np.empty(2)
-    times[first] = 1 / rates[first]
-    gain = rates[second] * times[first]
-    if lam == 0:
-        gain = turned(gain, problem.sigma_yx[second], residual, exact_limit=True)
-    times[second] = times[first] + (1 - gain) / late_rate if late_rate > 0 else math.inf
-    return times
 
 
 def final_encoder_norms(problem: LateFusionProblem, method: Solver) -> FloatArray:

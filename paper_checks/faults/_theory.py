@@ -42,7 +42,23 @@ def _half_times_at_a_tenth(right: Callable[..., Any], run: xr.Dataset) -> Any:
     return right(run.assign(encoder_norm=run.encoder_norm.where(below, run.encoder_norm[-1])))
 
 
+def _sigma_stays(right: Callable[..., Any], problem: ms.LateFusionProblem, lam: float) -> Any:
+    chain = right(problem, lam)
+    times = ms.theory.learning_times(problem)
+    first = int(np.argmax(ms.theory.superficial_preference(problem).explained))
+    times[first] = chain.times[first]
+    return replace(chain, times=times)
+
+
 THEORY = [
+    Fault(
+        "sigma-stays-with-the-first-leader",
+        "sigma is never handed over: all but the largest gap wait as in joint training",
+        ("largest-waiting-gap-leads",),
+        ms.theory,
+        "emergence_chain",
+        _sigma_stays,
+    ),
     Fault(
         "rules-grow-like-joint-training",
         "rules leave the growth rates of joint training as they are",
@@ -138,6 +154,22 @@ THEORY = [
         ms.theory,
         "superficial_preference",
         _reversed_preference,
+    ),
+    Fault(
+        "width-forgets-the-uni-modal-head",
+        "the sufficient width is min(m, d_k) instead of min(2m, d_k)",
+        ("landscape-no-bad-minima",),
+        ms.theory,
+        "sufficient_width",
+        lambda right, problem: np.minimum(right(problem), problem.output_dim),
+    ),
+    Fault(
+        "gap-bound-too-small",
+        "the bound of the worst gap under weight decay forgets K^2",
+        ("bottleneck-price",),
+        ms.theory,
+        "worst_gap_bound",
+        lambda right, problem, *arguments: right(problem, *arguments) / problem.num_modalities**2,
     ),
     Fault(
         "conserved-quantity-forgets-u",

@@ -123,3 +123,22 @@ def test_methods_that_were_not_trained_alike_are_named(
     out = tmp_path / "tables"
     assert command(monkeypatch, "compare --quiet", tmp_path, "--out", out) == 0
     assert f"\n- {said}\n" in (out / "table.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("mean", "half_width", "expected"),
+    [
+        (0.5, 0.25, "0.500 ± 0.250"),
+        (0.5, 0.01, "0.500 ± 0.010"),
+        (0.5, 0.0099, "0.5000 ± 0.0099"),
+        (1.0, 2.5e-11, "1.000000000000 ± 0.000000000025"),
+        (1.0, 2.5e-13, "1.000000000000 ± 0.000000000000"),
+        (1.0, 0.0, "1.000 ± 0.000"),
+        (2.5e-4, math.nan, "0.00025"),
+        (math.nan, math.nan, ""),
+    ],
+)
+def test_losses_have_two_digits_of_their_uncertainty(
+    mean: float, half_width: float, expected: str
+) -> None:
+    assert tables._cell(mean, half_width, percent=False) == expected

@@ -232,3 +232,18 @@ def test_architectures_refuse_bad_input() -> None:
         symmetric(gaussian_weights(PROBLEM, Architecture(3, 3), 2, 0.1, 0))
     with pytest.raises(ValueError, match="`fraction`"):
         learning_steps(xr.Dataset(), fraction=1.5)
+
+
+def test_learning_is_measured_against_the_last_value() -> None:
+    run = xr.Dataset(
+        {
+            "encoder_norm": (
+                ("step", "modality"),
+                [[0.1, 0.1], [0.5, 0.9], [0.8, 1.0], [1.0, 1.0]],
+            ),
+            "excess_mm": ("step", [1.0, 0.5, 0.1, 1e-5]),
+        },
+        {"step": [0, 10, 20, 30]},
+    )
+    assert learning_steps(run, of="encoder_norm").values.tolist() == [20, 10]
+    assert learning_steps(run, fraction=0.2, of="encoder_norm").values.tolist() == [10, 10]

@@ -203,3 +203,9 @@ def test_references_are_trained_once(monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint.restore(resumed, checkpoint.state(first))
     resumed.method.begin_epoch(resumed)
     assert calls == [2, 2, 2, 3]
+
+
+@pytest.mark.parametrize("values", [[[0.1, 0.2]], [], [0.1, float("nan")], float("inf")])
+def test_f_star_is_a_number_or_one_number_per_modality(values: Any) -> None:
+    with pytest.raises(ValueError, match="`f_star` must be finite: a number or one number"):
+        fstar.Constant(values)

@@ -33,6 +33,8 @@ def rows_at(
                 pairs=0,
                 difference=math.nan,
                 difference_half_width=math.nan,
+                origin="",
+                mixed=False,
             )
             rows.append(row)
     return rows

@@ -145,4 +145,12 @@ def test_three_modalities_can_be_drawn() -> None:
     figure = plots.draw_figure1(data)
     texts = {text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)}
     assert {"audio", "video", "text", "$W_{3}$", r"$U_{3} \rightarrow f_{3}$"} <= texts
+    times = ms.theory.mimo_learning_times(problem, data.attrs["lam"])
+    ratio = studies.figure1.summarise(data)["mimo"]["predicted_emergence_ratio"]
+    assert ratio == pytest.approx(times.max() / times.min())
+
+
+def test_no_law_is_no_prediction() -> None:
+    tied = ms.LateFusionProblem.from_linear_model([[0.5], [1.0]], np.diag([4.0, 1.0]))
+    data = studies.figure1.compute(tied, seeds=1, init_scale=1e-2)
     assert studies.figure1.summarise(data)["mimo"]["predicted_emergence_ratio"] is None

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 import mimo_sim as ms
-from mimo_sim.studies import maps, rules, scatter, score, zls
+from mimo_sim.studies import many, maps, rules, scatter, score, zls
 
 FIGURES = Path(__file__).resolve().parent.parent.parent / "figures"
 STORED: dict[str, Callable[[xr.Dataset], dict[str, Any]]] = {
@@ -23,6 +23,7 @@ STORED: dict[str, Callable[[xr.Dataset], dict[str, Any]]] = {
     "penalty": maps.summarise_penalties,
     "score": score.summarise,
     "rules": rules.summarise,
+    "k": many.summarise,
 }
 
 
@@ -56,3 +57,11 @@ def test_the_stored_score_finds_where_mimo_helps_before_training() -> None:
     best, naive = found["predicted gain"]["auc"], found["loss ratio"]["auc"]
     assert best["interval"][0] > 0.95
     assert best["interval"][0] > naive["interval"][1]
+
+
+def test_the_stored_order_of_many_modalities_is_right() -> None:
+    found = json.loads((FIGURES / "phase_k.json").read_text())
+    for name in ("all", *(f"K = {count}" for count in range(3, 9))):
+        assert min(found[name]["right"]) >= 0.95
+        constants = [middle for middle, _ in found[name]["error_times_log"]]
+        assert max(constants) < 1.4 * min(constants)  # the error falls like 1/ln(1/u0)

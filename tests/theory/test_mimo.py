@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 import mimo_sim as ms
@@ -159,52 +159,3 @@ def test_order_threshold_without_preference() -> None:
     assert theory.order_threshold(scalar_pair(2.0, 0.5)) == 0.0
     assert theory.order_threshold(random_problem(dims=(2,), seed=0)) == 0.0
     assert theory.order_threshold(FIGURE_1) == pytest.approx(math.sqrt(2.25**2 - 1), rel=1e-12)
-
-
-@given(st.integers(0, 1000), st.sampled_from((0.5, 2.0, 6.0)))
-def test_emergence_under_mimo(seed: int, lam: float) -> None:
-    """How the times at which |W_k|^2 passes 1/100 grow with ln(1/u0), for mu far below the gaps."""
-    problem = random_problem((2, 3), seed, require="superficial")
-    rates = theory.growth_rates(problem, lam, 1e-9)
-    gaps = problem.y_second_moment / 2 - problem.unimodal_optima
-    # sigma is one-hot at the origin, and again once the leader's gap has closed
-    mu = min(abs(float(gaps[0] - gaps[1])), float(gaps.min())) / 20
-    assume(abs(rates[0] / rates[1] - 1) > 0.05)  # near lam* both are first
-    limit = theory.mimo_learning_times(problem, lam)
-    stable = 1 / theory.smoothness(problem, ms.MIMO(lam=lam, mu=1e9))
-    eta = min(
-        0.5 * theory.chattering_threshold(problem, lam, mu), stable, 0.02 / float(rates.max())
-    )
-    log, times = math.log(1e32), []
-    assume(2.2 * limit.max() * log / eta < 400_000)
-    for power in (1, 2):
-        steps = int(1.1 * power * limit.max() * log / eta)
-        run = ms.simulate(
-            problem,
-            ms.MIMO(lam=lam, mu=mu),
-            step_size=eta,
-            steps=steps,
-            width=math.inf,
-            init_scale=1e-32**power,
-            record_every=10,
-        )
-        emerged = run.encoder_norm.values**2 > 1e-2
-        assert emerged.any(axis=0).all()
-        times.append(run.time.values[emerged.argmax(axis=0)])
-    # The difference removes all that does not grow with ln(1/u0). Euler's method at a growth of
-    # 0.02 a step is 1% slow.
-    np.testing.assert_allclose(times[1] - times[0], limit * log, rtol=0.02)
-
-
-def test_emergence_known_by_hand() -> None:
-    """Independent inputs above lam*: 1 + |C_g|/|C_o| - 1/sqrt(1 + lam^2)."""
-    first, second = np.sort(theory.mimo_learning_times(FIGURE_1, 10.0))
-    assert second / first == pytest.approx(1 + 1 / 2.25 - 1 / math.sqrt(101), rel=1e-12)
-    np.testing.assert_allclose(
-        theory.mimo_learning_times(FIGURE_1, 0.0), theory.learning_times(FIGURE_1), rtol=1e-12
-    )
-    np.testing.assert_allclose(
-        theory.mimo_learning_times(scalar_pair(3.0, -0.9), 0.0),
-        theory.learning_times(scalar_pair(3.0, -0.9)),
-        rtol=1e-12,
-    )

@@ -64,15 +64,9 @@ VECTOR = random_problem(dims=(2, 2), seed=0, output_dim=2)
         ),
         (
             theory.mimo_learning_times,
-            (random_problem((1, 1, 1), 0), 1.0),
-            ValueError,
-            r"two modalities. Got num_modalities=3",
-        ),
-        (
-            theory.mimo_learning_times,
             (ms.LateFusionProblem([[1, 0], [0, 1]], [1, 0], 1.0), 1.0),
             ValueError,
-            r"Both modalities must correlate",
+            r"Every modality must correlate",
         ),
         (
             theory.final_encoder_norms,
