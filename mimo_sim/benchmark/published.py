@@ -33,7 +33,7 @@ def published_tables(
         name = config["dataset"]
         found = rows_by_name([row for row in rows if row.dataset == place])
         shown = {*REFERENCES, *(method for method, _ in found)}
-        cells = []
+        cells: list[tuple[str, ...]] = []
         for one in datasets.get(name).published if name in datasets.available() else ():
             if not all_methods and one.method not in shown:
                 continue

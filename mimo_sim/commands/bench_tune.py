@@ -13,7 +13,8 @@ from mimo_sim.commands import _grammar as grammar
 from mimo_sim.commands import bench
 from mimo_sim.commands._options import Out, Quiet
 from mimo_sim.commands._output import command_line
-from mimo_sim.commands.bench_run import data_settings, num_workers, say_failures, show_results
+from mimo_sim.commands.bench_compare import show_results
+from mimo_sim.commands.bench_run import data_settings, num_workers, say_failures
 
 
 @bench.command()
