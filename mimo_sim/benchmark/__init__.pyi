@@ -19,6 +19,7 @@ from .jobs import refused_methods as refused_methods
 from .packing import pack as pack
 from .packing import unpack as unpack
 from .provenance import refuse_doubtful as refuse_doubtful
+from .published import published_tables as published_tables
 from .records import FinishedRun as FinishedRun
 from .records import read as read
 from .tables import comparison_tables as comparison_tables

@@ -24,6 +24,11 @@ MOST_SEEDS = 100_000  # each is a run; far more than anyone trains
 INDENT = " " * 4  # of what belongs to the line above it
 
 
+def _else(default: str) -> str:
+    """What help says of an option that a preset may set."""
+    return f"{default}, or the preset's"
+
+
 @bench.command("list")
 def list_() -> None:
     """List methods, with their family and default hyper-parameters, and data sets."""
@@ -75,7 +80,10 @@ def run(
     ] = None,
     preset: Annotated[
         str,
-        typer.Option(help="cpu (small: a run takes seconds to minutes) or full (published sizes)."),
+        typer.Option(
+            help="cpu (small: a run takes seconds to minutes), full (published sizes), or, of some "
+            "data sets, paper (the published training too)."
+        ),
     ] = "cpu",
     root: Annotated[Path | None, typer.Option(help="Folder of the raw files.")] = None,
     setting: Annotated[
@@ -96,22 +104,40 @@ def run(
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the train split, instead of the preset's.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Samples per step.")] = 64,
-    lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.01,
-    momentum: Annotated[float, typer.Option(help="Momentum of SGD.")] = 0.9,
-    weight_decay: Annotated[float, typer.Option(help="Weight decay.")] = 1e-4,
-    optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw.")] = "sgd",
+    batch_size: Annotated[
+        int | None, typer.Option(help="Samples per step.", show_default=_else("64"))
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="Learning rate.", show_default=_else("0.01"))
+    ] = None,
+    momentum: Annotated[
+        float | None, typer.Option(help="Momentum of SGD.", show_default=_else("0.9"))
+    ] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="Weight decay.", show_default=_else("0.0001"))
+    ] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="sgd, adam or adamw.", show_default=_else("sgd"))
+    ] = None,
     schedule: Annotated[
-        str, typer.Option(help="step (x 0.1 after 70 % of the epochs), cosine or constant.")
-    ] = "step",
+        str | None,
+        typer.Option(
+            help="step (x 0.1 after 70 % of the epochs), cosine or constant.",
+            show_default=_else("step"),
+        ),
+    ] = None,
     encoder: Annotated[
         str | None,
         typer.Option(
             help="One of frames, gru, lenet, linear, mlp, patches, resnet18; one per modality "
-            "joined by commas; or by name, sound=gru,face=lenet. By default chosen by shape."
+            "joined by commas; or by name, sound=gru,face=lenet.",
+            show_default=_else("chosen by shape"),
         ),
     ] = None,
-    width: Annotated[int, typer.Option(help="Feature length of the encoders.")] = 64,
+    width: Annotated[
+        int | None,
+        typer.Option(help="Feature length of the encoders.", show_default=_else("64")),
+    ] = None,
     fusion: Annotated[
         str, typer.Option(help="How features are joined: attention, film, late, mmtm or sum.")
     ] = "late",
@@ -122,7 +148,10 @@ def run(
             "the other modalities are absent)."
         ),
     ] = "heads",
-    select: Annotated[str, typer.Option(help="last epoch, or best on validation.")] = "last",
+    select: Annotated[
+        str | None,
+        typer.Option(help="last epoch, or best on validation.", show_default=_else("last")),
+    ] = None,
     probe_every: Annotated[
         int, typer.Option(help="Also fit linear probes after every so many epochs; 0 never.")
     ] = 0,
@@ -148,7 +177,8 @@ def run(
     own_data = data_settings(data or [], with_setting=bool(setting))
     record = datasets.get(dataset)
     preset_data, options = record.preset(preset)
-    options |= {
+    given = {
+        "epochs": epochs,
         "batch_size": batch_size,
         "lr": lr,
         "momentum": momentum,
@@ -157,16 +187,17 @@ def run(
         "schedule": schedule,
         "encoder": encoder,
         "width": width,
+        "select": select,
+    }
+    options |= {name: value for name, value in given.items() if value is not None}
+    options |= {
         "fusion": fusion,
         "unimodal": unimodal,
-        "select": select,
         "probe_every": probe_every,
         "precision": precision,
         "accelerator": accelerator,
         "devices": devices,
     }
-    if epochs is not None:
-        options["epochs"] = epochs
     todo: list[Job] = []
     wanted: Sequence[str | None] = setting or [record.default_setting]
     for name in wanted:
@@ -342,7 +373,7 @@ def _write(
     suffixes: Sequence[str],
 ) -> list[Path]:
     """Write tables and figures into a folder."""
-    from mimo_sim import plots
+    from mimo_sim import benchmark, plots
     from mimo_sim._files import replacing
     from mimo_sim.benchmark import comparison, tables
 
@@ -351,7 +382,10 @@ def _write(
             rows,
             baseline,
             comparison.caveats(runs),
-            tables.tuned_tables(runs, baseline, rows[0].split),
+            [
+                *tables.tuned_tables(runs, baseline, rows[0].split),
+                *benchmark.published_tables(runs, rows),
+            ],
         ),
         ".csv": tables.comma_separated(rows),
     }
@@ -381,6 +415,7 @@ def show_results(
     for title, header, cells in (
         *benchmark.comparison_tables(rows, baseline, brief=True),
         *tables.tuned_tables(runs, baseline, split),
+        *benchmark.published_tables(runs, rows),
     ):
         report(cells, header, title)
     for line in tables.notes(runs, rows):

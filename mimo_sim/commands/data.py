@@ -71,12 +71,16 @@ def _facts(record: Record) -> dict[str, str]:
 
 @data.command()
 def verify(name: Name, root: Root = None, quiet: Quiet = False) -> None:
-    """Check that every raw file is there and undamaged. Exit code 0 if so, else 1."""
+    """Check that every raw file, or file of a store, is there and undamaged: exit code 0 or 1."""
     from mimo_sim import datasets
     from mimo_sim.datasets import _files as files
 
     folder, _ = files.data_folder(root)
-    downloads = datasets.get(name).raw_files(folder)
+    record = datasets.get(name)
+    if record.plan is not None:
+        _verify_stores(name, folder, quiet)
+        return
+    downloads = record.raw_files(folder)
     total = sum(len(download.files) for download in downloads)
     with progress_bar(total, on_terminal(quiet), "verifying") as advance:
         bad = files.faults(folder, downloads, advance)
@@ -97,13 +101,93 @@ def verify(name: Name, root: Root = None, quiet: Quiet = False) -> None:
         typer.echo(f"{name} needs no raw files")
 
 
+def _verify_stores(name: str, folder: Path, quiet: bool) -> None:
+    """Check the files of every finished store of a data set."""
+    from mimo_sim.datasets import _store as store
+
+    remedy = f"mimo-sim data prepare {name} --root {folder}"
+    places = sorted(path.parent for path in folder.glob(f"stores/{name}-*/{store.MANIFEST}"))
+    if not places:
+        raise FileNotFoundError(
+            f"there is no prepared store of {name} below {folder}. Make it with: {remedy}"
+        )
+    bad = 0
+    for place in places:
+        total = len(store.read_json(place / store.MANIFEST)["samples"])
+        with progress_bar(total, on_terminal(quiet), "verifying") as advance:
+            found = store.faults(place, advance)
+        for fault in found[:MOST_FAULTS]:
+            typer.echo(fault, err=True)
+        bad += len(found)
+        if not quiet and not found:
+            typer.echo(f"{place}: all files of {total} samples are as expected")
+    if bad:
+        typer.echo(
+            f"{bad} files are missing or damaged. Mend them with the options they have: {remedy}",
+            err=True,
+        )
+        raise typer.Exit(1)
+
+
+def _prepare_store(
+    record: Record,
+    folder: Path,
+    chosen: dict[str, Any],
+    jobs: int | None,
+    allow_missing: bool,
+    quiet: bool,
+) -> None:
+    """Write the store of a data set, and say how many samples were kept of those listed."""
+    import os
+
+    from mimo_sim.datasets import _store as store
+
+    assert record.plan is not None
+    plan = record.plan(folder, **chosen)
+    workers = jobs if jobs is not None else os.cpu_count() or 1
+    total, rate = len(plan.samples), (1.0, "a second")
+    with progress_bar(total, on_terminal(quiet), "preparing", unit="samples", rate=rate) as advance:
+        manifest = store.prepare(plan, workers, allow_missing, advance)
+    if quiet:
+        return
+    counts = (f"{s['kept']} / {s['listed']} {name}" for name, s in manifest["splits"].items())
+    typer.echo(f"store {plan.folder}\nkept / listed: {', '.join(counts)}")
+    for word, left in (("left out", manifest["left_out"]), ("dropped", manifest["dropped"])):
+        if left:
+            named = "; ".join(f"{key}: {why}" for key, why in list(left.items())[:MOST_FAULTS])
+            more = "; ..." if len(left) > MOST_FAULTS else ""
+            typer.echo(f"{len(left)} {word}: {named}{more}")
+    if manifest["left_out"]:
+        typer.echo(f"sha256 of the kept ids: {manifest['kept']}")
+
+
 @data.command()
 def prepare(
-    name: Name, root: Root = None, options: Option = None, seed: Seed = 0, quiet: Quiet = False
+    name: Name,
+    root: Root = None,
+    options: Option = None,
+    seed: Seed = 0,
+    preset: Annotated[
+        str,
+        typer.Option(help="Of a data set with a store: the preset of `bench run` that it is for."),
+    ] = "cpu",
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            help="Of a data set with a store: shards made at once; by default one per core."
+        ),
+    ] = None,
+    allow_missing: Annotated[
+        bool,
+        typer.Option("--allow-missing", help="Leave out clips that are missing or unreadable."),
+    ] = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Download the raw files that are missing or damaged, and build the data set once.
+    """Get a data set ready: download its raw files and build it once, or write its store.
 
-    Later runs find it in the cache.
+    Raw files that are missing or damaged are downloaded where that is possible. Media that you
+    have to get yourself are decoded into a store below the data folder. It can be interrupted, and
+    goes on from there. Later runs find what was made.
     """
     import inspect
 
@@ -112,8 +196,12 @@ def prepare(
 
     record = datasets.get(name)
     chosen = settings(options)
+    if record.plan is not None:
+        chosen = record.preset(preset)[0] | chosen
     record.refuse_bad(chosen)
     folder, _ = files.data_folder(root)
+    if record.plan is not None:
+        _prepare_store(record, folder, chosen, jobs, allow_missing, quiet)
     downloads = record.raw_files(folder)
     with progress_bar(len(downloads), on_terminal(quiet), "downloading") as advance:
         written = files.fetch(folder, downloads, advance)

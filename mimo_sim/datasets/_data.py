@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_choice, check_count
+from mimo_sim.datasets._on_disk import OnDisk
 
 Task = Literal["classification", "regression"]
 SPLITS = ("train", "validation", "test")
@@ -68,11 +69,15 @@ def prepare(modalities: Sequence[Modality], inputs: Sequence[Tensor]) -> list[Te
 def as_tensor(name: str, value: Any) -> Tensor:
     """A tensor as it is; a NumPy array as the tensor of the same numbers.
 
+    What stays on the disk is used like a tensor (:class:`mimo_sim.datasets._on_disk.OnDisk`).
+
     Raises
     ------
     TypeError
         For anything else, an array of objects or words, or a single number.
     """
+    if isinstance(value, OnDisk):
+        return value  # type: ignore[return-value]
     if isinstance(value, np.ndarray):
         try:
             value = torch.from_numpy(np.require(value, requirements=["C", "W"]))
@@ -240,6 +245,8 @@ class Dataset:
             if not len(split):
                 raise ValueError(f"{where} must not be empty.")
             for modality, x in zip(self.modalities, split.inputs, strict=True):
+                if isinstance(x, OnDisk):
+                    continue  # a store refuses them when it is written
                 if x.is_floating_point() and not x.isfinite().all():
                     bad = int((~x.isfinite()).flatten(1).any(1).sum())
                     raise ValueError(
@@ -284,8 +291,9 @@ class Dataset:
         kinds = [(x.dtype, x.shape) for x in parts]
         found = zlib.crc32(repr((self.modalities, self.task, self.classes, kinds)).encode())
         for x in parts:
-            content = x.detach().cpu().contiguous().view(torch.uint8).numpy().data
-            found = zlib.crc32(content, found)
+            for part in x.to("cpu").chunks() if isinstance(x, OnDisk) else [x]:
+                content = part.detach().cpu().contiguous().view(torch.uint8).numpy().data
+                found = zlib.crc32(content, found)
         return f"{found:08x}"
 
     @property

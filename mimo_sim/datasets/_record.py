@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from mimo_sim.datasets._data import Dataset
     from mimo_sim.datasets._files import Download
+    from mimo_sim.datasets._store import Plan
 
 PRESETS = ("cpu", "full")  # every data set has these: one for a laptop, one for all of the data
 PRESET_EPOCHS = 30  # where a preset names no number of epochs
@@ -83,6 +84,9 @@ class Record:
     check : callable or None
         ``check(**settings)`` refuses bad values of the settings of `build` without reading
         anything, so a command can refuse them before it downloads or trains.
+    plan : callable or None
+        ``plan(root, **settings)`` says what the store of a data set holds that has to be prepared;
+        `build` then reads the store.
     """
 
     name: str
@@ -99,6 +103,7 @@ class Record:
     presets: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     published: Sequence[Published] = ()
     check: Callable[..., Any] | None = None
+    plan: Callable[..., Plan] | None = None
 
     def raw_files(self, folder: Path) -> Sequence[Download]:
         """What a data folder must hold: its compact copy where there is one, else the downloads."""

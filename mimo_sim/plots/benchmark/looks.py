@@ -40,7 +40,8 @@ def method_looks(names: Sequence[str]) -> dict[str, Look]:
     for name in sorted(set(names)):
         method = name.partition("-")[0]
         row, column = divmod(_place(method), len(COLORS))
-        color, marker, fill = COLORS[column], MARKERS[row % len(MARKERS)], FILLS[0]
+        filled, shape = divmod(row, len(MARKERS))
+        color, marker, fill = COLORS[column], MARKERS[shape], FILLS[filled % len(FILLS)]
         if name != method:
             row, column = divmod(variants_of_color[color], len(VARIANT_MARKERS))
             marker, fill = VARIANT_MARKERS[column], FILLS[row % len(FILLS)]
@@ -59,7 +60,7 @@ def _place(method: str) -> int:
     order = [*CURVES, *others]
     if method in order:
         return order.index(method)
-    last_row = len(MARKERS) - 1
+    last_row = len(FILLS) * len(MARKERS) - 1
     return len(COLORS) * last_row + zlib.crc32(method.encode()) % len(COLORS)
 
 

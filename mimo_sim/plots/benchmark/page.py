@@ -12,8 +12,8 @@ from string import Template
 
 from matplotlib.figure import Figure
 
-from mimo_sim import datasets
 from mimo_sim.benchmark.comparison import Row, caveats, rows_by_name, tuned_name
+from mimo_sim.benchmark.published import published_tables
 from mimo_sim.benchmark.records import FinishedRun
 from mimo_sim.benchmark.remade import command_of
 from mimo_sim.benchmark.tables import MARK, comparison_tables, notes, tuned_tables
@@ -199,25 +199,10 @@ def _tuned(runs: Sequence[FinishedRun], baseline: str, split: str) -> Iterator[s
 
 def _published(runs: Sequence[FinishedRun], rows: Sequence[Row]) -> str:
     """Numbers of others beside ours, where the record of the data set has some."""
-    config = runs[0].result["config"]
-    try:
-        record = datasets.get(config["dataset"])
-    except ValueError:
-        return ""
-    found = rows_by_name(rows)
-    cells = []
-    for one in record.published:
-        if one.setting not in (None, config["data"].get("setting")):
-            continue
-        ours = found.get((one.method, one.metric))
-        mean = "not run" if ours is None else f"{100 * ours.mean:.1f}"
-        if ours is not None and not math.isnan(ours.half_width):
-            mean += f" ± {100 * ours.half_width:.1f}"
-        metric = one.metric.replace("/", ": ")
-        texts = (one.words, f"{one.percent:.1f}", mean, method_words(one.method), metric)
-        cells.append((*texts, one.source, one.remark))
-    header = ("published", "%", "ours, %", "our method", "our metric", "source", "remark")
-    return _plain_table("Published beside ours", header, cells, numbers=(1, 2)) if cells else ""
+    for _, header, cells in published_tables(runs, rows, all_methods=True):
+        words = [(*line[:3], method_words(line[3]), *line[4:]) for line in cells]
+        return _plain_table("Published beside ours", header, words, numbers=(1, 2))
+    return ""
 
 
 def _plain_table(
