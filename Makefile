@@ -3,17 +3,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+# By a path, not by an import hook: else a folder called mimo_sim, such as this clone seen from its parent, hides the package.
+EDITABLE := --config-settings editable_mode=compat --editable
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export MPLBACKEND := Agg
 # Nothing is compiled at the installation: the first import of a module keeps its bytecode, the processes that tests start read it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: figure1 test test-all fast-tests style types test-lowest wheel mutants lint format house check explore bench gpu-bench studies avmnist replication sensitivity race notebooks clean
+.PHONY: figure1 torch test test-all fast-tests style types test-lowest wheel mutants lint format house check explore bench gpu-bench studies avmnist replication sensitivity race notebooks clean
 .DEFAULT_GOAL := figure1
 
 figure1: $(VENV)/.core  ## Reproduce Figure 1 into figures/ (and the convergence figure)
 	$(BIN)/mimo-sim figure1 --out figures
 	$(BIN)/mimo-sim convergence --out figures
+
+torch: $(VENV)/.train  ## Also install PyTorch and what else training networks needs
 
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
@@ -40,7 +44,7 @@ wheel:  ## Build the wheel and try it in an empty environment: Figure 1, the fil
 	cd build/wheel && bin/python $(CURDIR)/tests/wheel.py dist/*.whl
 
 mutants: $(VENV)/.dev  ## Mutation test of the core (about an hour on 2 cores); writes tests/mutants.json
-	$(PIP_INSTALL) --editable ".[dev,mutants]"
+	$(PIP_INSTALL) $(EDITABLE) ".[dev,mutants]"
 	$(BIN)/python -m tests.mutants
 
 lint: style types  ## Style and types, code and notebooks
@@ -161,25 +165,25 @@ $(BIN)/python:
 
 $(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing mimo_sim and its dependencies into $(VENV)"
-	$(PIP_INSTALL) --editable .
+	$(PIP_INSTALL) $(EDITABLE) .
 	@touch $@
 
 $(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing mimo_sim with what training networks needs into $(VENV)"
-	$(PIP_INSTALL) --editable ".[train]"
+	$(PIP_INSTALL) $(EDITABLE) ".[train]"
 	@touch $(VENV)/.core $@
 
 $(VENV)/.tune: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing mimo_sim with what tuning needs into $(VENV)"
-	$(PIP_INSTALL) --editable ".[media,tune]"
+	$(PIP_INSTALL) $(EDITABLE) ".[media,tune]"
 	@touch $(VENV)/.core $(VENV)/.train $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing mimo_sim, its dependencies and the development tools into $(VENV)"
-	$(PIP_INSTALL) --editable ".[dev]"
+	$(PIP_INSTALL) $(EDITABLE) ".[dev]"
 	@touch $(VENV)/.core $(VENV)/.train $(VENV)/.tune $@
 
 $(VENV)/.notebooks: $(VENV)/.train
 	@echo "installing Jupyter into $(VENV)"
-	$(PIP_INSTALL) --editable ".[notebooks]"
+	$(PIP_INSTALL) $(EDITABLE) ".[notebooks]"
 	@touch $@

@@ -35,6 +35,7 @@ def sentence(package: str) -> str:
     """The message about a package of :data:`EXTRAS` that is not installed."""
     return (
         f"this needs {package}, which is not installed: pip install 'mimo_sim[{EXTRAS[package]}]'"
+        + " (in a clone: make torch)" * (EXTRAS[package] == "train")
     )
 
 

@@ -1,7 +1,11 @@
 """What a package index shows: the address of the clone, and links that work outside it."""
 
+import os
 import re
 import runpy
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +46,14 @@ def test_without_an_address_nothing_is_made_up() -> None:
     readme = (ROOT / "README.md").read_text()
     assert SETUP["absolute"](readme, None) == readme
     assert SETUP["urls"](None).keys() == {"Paper"}
+
+
+def test_a_folder_of_the_same_name_does_not_hide_the_package(tmp_path: Path) -> None:
+    """Such as the clone, where Python runs in its parent."""
+    (tmp_path / "mimo_sim").mkdir()
+    code = "import mimo_sim; print(mimo_sim.generators.superficial_preference())"
+    outside = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=outside, capture_output=True, text=True
+    )
+    assert "LateFusionProblem" in done.stdout, done.stderr

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from mimo_sim import datasets
 from mimo_sim import methods as registry
-from mimo_sim._checks import check_count
+from mimo_sim._checks import check_count, shown
 from mimo_sim._progress import progress_bar
 from mimo_sim.benchmark.comparison import Row, caveats, summary
 from mimo_sim.benchmark.records import FinishedRun
@@ -134,4 +134,9 @@ def _label(method: Method) -> str:
 def _loaded(data: Data, seed: int) -> Dataset:
     if isinstance(data, str):
         return datasets.load(data, seed=seed)
+    if not isinstance(data, Dataset) and not callable(data):
+        raise TypeError(
+            "`data` must be the name of a data set, a Dataset (arrays: "
+            f"mimo_sim.datasets.from_arrays), or a function of the seed. Got {shown(data)}."
+        )
     return data if isinstance(data, Dataset) else data(seed)

@@ -146,6 +146,8 @@ def _found(out: Path, jobs: Sequence[Job] | None) -> Iterator[FinishedRun]:
                 raise ValueError(f"{place} is damaged ({wrong}). Get the file anew.")
             yield FinishedRun(one.dataset, one.method, one.seed, one.result, place, one)
         return
+    if not out.is_dir():
+        raise ValueError(f"there is no folder {str(out)!r}. `mimo-sim bench run` writes one.")
     top = out.resolve()
     if jobs is None:
         paths = sorted(top.glob(f"**/seed*/{RESULT}"))

@@ -114,8 +114,22 @@ def figure1(
         )
     report(
         rows,
-        ("", "half-times", "ratio", "theory, this u0", "theory, u0 -> 0", "|W_k|", "law", "f_mm"),
+        (
+            "",
+            "half-times",
+            "ratio",
+            "predicted",
+            "predicted, u0 -> 0",
+            "final |W_k|",
+            "predicted |W_k|",
+            "final f_mm",
+        ),
         f"Half-times in steps and encoder norms, medians over {seeds} initialisations",
+    )
+    typer.echo(
+        "u0 is the size of the initial weights. Half-time: an encoder reaches half of its final "
+        "squared norm.\nMIMO's prediction is for the times at which encoders begin to grow "
+        "(emergence); no formula is known for its half-times."
     )
     say_written(paths)
 

@@ -84,7 +84,8 @@ def from_arrays(
         if array.ndim < 2 or len(array) != len(numbers):
             raise ValueError(
                 f"`inputs[{key!r}]` must have shape (n, ...) with n = {len(numbers)}, the number "
-                f"of targets. Got shape {array.shape}."
+                f"of targets, and at least two axes (one number per sample: x[:, None]). "
+                f"Got shape {array.shape}."
             )
     labels = numbers if classes else np.zeros(len(numbers), dtype=np.int64)
     parts = _split(labels, groups, validation_share, test_share, seed)

@@ -133,6 +133,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.target)
 
+    def __repr__(self) -> str:
+        shapes = ", ".join(str(tuple(x.shape)) for x in self.inputs)
+        return f"Split({len(self)} samples, inputs {shapes})"
+
     def to(self, device: torch.device | str) -> Split:
         """The same split on a device."""
         return Split(tuple(x.to(device) for x in self.inputs), self.target.to(device))

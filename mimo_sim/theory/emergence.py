@@ -71,7 +71,7 @@ def mimo_learning_times(problem: LateFusionProblem, lam: float) -> FloatArray:
 
         * two leaders have the same gap, so that they share sigma;
         * a scalar modality changes the sign of its joint weight after it has emerged and before
-          its uni-modal head has: it must shrink to zero and grow anew;
+          its uni-modal head has, while others wait: it must shrink to zero and grow anew;
         * an emerged modality with several inputs cannot lower its gap to that of the leader in the
           direction of its joint map: it grows a second direction first.
 
@@ -164,7 +164,8 @@ def emergence_chain(problem: LateFusionProblem, lam: float) -> EmergenceChain:
         waiting.remove(following)
         emerged.append(following)
         before, best = best, masked_optimum(problem, emerged)
-        _refuse_turn(problem, set(emerged[:-1]) - free, before, best, lam)
+        if waiting:  # after the last event a turn delays no one
+            _refuse_turn(problem, set(emerged[:-1]) - free, before, best, lam)
         for k in waiting:
             gain[k] += rates[k] * taken
             margin = min(margin, 1.0 - float(gain[k]))

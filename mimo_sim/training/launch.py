@@ -83,7 +83,7 @@ def train(
     NonFiniteError
         When training diverges.
     """
-    options = Settings(epochs=epochs, **settings)
+    options = Settings.of(epochs=epochs, **settings)
     if isinstance(method, str):
         method = methods.create(method)
     if not isinstance(method, Method):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from mimo_sim._checks import check_choice, check_count, check_positive
+from mimo_sim._checks import check_choice, check_count, check_positive, did_you_mean
 from mimo_sim.networks import encoders, get_network
 from mimo_sim.networks._base import Unimodal
 
@@ -122,12 +122,30 @@ class Settings:
                 f"Got batch_size={self.batch_size}, devices={self.devices}."
             )
 
+    @classmethod
+    def of(cls, **given: Any) -> Settings:
+        """Settings by name. An unknown name is refused with a hint.
+
+        Raises
+        ------
+        TypeError
+            For a name that is no field.
+        """
+        names = [each.name for each in fields(cls)]
+        for name in given:
+            if name not in names:
+                raise TypeError(
+                    f"`{name}` is no setting. There are {', '.join(names)}."
+                    f"{did_you_mean(name, names)}"
+                )
+        return cls(**given)
+
     def described(self) -> dict[str, Any]:
         """All fields, as a record has them; those that are newer than 0.3.0 where they matter."""
-        fields = asdict(self)
+        every = asdict(self)
         return {
             name: value
-            for name, value in fields.items()
+            for name, value in every.items()
             if name not in NEWER or value != NEWER[name]
         }
 

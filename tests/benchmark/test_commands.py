@@ -172,7 +172,7 @@ def test_bench_run_and_compare(
             "run --dataset avmnist --setting A --data setting=B",
             "`--data` must not have setting: that is what --setting is for",
         ),
-        ("compare /nonexistent", "no finished run"),
+        ("compare /nonexistent", "there is no folder"),
     ],
 )
 def test_bad_commands_end_with_a_sentence(

@@ -135,7 +135,7 @@ def test_other_parameters_reach_the_runs(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "figure1.json" in done.stdout
     header, vanilla, mimo = done.stdout.splitlines()[1:4]
-    assert "theory, this u0  theory, u0 -> 0" in header
+    assert "predicted  predicted, u0 -> 0" in header
     assert "2.4" in vanilla  # at u0 = 1e-4
     assert "2.250" in vanilla
     assert "(emergence)" in mimo

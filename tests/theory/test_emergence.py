@@ -167,6 +167,15 @@ def test_the_margin_is_what_the_runner_up_has_left() -> None:
     assert chain.shrunk == 0
 
 
+def test_a_sign_that_changes_last_delays_no_one() -> None:
+    """The first one turns once the second one is learned: both have emerged by then."""
+    problem = ms.LateFusionProblem([[9.0, 2.7], [2.7, 1.0]], [3.0, 1.2], 2.0)
+    assert problem.joint_map[0, 0] < 0 < problem.unimodal_maps[0].item()
+    wait = (1 - 1.2 * math.hypot(1, 0.1) / 3) / math.hypot(0.3, 0.12)
+    found = theory.mimo_learning_times(problem, 0.1)
+    np.testing.assert_allclose(found, [1 / 3, 1 / 3 + wait], rtol=1e-12)
+
+
 def test_where_the_theory_ends() -> None:
     tied = uncorrelated(np.array([1.0, 1.0, 0.5]), np.array([1.0, 2.0, 3.0]))
     with pytest.raises(ms.OutsideTheoryError, match=r"need gaps that differ. Got the same gap for"):
