@@ -11,8 +11,9 @@ Each has train, valid and test with text (n, 50, 300) GloVe, audio (n, steps, 74
 quoted; what a file has is in the manifest. The files of MMSA, with text of BERT, are not read.
 
 Three rules for two classes are in use, and they differ by 2 to 3 points; `labels` chooses. The
-published figures have the rule `negative`, and transformers as encoders, where the preset ``paper``
-has our `gru`. Their table does not say which modality is which.
+published figures have the rule `negative` and transformers of the size of the preset ``paper``, but
+these do not tell padding from words and take the last step, where ours takes the mean. Their table
+does not say which modality is which.
 """
 
 from __future__ import annotations
