@@ -11,7 +11,9 @@ from mimo_sim import datasets
 from mimo_sim.benchmark.records import FinishedRun
 from mimo_sim.benchmark.wording import given_hyper
 from mimo_sim.datasets._record import PRESET_EPOCHS, PRESETS
+from mimo_sim.training.records import plain
 
+NOT_ASKED = ("seed", "probes")  # settings without an option, or with one of their own
 OWN = ("setting", "seed", "checksum", "file")  # of the data: named elsewhere, or a consequence
 
 
@@ -40,7 +42,6 @@ def command_of(runs: Sequence[FinishedRun]) -> str:
     for key, value in given_hyper(runs[0].method).items():
         words += ["--set", f"{key}={value}"]
     words += _size(config)
-    words += _training(config["settings"])
     return _with_seeds(words, runs)
 
 
@@ -52,33 +53,34 @@ def _with_seeds(words: Sequence[Any], runs: Sequence[FinishedRun]) -> str:
 
 
 def _size(config: Mapping[str, Any]) -> Iterator[str]:
-    """Preset, data settings and epochs."""
-    own = {key: value for key, value in config["data"].items() if key not in OWN}
-    epochs = PRESET_EPOCHS
-    with suppress(ValueError):  # a data set that is not here has no presets
-        record = datasets.get(config["dataset"])
-        for name in PRESETS:
-            data, settings = record.preset(name)
-            if data.items() <= own.items():
-                if name != PRESETS[0]:
-                    yield from ("--preset", name)
-                own = {key: value for key, value in own.items() if key not in data}
-                epochs = settings["epochs"]
-                break
-    for key, value in own.items():
-        yield from ("--data", f"{key}={_text(value)}")
-    if config["settings"]["epochs"] != epochs:
-        yield from ("--epochs", str(config["settings"]["epochs"]))
-
-
-def _training(settings: Mapping[str, Any]) -> Iterator[str]:
-    """The training options that are not left at their defaults."""
+    """The preset that is closest, and what is not as it says."""
     from mimo_sim.training import Settings
 
-    defaults = vars(Settings(epochs=1))
-    for key, value in settings.items():
-        if key not in ("epochs", "seed", "probes") and value != defaults.get(key):
-            yield from (f"--{key.replace('_', '-')}", _text(value))
+    data = {key: value for key, value in config["data"].items() if key not in OWN}
+    settings = {key: value for key, value in config["settings"].items() if key not in NOT_ASKED}
+    plainest = vars(Settings(epochs=PRESET_EPOCHS))
+    presets: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+    with suppress(ValueError):  # a data set that is not here has no presets
+        record = datasets.get(config["dataset"])
+        presets = {name: record.preset(name) for name in (*PRESETS, *record.presets)}
+    best, left, changed = "", data, _others(settings, plainest)
+    for name, (own_data, own_settings) in presets.items():
+        own_data = plain(own_data)
+        differing = _others(settings, plainest | plain(own_settings))
+        closer = not best or len(differing) < len(changed)
+        if _others(own_data, data) == {} and closer:
+            best, left, changed = name, _others(data, own_data), differing
+    if best and best != PRESETS[0]:
+        yield from ("--preset", best)
+    for key, value in left.items():
+        yield from ("--data", f"{key}={_text(value)}")
+    for key, value in changed.items():
+        yield from (f"--{key.replace('_', '-')}", _text(value))
+
+
+def _others(entries: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries that `known` does not have, or has with another value."""
+    return {key: value for key, value in entries.items() if key not in known or known[key] != value}
 
 
 def _seeds(seeds: Sequence[int]) -> Iterator[list[str]]:

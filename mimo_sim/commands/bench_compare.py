@@ -1,4 +1,4 @@
-"""`mimo-sim bench compare`, and how every command of benchmarks shows results."""
+"""`mimo-sim bench compare`."""
 
 from __future__ import annotations
 

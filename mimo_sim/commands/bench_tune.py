@@ -54,14 +54,20 @@ def tune(
         int | None, typer.Option(help="Passes over the train split, instead of the preset's.")
     ] = None,
     lr: Annotated[
-        float, typer.Option(help="Learning rate; searched from a tenth to ten times.")
-    ] = (0.01),
+        float | None,
+        typer.Option(help="Learning rate, instead of the preset's; searched from / 10 to x 10."),
+    ] = None,
     weight_decay: Annotated[
-        float, typer.Option(help="Weight decay; searched from a tenth to a hundred times.")
-    ] = 1e-4,
-    optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw.")] = "sgd",
+        float | None,
+        typer.Option(help="Weight decay, instead of the preset's; searched from / 10 to x 100."),
+    ] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="sgd, adam or adamw, instead of the preset's.")
+    ] = None,
     encoder: Annotated[str | None, typer.Option(help="As in `bench run`.")] = None,
-    width: Annotated[int, typer.Option(help="Feature length of the encoders.")] = 64,
+    width: Annotated[
+        int | None, typer.Option(help="Feature length of the encoders, instead of the preset's.")
+    ] = None,
     fusion: Annotated[str, typer.Option(help="As in `bench run`.")] = "late",
     unimodal: Annotated[str, typer.Option(help="heads or masked, as in `bench run`.")] = "heads",
     quiet: Quiet = False,
@@ -87,15 +93,20 @@ def tune(
     own_data = data_settings(data or [], with_setting=bool(setting))
     record = datasets.get(dataset)
     preset_data, options = record.preset(preset)
-    options |= {"lr": lr, "weight_decay": weight_decay, "optimizer": optimizer}
-    options |= {"encoder": encoder, "width": width, "fusion": fusion, "unimodal": unimodal}
-    if epochs is not None:
-        options["epochs"] = epochs
+    given = {
+        "epochs": epochs,
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "optimizer": optimizer,
+        "encoder": encoder,
+        "width": width,
+    }
+    options |= {name: value for name, value in given.items() if value is not None}
+    options |= {"fusion": fusion, "unimodal": unimodal}
     said = command_options(
         {"trials": trials, "sampler_seed": sampler_seed or None, "preset": preset, "data": data},
-        {"epochs": epochs, "lr": lr, "weight_decay": weight_decay, "optimizer": optimizer},
-        {"encoder": encoder, "width": width, "trial_seeds": trial_seeds},
-        {"fusion": fusion, "unimodal": unimodal},
+        given,
+        {"trial_seeds": trial_seeds, "fusion": fusion, "unimodal": unimodal},
     )
     wanted: Sequence[str | None] = setting or [record.default_setting]
     searches = [

@@ -116,7 +116,7 @@ def _split_by_group(samples: Sequence[Any], group: Callable[[str], str], seed: i
 
 def _bytes(manifest: Mapping[str, Any]) -> int:
     each = [np.dtype(kind).itemsize * prod(shape) for kind, shape in manifest["arrays"].values()]
-    return sum(each) * len(manifest["samples"])
+    return int(sum(each)) * len(manifest["samples"])
 
 
 def _memory() -> float:

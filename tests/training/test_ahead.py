@@ -24,7 +24,12 @@ def test_order_and_results_do_not_depend_on_threads() -> None:
 
 def test_no_more_is_made_than_the_depth() -> None:
     started: list[int] = []
-    results = made_ahead(range(100), lambda task: started.append(task) or task, depth=3)
+
+    def noted(task: int) -> int:
+        started.append(task)
+        return task
+
+    results = made_ahead(range(100), noted, depth=3)
     assert next(results) == 0
     time.sleep(0.01)
     assert len(started) <= 3

@@ -17,8 +17,8 @@ from mimo_sim.plots._style import JOINT_COLOR, MODALITY_COLORS
 Look: TypeAlias = dict[str, Any]  # colour, marker and fill, as arguments of ``ax.plot``
 
 COLORS = (JOINT_COLOR, *MODALITY_COLORS)
-MARKERS = ("o", "s", "^", "D", "v")  # of methods with their default hyper-parameters
-VARIANT_MARKERS = ("P", "X", "<", ">", "p", "*", "h", "d")  # of methods with others
+MARKERS = ("o", "s", "^", "D", "v", "p")  # of methods with their default hyper-parameters
+VARIANT_MARKERS = ("P", "X", "<", ">", "*", "h", "d")  # of methods with others
 FILLS = ("full", "none", "left")
 LETTER_WIDTH = 0.06  # inches that a letter takes in a legend
 LEGEND_TEXT: dict[str, Any] = {"fontsize": 7.5, "title_fontsize": 7.5, "alignment": "left"}
