@@ -110,7 +110,7 @@ def test_the_transformer_does_not_see_padding_but_the_order(training: bool) -> N
     with torch.set_grad_enabled(training):
         features = [encoder(padded) for padded in (behind, before, between)]
         body = encoder.body
-        alone = body.blocks(body.enter(short) + body.place[:4]).mean(1)  # type: ignore[operator, index, union-attr]
+        alone = body.blocks(body.enter(short) + body.place[:4]).mean(1)  # type: ignore[operator, index]
         empty = encoder(torch.zeros(2, 7, 3))
         turned = encoder(behind[:, [3, 2, 1, 0, 4, 5, 6]])
     for feature in features:
