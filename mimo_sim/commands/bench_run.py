@@ -149,6 +149,14 @@ def run(
             "the other modalities are absent)."
         ),
     ] = "heads",
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            help="Crop and flip colour pictures in training: none, clip (the frames of a video "
+            "alike) or frame (each by itself).",
+            show_default=_else("none"),
+        ),
+    ] = None,
     select: Annotated[
         str | None,
         typer.Option(help="last epoch, or best on validation.", show_default=_else("last")),
@@ -189,6 +197,7 @@ def run(
         "encoder": encoder,
         "width": width,
         "select": select,
+        "augment": augment,
     }
     options |= {name: value for name, value in given.items() if value is not None}
     options |= {
