@@ -187,6 +187,7 @@ def prepare(
     plan.folder.mkdir(parents=True, exist_ok=True)
     for leftover in plan.folder.glob(".*.part*"):  # of an attempt that was killed
         leftover.unlink()
+    advance(len(absent))
     present = [[s for s in shard if s.id not in absent] for shard in plan.shards()]
     one = partial(_make_shard, plan, there, allow_missing, advance)
     with ThreadPoolExecutor(jobs) as pool:
@@ -265,7 +266,8 @@ def _make_shard(
     facts = [
         [s.id, s.split, s.target, [f.name for f in s.files], list(sizes[s.id])] for s in samples
     ]
-    key = _digest([FORMAT, plan.name, plan.about, plan.arrays, facts])
+    decoder = versions().get("av")  # another one may decode to other numbers
+    key = _digest([FORMAT, plan.name, plan.about, plan.arrays, decoder, facts])
     found = _finished_shard(plan.folder, number, key)
     if found and (reuse_failed or not found["failed"]):
         advance(len(samples))

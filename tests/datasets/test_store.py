@@ -88,7 +88,9 @@ def test_missing_files_are_counted_and_named(tmp_path: Path) -> None:
     assert "39 kept / 40 listed in train, 9 kept / 10 listed in test" in str(refusal.value)
     assert "clip-7-ä: missing: raw/7.txt" in str(refusal.value)
     assert not made.folder.exists()
-    manifest = store.prepare(made, allow_missing=True)
+    counted: list[int] = []
+    manifest = store.prepare(made, allow_missing=True, advance=counted.append)
+    assert sum(counted) == 50
     assert manifest["left_out"].keys() == {"clip-0-ä", "clip-7-ä"}
     fewer = manifest["kept"]
     (tmp_path / "raw/7.txt").write_text("7")
