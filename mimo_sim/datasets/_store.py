@@ -81,6 +81,8 @@ class Plan:
         List file -> what its content is checked by: "sha256:...".
     dropped : mapping
         Id of an entry that is left out on purpose -> why.
+    shared : mapping
+        JSON: what else decides the numbers of all samples. A shard of other ones is made anew.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Plan:
     make: Callable[[Sample], Arrays]
     lists: Mapping[str, str] = field(default_factory=dict)
     dropped: Mapping[str, str] = field(default_factory=dict)
+    shared: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -267,7 +270,7 @@ def _make_shard(
         [s.id, s.split, s.target, [f.name for f in s.files], list(sizes[s.id])] for s in samples
     ]
     decoder = versions().get("av")  # another one may decode to other numbers
-    key = _digest([FORMAT, plan.name, plan.about, plan.arrays, decoder, facts])
+    key = _digest([FORMAT, plan.name, plan.about, plan.arrays, plan.shared, decoder, facts])
     found = _finished_shard(plan.folder, number, key)
     if found and (reuse_failed or not found["failed"]):
         advance(len(samples))

@@ -152,6 +152,16 @@ def test_what_is_wrong_with_ur_funny_is_said(tmp_path: Path) -> None:
     assert "kept / listed: 116 / 118 train" in said
     assert "sha256 of the kept ids: " in said
 
+    (made,) = (tmp_path / "stores").iterdir()
+    before = (made / "text-00000.npy").read_bytes()
+    for words in content["word_embedding_list"][1:]:
+        words[0] = -words[0]  # the file keeps its size
+    save(folder / "word_embedding_list.pkl", content["word_embedding_list"])
+    prepared("urfunny", tmp_path, "--allow-missing")
+    after = (made / "text-00000.npy").read_bytes()
+    prepared("urfunny", tmp_path, "--allow-missing")
+    assert before != after == (made / "text-00000.npy").read_bytes()
+
     content["humor_label_sdk"][four] = 2
     save(folder / "humor_label_sdk.pkl", content["humor_label_sdk"])
     done = run("data", "prepare", "urfunny", "--root", str(tmp_path))
