@@ -90,7 +90,7 @@ def test_resnet18_takes_pictures_and_frames() -> None:
         ((5,), "lenet", ValueError, r"'lenet' needs inputs \(channels, height, width\)"),
         ((1, 3, 8), "lenet", ValueError, "at least 4"),
         ((5,), "resnet18", ValueError, r"'resnet18' needs inputs .* Got shape \(5,\)"),
-        ((5,), "transformer", ValueError, "`encoder` must be one of .*'mlp'.* Got 'transformer'"),
+        ((5,), "convnext", ValueError, "`encoder` must be one of .*'mlp'.* Got 'convnext'"),
         (5, None, TypeError, "`shape` must be a tuple of integers. Got shape=5"),
         ((), None, TypeError, r"`shape` must be a tuple of integers. Got shape=\(\)"),
         ((5, 0), "mlp", ValueError, "`shape` must be >= 1. Got shape=0"),

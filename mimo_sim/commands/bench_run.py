@@ -130,8 +130,8 @@ def run(
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="One of frames, gru, lenet, linear, mlp, patches, resnet18; one per modality "
-            "joined by commas; or by name, sound=gru,face=lenet.",
+            help="One of frames, gru, lenet, linear, mlp, patches, resnet18, transformer; one per "
+            "modality joined by commas; or by name, sound=gru,face=lenet.",
             show_default=_else("chosen by shape"),
         ),
     ] = None,
@@ -149,6 +149,14 @@ def run(
             "the other modalities are absent)."
         ),
     ] = "heads",
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            help="Crop and flip colour pictures in training: none, clip (the frames of a video "
+            "alike) or frame (each by itself).",
+            show_default=_else("none"),
+        ),
+    ] = None,
     select: Annotated[
         str | None,
         typer.Option(help="last epoch, or best on validation.", show_default=_else("last")),
@@ -189,6 +197,7 @@ def run(
         "encoder": encoder,
         "width": width,
         "select": select,
+        "augment": augment,
     }
     options |= {name: value for name, value in given.items() if value is not None}
     options |= {

@@ -31,6 +31,7 @@ PAPER = {  # OGM-GE (Peng et al. 2022) and most that followed; x 0.1 after 70 of
     "batch_size": 64,
     "schedule": "step",
     "encoder": "resnet18",
+    "augment": "frame",
     **OGM_SGD,
 }
 PRESETS: Mapping[str, Any] = {
@@ -184,8 +185,8 @@ class Clips:
 
         Notes
         -----
-        Not as published: frames are not drawn anew in every epoch, there is no random crop and no
-        flip, and pictures are standardised by the mean of ImageNet over all colours.
+        Not as published: frames are not drawn anew in every epoch, random crops are cut from the
+        resized picture, and pictures are standardised by the mean of ImageNet over all colours.
         """
         return self.load(root, seed, size=size, frames=frames, stream=stream)
 

@@ -38,8 +38,8 @@ PRESETS: dict[str, Any] = {
             "lr": 1e-3,
             "weight_decay": 0.01,
             "schedule": "step",
-            "encoder": "gru",
-            "width": 512,
+            "encoder": "transformer",
+            "width": 1024,
         }
     },
 }

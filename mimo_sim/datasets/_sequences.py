@@ -104,7 +104,7 @@ def plan(
     scales = {key: statistics(clean(read.sequences[one][key]) for one in train) for key in steps}
     arrays = {key: ("float32", (steps[key], len(scales[key][0]))) for key in steps}
     make = partial(_arrays, read, scales, dict(steps))
-    return store.Plan(name, root, about, arrays, kept, make, read.lists, read.dropped)
+    return store.Plan(name, root, about, arrays, kept, make, read.lists, read.dropped, read.lists)
 
 
 def _arrays(

@@ -81,6 +81,8 @@ class Plan:
         List file -> what its content is checked by: "sha256:...".
     dropped : mapping
         Id of an entry that is left out on purpose -> why.
+    shared : mapping
+        JSON: what else decides the numbers of all samples. A shard of other ones is made anew.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Plan:
     make: Callable[[Sample], Arrays]
     lists: Mapping[str, str] = field(default_factory=dict)
     dropped: Mapping[str, str] = field(default_factory=dict)
+    shared: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -187,6 +190,7 @@ def prepare(
     plan.folder.mkdir(parents=True, exist_ok=True)
     for leftover in plan.folder.glob(".*.part*"):  # of an attempt that was killed
         leftover.unlink()
+    advance(len(absent))
     present = [[s for s in shard if s.id not in absent] for shard in plan.shards()]
     one = partial(_make_shard, plan, there, allow_missing, advance)
     with ThreadPoolExecutor(jobs) as pool:
@@ -265,7 +269,8 @@ def _make_shard(
     facts = [
         [s.id, s.split, s.target, [f.name for f in s.files], list(sizes[s.id])] for s in samples
     ]
-    key = _digest([FORMAT, plan.name, plan.about, plan.arrays, facts])
+    decoder = versions().get("av")  # another one may decode to other numbers
+    key = _digest([FORMAT, plan.name, plan.about, plan.arrays, plan.shared, decoder, facts])
     found = _finished_shard(plan.folder, number, key)
     if found and (reuse_failed or not found["failed"]):
         advance(len(samples))

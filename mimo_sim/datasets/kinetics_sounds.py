@@ -64,6 +64,7 @@ def listing(root: Path) -> clips.Listing:
     """The clips of both lists."""
     folder = root / FOLDER
     there = clips.media_by_name(folder)
+    numbers = {str(number): number for number in range(len(CLASSES))}
     samples, sums = [], {}
     for split, (file, expected) in LISTS.items():
         path = folder / file
@@ -71,7 +72,6 @@ def listing(root: Path) -> clips.Listing:
         text = clips.list_text(path, f"GeWu-Lab/OGM-GE_CVPR2022, data/KineticSound/{file}")
         for line, row in enumerate(csv.reader(text.splitlines()), 1):
             where = f"{path}, line {line}"
-            numbers = {str(number): number for number in range(len(CLASSES))}
             if len(row) != 3 or row[2] not in numbers:
                 raise ValueError(
                     f"{where}: must be `name,10,class number` with a number of 0 to "

@@ -6,6 +6,7 @@ import copy
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from mimo_sim.methods._step import Batch, Forward, Plan
 from mimo_sim.networks import get_network
 from mimo_sim.training import checkpoint, evaluation, origins
 from mimo_sim.training._ahead import made_ahead
+from mimo_sim.training._augment import augmented
 from mimo_sim.training._build import OwnEncoder, make_fabric, make_network, make_optimizer
 from mimo_sim.training._streams import order, stream
 from mimo_sim.training._table import Totals, columns
@@ -133,7 +135,15 @@ class TrainingRun:
 
     def _shuffled(self, plan: Plan | None, draw: int) -> Iterator[Batch]:
         """Training batches in the order of a draw."""
-        return self._made(self.train, self._chosen(plan, draw))
+        batches = self._made(self.train, self._chosen(plan, draw))
+        if self.settings.augment == "none":
+            return batches
+        return (self._augmented(batch, draw) for batch in batches)
+
+    def _augmented(self, batch: Batch, draw: int) -> Batch:
+        kind, seed = self.settings.augment, self.settings.seed
+        inputs = augmented(batch.inputs, batch.index, kind, seed, self.epoch, draw)
+        return replace(batch, inputs=inputs)
 
     def _made(
         self, split: Split, wanted: Iterable[tuple[Tensor, Tensor | None]]

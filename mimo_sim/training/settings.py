@@ -15,8 +15,13 @@ OptimizerName = Literal["sgd", "adam", "adamw"]
 Schedule = Literal["step", "cosine", "constant"]
 Precision = Literal["32-true", "bf16-mixed"]
 Select = Literal["last", "best"]
+Augment = Literal["none", "clip", "frame"]
 
-NEWER = {"fusion": "late", "unimodal": "heads"}  # without them, older records say the same
+NEWER = {  # without them, older records say the same
+    "fusion": "late",
+    "unimodal": "heads",
+    "augment": "none",
+}
 COUNTS = {"epochs": 1, "batch_size": 1, "seed": 0, "devices": 1, "width": 1, "probe_every": 0}
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps", "tpu")
 CHOICES = {
@@ -26,6 +31,7 @@ CHOICES = {
     "precision": get_args(Precision),
     "select": get_args(Select),
     "unimodal": get_args(Unimodal),
+    "augment": get_args(Augment),
 }
 
 
@@ -61,6 +67,9 @@ class Settings:
     unimodal : {"heads", "masked"}
         What the uni-modal objectives are measured on. ``"heads"``: a linear head on each encoder.
         ``"masked"``: the joint output where the other modalities are absent.
+    augment : {"none", "clip", "frame"}
+        Crop and flip colour pictures (3, H, W) and videos (3, T, H, W) at random in training: the
+        frames of a video all alike, or each by itself. Other inputs stay as they are.
     select : {"last", "best"}
         Keep the last epoch, or the first of those with the best validation accuracy (regression:
         the lowest validation loss).
@@ -90,6 +99,7 @@ class Settings:
     width: int = 64
     fusion: str = "late"
     unimodal: Unimodal = "heads"
+    augment: Augment = "none"
     select: Select = "last"
     probes: bool = True
     probe_every: int = 0

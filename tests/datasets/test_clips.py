@@ -28,7 +28,12 @@ def prepare(name: str, root: Path, *more: str, expect: int = 0) -> Any:
     return run(*words, expect=expect)
 
 
-@pytest.mark.parametrize("name", MAKERS)
+SLOW = ("kinetics_sounds", "ave")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in MAKERS]
+)
 def test_raw_clips_are_prepared_verified_trained_and_compared(name: str, tmp_path: Path) -> None:
     clips = 40
     MAKERS[name](tmp_path, clips)

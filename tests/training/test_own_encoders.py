@@ -101,13 +101,35 @@ def test_a_sequence_has_one_feature_however_it_is_padded() -> None:
     assert not torch.allclose(encoder(short.flip(1)), encoder(short), atol=1e-3)
 
 
+@pytest.mark.parametrize("training", [True, False])  # PyTorch has another path for evaluation
+def test_the_transformer_does_not_see_padding_but_the_order(training: bool) -> None:
+    encoder = make_encoder((7, 3), "transformer", width=8).train(training)
+    short = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    behind, before, between = (torch.zeros(2, 7, 3) for _ in range(3))
+    behind[:, :4], before[:, 3:], between[:, [0, 2, 5, 6]] = short, short, short
+    with torch.set_grad_enabled(training):
+        features = [encoder(padded) for padded in (behind, before, between)]
+        body = encoder.body
+        alone = body.blocks(body.enter(short) + body.place[:4]).mean(1)  # type: ignore[operator, index]
+        empty = encoder(torch.zeros(2, 7, 3))
+        turned = encoder(behind[:, [3, 2, 1, 0, 4, 5, 6]])
+    for feature in features:
+        torch.testing.assert_close(feature, alone)
+    assert torch.equal(empty, torch.zeros(2, 8))
+    assert not torch.allclose(turned, alone, atol=1e-3)
+
+
 def test_the_patch_transformer_sees_where_a_patch_is() -> None:
     encoder = make_encoder((1, 12, 35), "patches", width=12).eval()
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(3, 1, 12, 35, generator=generator)
     assert encoder(x).shape == (3, 12)
     assert not torch.allclose(encoder(x), encoder(x.roll(5, 3)), atol=1e-4)
-    for name, words in (("patches", "channels, height, width"), ("gru", "steps, numbers")):
+    for name, words in (
+        ("patches", "channels, height, width"),
+        ("gru", "steps, numbers"),
+        ("transformer", "steps, numbers"),
+    ):
         with pytest.raises(ValueError, match=rf"'{name}' needs inputs \({words}\)"):
             make_encoder((5,), name)
 
@@ -123,7 +145,8 @@ def test_the_callback_sees_every_epoch_once(tmp_path: Path) -> None:
         train("vanilla", tiny(), epochs=1, callback=rows.append, **options)
 
 
-def test_the_gru_learns_the_order_of_steps() -> None:
+@pytest.mark.parametrize("encoder", ["gru", "transformer"])
+def test_encoders_of_sequences_learn_the_order_of_steps(encoder: str) -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(2, size=300)
     steps = [rng.normal(size=(rng.integers(4, 9), 2)) for _ in labels]
@@ -131,5 +154,6 @@ def test_the_gru_learns_the_order_of_steps() -> None:
         step[0, 0], step[-1, 0] = (3, -3) if label else (-3, 3)  # the same numbers, turned round
     data = ms.datasets.from_arrays({"steps": steps, "noise": rng.normal(size=(300, 2))}, labels)
     assert data.modalities[0].shape == (8, 2)
-    result = train("vanilla", data, epochs=15, width=16, lr=0.01, optimizer="adam")
+    options: Any = {"width": 16, "optimizer": "adam", "encoder": f"steps={encoder}"}
+    result = train("vanilla", data, epochs=15, lr=0.01, **options)
     assert result.metrics["test"]["accuracy"] > 0.9

@@ -120,7 +120,7 @@ def test_bad_methods_data_and_encoders_are_refused() -> None:
     ):
         new_run(Vanilla(), encoder="mlp,mlp,mlp")
     with pytest.raises(ValueError, match="`encoder` must be one of"):
-        new_run(Vanilla(), encoder="transformer")
+        new_run(Vanilla(), encoder="convnext")
     spaced, plain = (
         new_run(Vanilla(), encoder=names).model.encoders for names in ("mlp, mlp", "mlp,mlp")
     )

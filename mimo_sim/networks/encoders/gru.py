@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mimo_sim.networks.encoders._base import Encoder
+from mimo_sim.networks.encoders._sequence import real_first
 
 
 class _LastState(nn.Module):
@@ -18,11 +19,8 @@ class _LastState(nn.Module):
         self.network = nn.GRU(numbers, width, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        real = (x != 0).any(2)
-        order = (
-            (~real).to(torch.uint8).argsort(stable=True, dim=1)
-        )  # real steps first, as they come
-        states, _ = self.network(x.gather(1, order[:, :, None].expand_as(x)))
+        x, real = real_first(x)
+        states, _ = self.network(x)
         last = (real.sum(1) - 1).clamp(min=0)
         found: Tensor = states[torch.arange(len(x), device=x.device), last]
         return found

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from mimo_sim.networks.encoders._base import Encoder
+from mimo_sim.networks.encoders._sequence import blocks
 
 PER_SIDE = 8  # patches along the longer side, at most
-LAYERS = 2
-HEADS = (4, 2, 1)  # the first that divides the width
 
 
 class _Patches(nn.Module):
@@ -52,11 +51,4 @@ class PatchTransformer(Encoder):
             raise ValueError(
                 f"the encoder 'patches' needs inputs (channels, height, width). Got shape {shape}."
             )
-        heads = next(heads for heads in HEADS if width % heads == 0)
-        layer = nn.TransformerEncoderLayer(
-            width, heads, 2 * width, dropout=0.0, batch_first=True, norm_first=True
-        )
-        blocks = nn.TransformerEncoder(
-            layer, LAYERS, norm=nn.LayerNorm(width), enable_nested_tensor=False
-        )
-        super().__init__(nn.Sequential(_Patches(shape, width), blocks, _Mean()), width)
+        super().__init__(nn.Sequential(_Patches(shape, width), blocks(width), _Mean()), width)
