@@ -23,6 +23,7 @@ from tests import processes
 
 ROOT = Path(__file__).resolve().parents[2]
 CLAIMS = paper_checks.discover()
+pytestmark = pytest.mark.usefixtures("dynamic_sizes")
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,21 @@ from paper_checks.caches import clear_caches
 from paper_checks.faults import FAULTS, Fault, noticed
 from paper_checks.runner import discover, run_claim
 
+pytestmark = pytest.mark.usefixtures("dynamic_sizes")
 DRAWS = 40  # fewer than usual: a fault shows in most cases
 
 
-@pytest.mark.parametrize("name", sorted({name for fault in FAULTS for name in fault.caught_by}))
+# Seconds for each draw. The tests of the faults and of the verdicts run these too.
+LONG = ("bottleneck-price", "largest-waiting-gap-leads")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in LONG))
+        for name in sorted({name for fault in FAULTS for name in fault.caught_by})
+    ],
+)
 def test_a_claim_is_quiet_without_a_fault(name: str) -> None:
     clear_caches()
     row = run_claim(discover()[name], DRAWS)
