@@ -38,7 +38,7 @@ PINNED, PINNED_TOY = f"{METHODS}/test_pinned.py", f"{DYNAMICS}/test_pinned.py"
 # Files -> the tests that must notice a change in them. Each line gets the same share of the sample.
 ROOMS: dict[str, tuple[str, ...]] = {
     "mimo_sim/_checks.py": ("tests/test_checks.py", "tests/test_suggestions.py"),
-    "mimo_sim/objective.py": ("tests/test_objective.py", "tests/test_house.py"),
+    "mimo_sim/objective.py": ("tests/test_objective.py",),
     "mimo_sim/solvers.py": ("tests/test_objective.py", "tests/test_defaults.py"),
     "mimo_sim/problem.py": ("tests/problem",),
     "mimo_sim/_moments.py": ("tests/problem",),
