@@ -179,8 +179,9 @@ def standardised_log_power(wave: Wave) -> Wave:
     from scipy.signal import spectrogram
 
     _, _, power = spectrogram(wave, nperseg=512, noverlap=353)
-    found = np.log(power + SMALL)
-    return ((found - found.mean()) / (found.std() + 1e-9)).astype(np.float32)
+    found: npt.NDArray[Any] = np.log(power + SMALL)
+    scaled: Wave = ((found - found.mean()) / (found.std() + 1e-9)).astype(np.float32)
+    return scaled
 
 
 def mel_energies(wave: Wave, rate: int) -> Wave:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ CHUNK = 256  # samples that are read at once where all of them are looked at
 class OnDisk:
     """One modality of a split, (n, *shape), in the shards of a store; used like a tensor.
 
-    The files are mapped into memory, so the operating system keeps what fits and drops the rest.
-    A process that gets a copy of this object opens the files itself.
+    Only the samples of a batch are in the process's memory, and no file stays open. The operating
+    system keeps what it has read while there is room. Copies of this object hold no samples.
 
     Parameters
     ----------
@@ -47,10 +48,6 @@ class OnDisk:
         self.kind, self.sample_shape = dtype, tuple(shape)
         self.device = torch.device(device)
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int64)
-        self._maps: dict[int, npt.NDArray[Any]] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_maps": {}}
 
     @property
     def shape(self) -> torch.Size:
@@ -80,19 +77,20 @@ class OnDisk:
             self.files, self.lengths, self.rows, self.kind, self.sample_shape, torch.device(device)
         )
 
-    def _map(self, shard: int) -> npt.NDArray[Any]:
-        if shard not in self._maps:
-            self._maps[shard] = np.load(self.files[shard], mmap_mode="r")
-        return self._maps[shard]
-
     def read(self, places: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """The samples at these places of the split."""
         rows = self.rows[places]
         shards = np.searchsorted(self.starts, rows, side="right") - 1
         found = np.empty((len(rows), *self.sample_shape), self.kind)
+        numbers = found.reshape(len(rows), -1).view(np.uint8)
+        size = numbers.shape[1]
         for shard in np.unique(shards):
-            here = shards == shard
-            found[here] = self._map(shard)[rows[here] - self.starts[shard]]
+            with self.files[shard].open("rb", buffering=0) as file:
+                begin = file.seek(0, os.SEEK_END) - size * self.lengths[shard]  # after the header
+                for place in np.flatnonzero(shards == shard):
+                    file.seek(begin + size * int(rows[place] - self.starts[shard]))
+                    if file.readinto(numbers[place].data) != size:
+                        raise OSError(f"{self.files[shard]} ends too early: mimo-sim data verify")
         return found
 
     def index_select(self, dim: int, index: Tensor) -> Tensor:
@@ -116,12 +114,17 @@ class OnDisk:
 
     def chunks(self) -> Iterator[Tensor]:
         """All samples in order, some at a time."""
-        for part in torch.arange(len(self)).split(CHUNK):
+        for part in torch.split(torch.arange(len(self)), CHUNK):
             yield self.index_select(0, part)
 
     def sum(self, dtype: torch.dtype | None = None) -> Tensor:
         """The sum of all numbers."""
         return torch.stack([part.sum(dtype=dtype) for part in self.chunks()]).sum()
+
+
+def stays_on_disk(value: Any) -> bool:
+    """Whether this modality of a split is read batch by batch."""
+    return isinstance(value, OnDisk)
 
 
 def of_store(folder: Path, manifest: Mapping[str, Any], array: str, rows: Any) -> OnDisk:

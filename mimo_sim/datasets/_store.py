@@ -1,4 +1,4 @@
-"""Stores: prepared samples in checked files of fixed shapes, written once, mapped into memory.
+"""Stores: prepared samples in checked files of fixed shapes, written once, read in any order.
 
 A store is a folder. ``<array>-<number>.npy`` holds some samples of one array, a *shard*;
 ``shard-<number>.json`` its samples and checksums; ``manifest.json`` everything else. Each file
@@ -30,6 +30,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 SHARD_BYTES = 2**25  # of all arrays of a shard together, about
 SHARD_SAMPLES = 128  # at most
+SPLITS = ("train", "validation", "test")
 MOST_NAMED = 5  # so many missing samples are named, the rest are counted
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -95,6 +96,12 @@ class Plan:
     def folder(self) -> Path:
         """Where the store lies."""
         return store_folder(self.root, self.name, self.about)
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that have samples, in their usual order."""
+        there = {sample.split for sample in self.samples}
+        return [split for split in SPLITS if split in there]
 
     def shards(self) -> list[list[Sample]]:
         """The samples of every shard, whether their files are there or not."""
@@ -231,11 +238,10 @@ def _told(plan: Plan, bad: Mapping[str, str], what: str = "are left out") -> str
     """How many samples are bad in each split, and the first of them by name."""
     named = "; ".join(f"{key}: {why}" for key, why in list(bad.items())[:MOST_NAMED])
     more = f"; and {len(bad) - MOST_NAMED} more" if len(bad) > MOST_NAMED else ""
-    splits = dict.fromkeys(s.split for s in plan.samples)
     counts = ", ".join(
         f"{sum(s.split == split and s.id not in bad for s in plan.samples)} kept / "
         f"{sum(s.split == split for s in plan.samples)} listed in {split}"
-        for split in splits
+        for split in plan.splits
     )
     return (
         f"{len(bad)} of {len(plan.samples)} samples of {plan.name} {what} below {plan.root} "
@@ -317,7 +323,6 @@ def _manifest(
     plan: Plan, shards: Sequence[Mapping[str, Any]], left_out: Mapping[str, str]
 ) -> dict[str, Any]:
     samples = [sample for shard in shards for sample in shard["samples"]]
-    splits = dict.fromkeys(s.split for s in plan.samples)
     return {
         "format": FORMAT,
         "name": plan.name,
@@ -330,7 +335,7 @@ def _manifest(
                 "listed": sum(s.split == split for s in plan.samples),
                 "kept": sum(sample[1] == split for sample in samples),
             }
-            for split in splits
+            for split in plan.splits
         },
         "kept": _digest([sample[0] for sample in samples]),
         "left_out": dict(left_out),

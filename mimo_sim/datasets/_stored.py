@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ def _splits(samples: Sequence[Any], seed: int, classification: bool) -> Rows:
     rows = {name: np.flatnonzero(listed == name) for name in ("train", "validation", "test")}
     if not len(rows["validation"]):
         train = rows["train"]
-        labels = np.array([samples[row][2] if classification else 0 for row in train])
+        labels = np.array([samples[int(row)][2] if classification else 0 for row in train])
         parts = split_rows(labels, VALIDATION, seed)
         rows["train"], rows["validation"] = (train[np.sort(part)] for part in parts)
     return rows
@@ -114,10 +115,8 @@ def _split_by_group(samples: Sequence[Any], group: Callable[[str], str], seed: i
 
 
 def _bytes(manifest: Mapping[str, Any]) -> int:
-    each = sum(
-        np.dtype(kind).itemsize * int(np.prod(shape)) for kind, shape in manifest["arrays"].values()
-    )
-    return each * len(manifest["samples"])
+    each = [np.dtype(kind).itemsize * prod(shape) for kind, shape in manifest["arrays"].values()]
+    return int(sum(each)) * len(manifest["samples"])
 
 
 def _memory() -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,7 @@ MOST_STEPS = 2**21  # of a run
 SHRUNK = 8.0  # e-foldings by which a mode may shrink and still be seen in float64
 LATER = 6.0  # a run ends this many e-foldings of u0 after the last predicted time
 ROWS = 1024  # recorded steps of a run
+LEFT_OUT = ("crowded", "outside", "unseen")  # why a draw is left out
 AWAY = 3.0  # e-foldings of growth: problems with a smaller margin are near a tie
 
 
@@ -74,8 +76,9 @@ def compute(
           init_scale, modality): times of emergence in units of ln(1/u0); NaN beyond K.
         * ``margin`` (count, dim, problem): as in :class:`mimo_sim.theory.EmergenceChain`.
         * ``lam``, ``mu`` and ``seed`` (count, dim, problem): the penalty, the smoothing, the draw.
-        * ``outside`` and ``crowded`` (count, dim): draws that were left out because they lie
-          outside the theory, and for the other reasons.
+        * ``crowded``, ``outside`` and ``unseen`` (count, dim): draws that were left out because two
+          gaps are too similar; because they lie outside the theory; and because float64 cannot show
+          the mode that grows, or a run would be too long.
 
     Raises
     ------
@@ -93,10 +96,11 @@ def compute(
     predicted = np.full((*cells, problems, most), np.nan)
     simulated = np.full((*cells, problems, len(init_scales), most), np.nan)
     margin, lam, mu, seed = (np.empty((*cells, problems)) for _ in range(4))
-    outside, crowded = np.zeros((2, *cells), int)
+    left_out = np.zeros((*cells, len(LEFT_OUT)), int)
     for cell in np.ndindex(cells):
         count, dim = modalities[cell[0]], DIMS[cell[1]]
-        drawn, outside[cell], crowded[cell] = _draw((dim,) * count, problems, min(init_scales))
+        drawn, why = _draw((dim,) * count, problems, min(init_scales))
+        left_out[cell] = [why[name] for name in LEFT_OUT]
         predicted[cell][:, :count] = [one.times for one in drawn]
         margin[cell] = [one.margin for one in drawn]
         lam[cell], mu[cell] = [one.lam for one in drawn], [one.mu for one in drawn]
@@ -113,9 +117,8 @@ def compute(
             "lam": (over, lam),
             "mu": (over, mu),
             "seed": (over, seed),
-            "outside": (over[:2], outside),
-            "crowded": (over[:2], crowded),
-        },
+        }
+        | {name: (over[:2], left_out[..., i]) for i, name in enumerate(LEFT_OUT)},
         {"count": list(modalities), "dim": list(DIMS), "init_scale": list(init_scales)},
         {"away": AWAY, "lams": list(LAMS), "spaced": SPACED},
     )
@@ -134,10 +137,12 @@ class _Drawn:
     seed: int
 
 
-def _draw(dims: tuple[int, ...], problems: int, smallest: float) -> tuple[list[_Drawn], int, int]:
-    """Problems that theory covers, and how many draws were left out: outside, crowded."""
+def _draw(
+    dims: tuple[int, ...], problems: int, smallest: float
+) -> tuple[list[_Drawn], Counter[str]]:
+    """Problems that theory covers, and how many draws were left out for each of LEFT_OUT."""
     drawn: list[_Drawn] = []
-    outside = crowded = 0
+    left_out: Counter[str] = Counter()
     for seed in itertools.count():
         if len(drawn) == problems:
             break
@@ -146,21 +151,21 @@ def _draw(dims: tuple[int, ...], problems: int, smallest: float) -> tuple[list[_
         gaps = np.sort(theory.superficial_preference(problem).explained) / 2
         space = float(np.diff(gaps, prepend=0).min())
         if space < SPACED * gaps[-1]:
-            crowded += 1
+            left_out["crowded"] += 1
             continue
         try:
             chain = theory.emergence_chain(problem, lam)
         except OutsideTheoryError:
-            outside += 1
+            left_out["outside"] += 1
             continue
         times, log = chain.times, math.log(1 / smallest)
         mu = space / SHARP
         step = _step_size(problem, lam, mu)
         if times.max() * (log + LATER) / step > MOST_STEPS or chain.shrunk * log > SHRUNK:
-            crowded += 1
+            left_out["unseen"] += 1
             continue
         drawn.append(_Drawn(problem, lam, mu, times, chain.margin, step, seed))
-    return drawn, outside, crowded
+    return drawn, left_out
 
 
 def _step_size(problem: LateFusionProblem, lam: float, mu: float) -> float:
@@ -232,8 +237,8 @@ def summarise(data: xr.Dataset) -> dict[str, Any]:
     * ``right`` and ``right_near_ties``: the part whose order is right, away from ties and near.
     * ``error``: the median of :func:`errors` away from ties. ``error_times_log``: the median and
       the largest of that times ln(1/u0), which should not depend on u0.
-    * ``outside``: for scalar inputs and for two inputs, the part of the draws with well-spaced gaps
-      that lies outside the theory.
+    * ``outside`` and ``unseen``: for scalar inputs and for two inputs, the part of the draws with
+      well-spaced gaps that was left out for this reason.
 
     Parameters
     ----------
@@ -254,7 +259,8 @@ def _judged(data: xr.Dataset) -> dict[str, Any]:
     )
     logs = np.log(1 / data.init_scale.values)
     each = [list(rows) for rows in zip(right, away, error, logs, strict=True)]
-    outside = data.outside.sum("count") / (data.outside.sum("count") + problems // len(DIMS))
+    outside, unseen = data.outside.sum("count"), data.unseen.sum("count")
+    spaced = outside + unseen + problems // len(DIMS)
     return {
         "problems": problems,
         "away_from_ties": [float(a.mean()) for _, a, _, _ in each],
@@ -264,7 +270,8 @@ def _judged(data: xr.Dataset) -> dict[str, Any]:
         "error_times_log": [
             [median(e[a]) * log, float(e[a].max(initial=0)) * log] for _, a, e, log in each
         ],
-        "outside": outside.values.tolist(),
+        "outside": (outside / spaced).values.tolist(),
+        "unseen": (unseen / spaced).values.tolist(),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from mimo_sim.datasets._data import Dataset, Split, prepare
+from mimo_sim.datasets._on_disk import stays_on_disk
 from mimo_sim.errors import NonFiniteError
 from mimo_sim.methods._base import Method
 from mimo_sim.methods._losses import LossFunction, cross_entropy, half_squared_error
 from mimo_sim.methods._step import Batch, Forward, Plan
 from mimo_sim.networks import get_network
 from mimo_sim.training import checkpoint, evaluation, origins
+from mimo_sim.training._ahead import made_ahead
 from mimo_sim.training._build import OwnEncoder, make_fabric, make_network, make_optimizer
 from mimo_sim.training._streams import order, stream
 from mimo_sim.training._table import Totals, columns
@@ -130,7 +132,23 @@ class TrainingRun:
         return self._shuffled(plan, self._extra_passes)
 
     def _shuffled(self, plan: Plan | None, draw: int) -> Iterator[Batch]:
-        """Training batches in the order of a draw.
+        """Training batches in the order of a draw."""
+        return self._made(self.train, self._chosen(plan, draw))
+
+    def _made(
+        self, split: Split, wanted: Iterable[tuple[Tensor, Tensor | None]]
+    ) -> Iterator[Batch]:
+        """A batch for each index and `keep`; where the samples are on the disk it is read ahead."""
+
+        def make(one: tuple[Tensor, Tensor | None]) -> Batch:
+            return self.inputs(split, *one)
+
+        if any(stays_on_disk(x) for x in split.inputs):
+            return made_ahead(wanted, make)
+        return map(make, wanted)
+
+    def _chosen(self, plan: Plan | None, draw: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Index and `keep` of every training batch of a draw.
 
         The order depends on seed, epoch and draw alone, so neither a method's random numbers nor a
         resume can change it. With several processes each takes its share of every batch; a last
@@ -147,17 +165,16 @@ class TrainingRun:
             if not len(chosen):
                 continue
             if plan is None:
-                yield self.inputs(self.train, chosen)
+                yield chosen, None
             else:
-                keep = None if plan.keep is None else plan.keep[chosen]
-                yield self.inputs(self.train, plan.index[chosen], keep)
+                yield plan.index[chosen], None if plan.keep is None else plan.keep[chosen]
 
     def evaluation_batches(self, split: Split) -> Iterator[Batch]:
         """Every sample of a split once, in order; every process sees all of them."""
         numbers_per_sample = sum(x[0].numel() for x in split.inputs)
         size = max(1, EVALUATION_NUMBERS.get(self.device.type, 2**24) // numbers_per_sample)
-        for index in torch.split(torch.arange(len(split), device=self.device), size):
-            yield self.inputs(split, index)
+        parts = torch.split(torch.arange(len(split), device=self.device), size)
+        return self._made(split, ((index, None) for index in parts))
 
     def backward(self, loss: Tensor, retain_graph: bool = False) -> None:
         """Backward pass; with several processes all gradients are averaged before it returns."""

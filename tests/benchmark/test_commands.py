@@ -146,7 +146,7 @@ def test_bench_run_and_compare(
         ("run --jobs 0", "`jobs` must be >= 1"),
         (
             "run --dataset digit",
-            "). Got 'digit'. Did you mean 'digits'?",
+            "Got 'digit'. Did you mean 'digits'?",
         ),
         ("run --preset ful", "Got preset='ful'. Did you mean 'full'?"),
         (

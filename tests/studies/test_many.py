@@ -42,10 +42,21 @@ def test_the_order_is_right_and_the_error_falls(data: xr.Dataset) -> None:
     assert np.isnan(data.predicted.sel(count=2).isel(modality=2)).all()
     found = many.summarise(data)
     assert found["all"]["problems"] == 16
+    assert found["all"]["outside"] == parts_left_out(data, "outside")
+    assert found["all"]["unseen"] == parts_left_out(data, "unseen")
     for name in ("all", "K = 2", "K = 3"):
         assert min(found[name]["right"]) == 1
         coarse, fine = found[name]["error"]
         assert 0.35 < fine / coarse < 0.65  # one half, like 1 / ln(1/u0)
+
+
+def parts_left_out(data: xr.Dataset, why: str) -> list[float]:
+    """The part of the draws with well-spaced gaps that was left out for this reason, for each d."""
+    parts = []
+    for dim in (1, 2):
+        one = data.sel(dim=dim).sum("count")
+        parts.append(float(one[why]) / (float(one.outside) + float(one.unseen) + 2 * 4))
+    return parts
 
 
 def test_a_wrong_prediction_is_seen(data: xr.Dataset) -> None:
