@@ -40,8 +40,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "mimo_sim/_checks.py": ("tests/test_checks.py", "tests/test_suggestions.py"),
     "mimo_sim/objective.py": ("tests/test_objective.py",),
     "mimo_sim/solvers.py": ("tests/test_objective.py", "tests/test_defaults.py"),
-    "mimo_sim/problem.py": ("tests/problem",),
-    "mimo_sim/_moments.py": ("tests/problem",),
+    "mimo_sim/problem.py": ("tests/problem", PINNED_TOY),
+    "mimo_sim/_moments.py": ("tests/problem", PINNED_TOY),
     "mimo_sim/_blocks.py": ("tests/problem", "tests/test_bad_input.py"),
     "mimo_sim/theory/[jlmop]*.py": ("tests/theory", PINNED_TOY),
     "mimo_sim/theory/deep.py": (f"{DYNAMICS}/test_deep.py", PINNED_TOY),
@@ -66,6 +66,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "mimo_sim/methods/_fstar.py": (
         f"{METHODS}/test_fstar.py",
         f"{METHODS}/test_mimo_in_a_run.py",
+        "tests/test_defaults.py",
         PINNED,
     ),
     "mimo_sim/methods/_gra*.py": (f"{METHODS}/test_gradient_weighting.py", PINNED),
