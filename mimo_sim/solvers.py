@@ -43,7 +43,6 @@ class Vanilla:
     lam: ClassVar[float] = 0.0
     mu: ClassVar[float] = 1.0
     f_star: ClassVar[FStarRule] = "exact"
-    decay: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         check_choice("heads", self.heads, get_args(VanillaHeads))
@@ -69,9 +68,6 @@ class MIMO:
         How a uni-modal head moves. ``"gradient"`` (default): by ``lam * sigma_k`` times the
         gradient of its loss. This is gradient descent on the objective, which Theorem 1 assumes.
         ``"plain"``: by the gradient of its own loss alone.
-    decay : float
-        Of mini-batches only: in [0, 1). sigma and the running minimum see exponential averages of
-        the losses, with this much of the average before. Default 0: the losses of the batch.
 
     Raises
     ------
@@ -88,7 +84,6 @@ class MIMO:
     mu: float = 0.01
     f_star: FStarRule | float | Sequence[float] = "exact"
     heads: HeadUpdate = "gradient"
-    decay: float = 0.0
     name: ClassVar[str] = "mimo"
 
     def __post_init__(self) -> None:
@@ -97,9 +92,6 @@ class MIMO:
         if not math.isfinite(1 / self.mu):
             raise ValueError(f"`mu` must be so large that 1 / mu is finite. Got mu={self.mu!r}.")
         check_choice("heads", self.heads, get_args(HeadUpdate))
-        check_positive("decay", self.decay, allow_zero=True)
-        if self.decay >= 1:
-            raise ValueError(f"`decay` must be in [0, 1). Got decay={self.decay!r}.")
         rules = get_args(FStarRule)
         allowed = f"`f_star` must be one of {rules}, a number, or one number per modality."
         if isinstance(self.f_star, str):
@@ -143,18 +135,8 @@ def default_solvers() -> dict[str, AnySolver]:
     return {"vanilla": Vanilla(), "mimo": MIMO(), **named}
 
 
-def check_solver(
-    method: object, *, with_rules: bool = False, with_batches: bool = False
-) -> None:
-    """Raise ``TypeError`` unless this is a solver of the toy; a rule only if `with_rules`.
-
-    A MIMO with a `decay` is refused by ``ValueError`` unless there are mini-batches.
-    """
-    if isinstance(method, MIMO) and method.decay > 0 and not with_batches:
-        raise ValueError(
-            "`decay` smooths the losses of mini-batches: give `batches` to mimo_sim.simulate, or "
-            f"leave it out. Got decay={method.decay!r}."
-        )
+def check_solver(method: object, *, with_rules: bool = False) -> None:
+    """Raise ``TypeError`` unless this is a solver of the toy; a rule only if `with_rules`."""
     if isinstance(method, Vanilla | MIMO) or (with_rules and isinstance(method, Rule)):
         return
     allowed = SOLVERS if with_rules else "mimo_sim.Vanilla() or mimo_sim.MIMO(...)"

@@ -15,12 +15,32 @@ import numpy as np
 import numpy.typing as npt
 
 from mimo_sim import _blocks
-from mimo_sim._checks import FloatArray, check_count, check_flag
+from mimo_sim._checks import FloatArray, check_count, check_flag, check_positive
 from mimo_sim._immutable import Immutable
 from mimo_sim._moments import frozen
+from mimo_sim.dynamics._compile import jit
 from mimo_sim.problem import LateFusionProblem
+from mimo_sim.solvers import MIMO
 
 Rows = npt.NDArray[np.int64]
+
+
+@jit()
+def shuffled(uniform):  # type: ignore[no-untyped-def]
+    """(p, n) random orders of 0 ... n - 1 from numbers (p, n) that are uniform in [0, 1).
+
+    The shuffle of Fisher and Yates; three times as fast as NumPy's, whose generator gives the
+    numbers.
+    """
+    passes, n = uniform.shape
+    order = np.empty((passes, n), dtype=np.int64)
+    for p in range(passes):
+        for i in range(n):
+            order[p, i] = i
+        for i in range(n - 1, 0, -1):
+            j = int(uniform[p, i] * (i + 1))
+            order[p, i], order[p, j] = order[p, j], order[p, i]
+    return order
 
 
 class Batches(Immutable):
@@ -128,7 +148,7 @@ class Batches(Immutable):
         if self.replace:
             return rng.integers(n, size=(least, self.size))
         passes = -(-least // self.per_pass)
-        order = rng.permuted(np.tile(np.arange(n), (passes, 1)), axis=1)
+        order = shuffled(rng.random((passes, n)))
         return order[:, : self.per_pass * self.size].reshape(-1, self.size)
 
     def _key(self) -> tuple[Any, ...]:
@@ -149,8 +169,12 @@ class Batches(Immutable):
         )
 
 
-def check_batches(batches: object, problem: LateFusionProblem, engine: str) -> None:
-    """Raise unless these are batches of the data that `problem` is made of, for this engine."""
+def check_batches(
+    batches: Batches | None, problem: LateFusionProblem, engine: str, step_size: float | None
+) -> None:
+    """Raise unless these are batches of the data that `problem` is made of, or None."""
+    if batches is None:
+        return
     if not isinstance(batches, Batches):
         raise TypeError(f"`batches` must be mimo_sim.Batches. Got {type(batches).__name__}.")
     if batches.problem != problem:
@@ -161,4 +185,21 @@ def check_batches(batches: object, problem: LateFusionProblem, engine: str) -> N
     if engine == "flow":
         raise ValueError(
             "`batches` need discrete steps; engine='flow' has none. Use engine='gram'."
+        )
+    if step_size is None:
+        raise ValueError(
+            "`step_size` must be given with `batches`: a batch can be much steeper than all data, "
+            "for which theory.default_step_size is safe. Got step_size=None."
+        )
+
+
+def check_decay(decay: float, method: object, batches: Batches | None) -> None:
+    """Raise unless `decay` is in [0, 1), and 0 where nothing follows losses of batches."""
+    check_positive("decay", decay, allow_zero=True)
+    if decay >= 1:
+        raise ValueError(f"`decay` must be in [0, 1). Got decay={decay!r}.")
+    if decay > 0 and (batches is None or not isinstance(method, MIMO)):
+        raise ValueError(
+            "`decay` smooths the losses of mini-batches that MIMO follows: it needs `batches` and "
+            f"a MIMO. Got decay={decay!r}."
         )

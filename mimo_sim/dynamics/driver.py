@@ -21,7 +21,7 @@ from mimo_sim._checks import (
     check_width,
 )
 from mimo_sim._extras import explained
-from mimo_sim.dynamics.batches import Batches, check_batches
+from mimo_sim.dynamics.batches import Batches, check_batches, check_decay
 from mimo_sim.dynamics.records import MANY_FLIPS, Options, Records, recorded_steps
 from mimo_sim.dynamics.start import Weights, checked_weights, norm_squared, random_weights
 from mimo_sim.dynamics.trajectory import arguments, build
@@ -70,14 +70,13 @@ def checked_settings(
     weight_decay: float,
     *,
     with_rules: bool = False,
-    with_batches: bool = False,
 ) -> tuple[int, int, int]:
     """Refuse what neither late nor early fusion can take, and rules where they are not simulated.
 
     Returns `steps`, `record_every` and `seed` as Python integers.
     """
     check_problem(problem)
-    check_solver(method, with_rules=with_rules, with_batches=with_batches)
+    check_solver(method, with_rules=with_rules)
     if isinstance(method, Rule):
         method.check_modalities(problem.num_modalities)
     check_positive("init_scale", init_scale)
@@ -146,6 +145,7 @@ def simulate(
     weight_decay: float = 0.0,
     momentum: float = 0.0,
     batches: Batches | None = None,
+    decay: float = 0.0,
     record_maps: bool = False,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -188,6 +188,9 @@ def simulate(
         Every step sees a mini-batch of these samples instead of all data
         (:class:`mimo_sim.Batches`). Then `problem` must be ``batches.problem``, and `step_size`
         must be given. Not for engine "flow".
+    decay : float
+        In [0, 1), for MIMO with `batches`. sigma and the running minimum follow exponential
+        averages of the losses of the batches, which keep this part of the average before.
     record_maps : bool
         Also record ``joint_map`` (step, output, feature), the V_k W_k side by side, and
         ``uni_map``, the U_k W_k.
@@ -235,19 +238,11 @@ def simulate(
     True
     """
     steps, record_every, seed = checked_settings(
-        problem,
-        method,
-        steps,
-        record_every,
-        seed,
-        init_scale,
-        weight_decay,
-        with_rules=True,
-        with_batches=batches is not None,
+        problem, method, steps, record_every, seed, init_scale, weight_decay, with_rules=True
     )
     check_choice("engine", engine, ENGINES)
-    if batches is not None:
-        check_batches(batches, problem, engine)
+    check_batches(batches, problem, engine, step_size)
+    check_decay(decay, method, batches)
     check_flag("record_maps", record_maps)
     check_momentum(momentum, engine)
     weights: list[Weights] | None
@@ -258,11 +253,6 @@ def simulate(
         width = check_width("width", width)
         finite = not math.isinf(width)
         weights = random_weights(problem, int(width), init_scale, seed) if finite else None
-    if step_size is None and batches is not None:
-        raise ValueError(
-            "`step_size` must be given with `batches`: a batch can be much steeper than all data, "
-            "for which theory.default_step_size is safe. Got step_size=None."
-        )
     if step_size is None:
         step_size = theory.default_step_size(
             problem, method, init_norm_squared=norm_squared(weights, init_scale)
@@ -277,6 +267,7 @@ def simulate(
         progress,
         float(momentum),
         batches,
+        float(decay),
     )
     engines = ENGINES_OF_RULES if isinstance(method, Rule) else ENGINES
     if batches is not None:
@@ -297,8 +288,8 @@ def simulate(
         "weight_decay": float(weight_decay),
         "record_maps": int(record_maps),
     }
-    if momentum > 0:
-        settings["momentum"] = float(momentum)
+    settings |= {"momentum": float(momentum)} if momentum > 0 else {}
+    settings |= {"decay": float(decay)} if decay > 0 else {}
     if initial is not None and weights is not None:
         settings["initial"] = json.dumps(
             [[block.tolist() for block in triple] for triple in weights]

@@ -41,6 +41,7 @@ class Options:
     progress: bool
     momentum: float = 0.0
     batches: Batches | None = None  # None: every step sees all data
+    decay: float = 0.0  # of the averages of mini-batch losses that sigma follows
 
 
 @dataclass

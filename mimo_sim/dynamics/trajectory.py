@@ -135,8 +135,6 @@ def _attributes(
     if isinstance(method, MIMO):
         fields["lam"], fields["mu"] = float(method.lam), float(method.mu)
         fields["f_star"] = method.f_star
-        if method.decay > 0:
-            fields["decay"] = float(method.decay)
         if not isinstance(method.f_star, str):
             fields["f_star"] = np.array(method.f_star, dtype=float)
     if isinstance(method, rules.Rule):
@@ -157,11 +155,7 @@ def arguments(run: xr.Dataset) -> dict[str, Any]:
         if not isinstance(f_star, str):
             f_star = np.asarray(f_star, dtype=float).tolist()
         method = MIMO(
-            lam=float(attrs["lam"]),
-            mu=float(attrs["mu"]),
-            f_star=f_star,
-            heads=attrs["heads"],
-            decay=float(attrs.get("decay", 0.0)),
+            lam=float(attrs["lam"]), mu=float(attrs["mu"]), f_star=f_star, heads=attrs["heads"]
         )
     width = float(attrs["width"])
     problem = LateFusionProblem.from_json(attrs["problem"])
@@ -173,6 +167,7 @@ def arguments(run: xr.Dataset) -> dict[str, Any]:
         "engine": str(attrs["engine"]),
         "record_maps": bool(attrs["record_maps"]),
         "momentum": float(attrs.get("momentum", 0.0)),
+        "decay": float(attrs.get("decay", 0.0)),
         "batches": _batches(run, problem) if "batch_size" in attrs else None,
         **{name: float(attrs[name]) for name in ("step_size", "init_scale", "weight_decay")},
         **{name: int(attrs[name]) for name in ("steps", "seed", "record_every")},

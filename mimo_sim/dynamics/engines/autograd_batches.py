@@ -49,17 +49,16 @@ def _half_square(missing: torch.Tensor) -> torch.Tensor:
 class _Weigher:
     """Vanilla and MIMO on losses of batches: averages, estimates of f*, sigma."""
 
-    def __init__(self, problem: LateFusionProblem, method: Solver) -> None:
-        self.method = method
+    def __init__(self, problem: LateFusionProblem, method: Solver, decay: float) -> None:
+        self.method, self.decay = method, decay
         self.optima = torch.tensor(problem.unimodal_optima)
         self.estimate = torch.tensor(initial_f_star(method, problem.unimodal_optima))
         self.smoothed: torch.Tensor | None = None
 
     def __call__(self, losses: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """sigma (K,) and the gaps (K,) that it follows from."""
-        decay = self.method.decay
         before = losses if self.smoothed is None else self.smoothed
-        self.smoothed = decay * before + (1 - decay) * losses
+        self.smoothed = self.decay * before + (1 - self.decay) * losses
         if self.method.f_star == "running_minimum":
             self.estimate = running_minimum(self.estimate, self.smoothed)
         gaps = self.smoothed - self.estimate
@@ -87,7 +86,7 @@ def run(
         weight_decay=options.weight_decay,
         momentum=options.momentum,
     )
-    weigh = None if isinstance(method, Rule) else _Weigher(problem, method)
+    weigh = None if isinstance(method, Rule) else _Weigher(problem, method, options.decay)
     records = Records.empty(problem, options)
     records.f_star_excess[:] = 0.0
     records.batch_excess = np.empty((len(options.steps), 1 + K))

@@ -1,7 +1,7 @@
 r"""The exact engine for mini-batches: stochastic gradient descent on finite data, at any width.
 
-As in :mod:`.rules`, any factor of :math:`G_k = Z_k Z_k^T` with Z_k = [V_k; U_k; W_k^T] may stand for
-Z_k. A step on the batch B is
+As in :mod:`.rules`, any factor of :math:`G_k = Z_k Z_k^T` with Z_k = [V_k; U_k; W_k^T] may stand
+for Z_k. A step on the batch B is
 
 .. math:: Z_k \leftarrow (I + \eta A_k) Z_k, \qquad
     A_k = \begin{pmatrix} 0 & 0 & p R_k \\ 0 & 0 & h_k Q_k \\
@@ -50,9 +50,9 @@ from mimo_sim.problem import LateFusionProblem
 from mimo_sim.rules._base import Rule
 from mimo_sim.solvers import AnySolver, Vanilla
 
-CHUNK = 1 << 20  # samples that are drawn at a time
-# The state of `weigh_mimo`: these numbers, then K estimates of f* minus f*, K averages of f_k - f_k*
-# and K weights sigma.
+CHUNK = 1 << 16  # samples that are drawn at a time
+# The state of `weigh_mimo`: these numbers, then K estimates of f* minus f*, K averages of
+# f_k - f_k*, and K weights sigma.
 LAM, MU, HEAD, FOLLOW, DECAY, BEGUN, ESTIMATE = range(7)
 Renew = Callable[[int, Records], "FloatArray | None"]
 
@@ -91,14 +91,16 @@ def _compiled_mimo() -> Any:
     return cfunc(types.void(VECTOR, VECTOR, VECTOR), error_model="numpy")(weigh_mimo)
 
 
-def _solver(problem: LateFusionProblem, method: AnySolver, packed: Packed) -> tuple[Any, Any]:
+def _solver(
+    problem: LateFusionProblem, method: AnySolver, packed: Packed, decay: float
+) -> tuple[Any, Any]:
     """The solver as a compiled function of what it sees and its state, and the state at step 0."""
     K = problem.num_modalities
     if isinstance(method, Rule):
         return compiled(method.structure(), K), np.array(method.parameters())
     state = np.zeros(ESTIMATE + 3 * K)
     state[LAM], state[MU], state[HEAD] = packed.lam, packed.mu, packed.heads
-    state[FOLLOW], state[DECAY] = packed.running, method.decay
+    state[FOLLOW], state[DECAY] = packed.running, decay
     state[ESTIMATE : ESTIMATE + K] = packed.base
     return _compiled_mimo(), state
 
@@ -124,9 +126,9 @@ def find_maps(Z, sizes, maps):  # type: ignore[no-untyped-def]
 def on_batch(maps, sizes, data, rows, optima, seen, work, x, line):  # type: ignore[no-untyped-def]
     """Losses on a batch, and the correlations of its residuals with its inputs.
 
-    Read: data, the samples (n, K d + m), inputs and target side by side; rows (b,); optima (1 + K,),
-    f_mm* and f_k*. Filled: seen, losses minus optima, and what the heads explain; work (2, m, K d),
-    which are R and Q. Scratch: x (K d + m, b), line (b,).
+    Read: data, the samples (n, K d + m), inputs and target side by side; rows (b,); optima
+    (1 + K,), f_mm* and f_k*. Filled: seen, losses minus optima, and what the heads explain; work
+    (2, m, K d), which are R and Q. Scratch: x (K d + m, b), line (b,).
     """
     K, m, d, b = size(sizes[0]), size(sizes[1]), size(sizes[2]), len(rows)
     share = 1.0 / b
@@ -305,7 +307,7 @@ def train(
     base = Vanilla() if isinstance(method, Rule) else method
     packed = Packed(problem, base, compact_factors(problem, weights, init_scale))
     K, m = problem.num_modalities, problem.output_dim
-    solver, state = _solver(problem, method, packed)
+    solver, state = _solver(problem, method, packed, options.decay)
     records = Records.empty(problem, options)
     rows = len(options.steps)
     states, batch = np.empty((rows, len(state))), np.empty((rows, 1 + K))
