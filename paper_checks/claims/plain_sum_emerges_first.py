@@ -20,9 +20,9 @@ CLAIM = Claim(
     "before f_mm + lam sum_k f_k makes it emerge. The step size that is safe for MIMO's smooth "
     "part is safe for this sum: different f_k share no parameter, so their curvatures do not add.",
     source="this project's theorem (docs/fstar.md), on the paper's Eq. 10",
-    assumptions="The toy from small weights, one step size for all. Uncorrelated inputs; with "
+    assumptions="The toy from small weights, one step size for all. Uncorrelated inputs. With "
     "correlated ones an encoder may emerge earlier than under the sum, by a factor of at most "
-    "sqrt(1 + 1/lam^2).",
+    "sqrt(1 + 1/lam^2) where what others leave of C_k is never larger than C_k.",
     how="property-based",
     recorded=Verdict.CONDITIONAL,
 )
