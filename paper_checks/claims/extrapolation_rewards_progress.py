@@ -88,8 +88,8 @@ def check(draws: int) -> Evidence:
         verdict=Verdict.HOLDS if holds else Verdict.REFUTED,
         words=f"No falling curve among {draws} has a gap above the bound (some reach "
         f"{nearest:.0%} of it). An easy modality on its way from 2 to 0.5 has the gap "
-        f"{gaps[0]:.2f}; one that stands at 1.99 of 2 has {gaps[1]:.3f}. At mu = 0.1 the easy one gets {sigma[0]:.1%} of "
-        "the weight.",
+        f"{gaps[0]:.2f}; one that stands at 1.99 of 2 has {gaps[1]:.3f}. At mu = 0.1 the easy one "
+        f"gets {sigma[0]:.1%} of the weight.",
         numbers={
             "largest gap minus bound": largest,
             "largest gap over bound, curves that fall in one step": nearest,
