@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.integrate import trapezoid
 from scipy.special import log_ndtr, ndtr
 
 from mimo_sim._checks import FloatArray, check_count, check_positive, finite_array, shown
@@ -133,20 +134,20 @@ def _depth(n: int, drift: float = 0.0, share: float = 1.0) -> float:
 
     Without drift each z_j counts like `share` independent ones.
     """
-    survive = (1 + share * (n - 1)) * log_ndtr(-LEVELS)
+    survive: FloatArray = np.asarray((1 + share * (n - 1)) * log_ndtr(-LEVELS))
     if drift > 0:
         end = min((n - 1) * drift, FAR)  # how far the last one that counts has been
         count = n - 1 if (n - 1) * drift <= FAR else int(FAR / drift) + 1
-        places = np.linspace(0.0, end, min(count, MANY) + 1)
+        places: FloatArray = np.asarray(np.linspace(0.0, end, min(count, MANY) + 1))
         if count <= MANY:
-            places = drift * np.arange(count + 1)
+            places = np.arange(count + 1, dtype=np.float64) * drift
         terms = np.array([log_ndtr(place - LEVELS) for place in places])
         survive = terms.sum(axis=0)
         if count > MANY:  # a sum over so many is an integral (Euler and Maclaurin)
-            survive = count * np.trapezoid(terms, dx=1 / MANY, axis=0)
+            survive = count * trapezoid(terms, dx=1 / MANY, axis=0)
             survive = survive + (terms[0] + terms[-1]) / 2
     above = np.exp(survive)  # the probability that the least lies above a level
-    mean = LEVELS[0] + np.trapezoid(above, LEVELS)
+    mean = LEVELS[0] + trapezoid(above, LEVELS)
     return max(float(-mean), 0.0)
 
 
