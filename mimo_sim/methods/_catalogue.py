@@ -1,8 +1,8 @@
 """What the methods are called and take, read from their source: torch need not be imported.
 
 A list of names should not wait seconds for torch. A class says ``name``, ``family``, ``about``
-and what it needs as plain text and numbers, and its constructor says the hyper-parameters with their defaults. Both can be read
-without running the file.
+and what it needs as plain text and numbers, and its constructor says the hyper-parameters with
+their defaults. Both can be read without running the file.
 """
 
 from __future__ import annotations

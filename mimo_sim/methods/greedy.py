@@ -82,10 +82,10 @@ class Greedy(Method):
     Wu, Jastrzebski, Cho, Geras (ICML 2022), arXiv:2202.05306. The released code takes the mean
     gates of the second branch from those of the first, which fails where widths differ; it also
     renews them in evaluation, and waits for the device twice per parameter. None of this is here.
-    Its gates lie in (0, 1); those of our network lie in (0, 2), as in the paper on MMTM. ``"joint"``
-    is the form of a public benchmark, BalanceBenchmark. K > 2 is an extension. The conditional
-    utilisation rate is no part of the training: the final figures of a run in such a network have
-    it (:mod:`mimo_sim.training.utilisation`).
+    Its gates lie in (0, 1); those of our network lie in (0, 2), as in the paper on MMTM. The form
+    ``"joint"`` is that of a public benchmark, BalanceBenchmark. K > 2 is an extension. The
+    conditional utilisation rate is no part of the training: the final figures of a run in such a
+    network have it (:mod:`mimo_sim.training.utilisation`).
     """
 
     name: ClassVar[str] = "greedy"
