@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -194,7 +195,7 @@ def test_exactly_so_many_steps_are_re_balanced(steps: int) -> None:
     # the first epoch only measures; the step after it decides, and from then on it repeats
     assert shares[:3] == [False] * 3
     assert shares[3:] == ([True] * steps + [False]) * 2 + [True]
-    grown = [after > before for before, after in zip(sums, sums[1:], strict=False)]
+    grown = [after > before for before, after in pairwise(sums)]
     assert grown == [True] * 3 + ([False] * steps + [True]) * 2  # nothing is added meanwhile
     assert int(run.method.frozen.sum()) == 1
 
