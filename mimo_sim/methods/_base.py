@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 from torch import Tensor, nn
 
 from mimo_sim._checks import did_you_mean
+from mimo_sim.methods._conformance import Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Batch, Forward, Plan
 
@@ -60,6 +61,9 @@ class Method(nn.Module):
         What the method changes; one of :data:`Family`.
     about : str
         One short line with the source, for lists.
+    conformance : Conformance, optional
+        Paper, released code and which of both this follows, for ``docs/conformance.md``. The
+        methods of this package have it.
     search : mapping
         Where `mimo-sim bench tune` looks for its main hyper-parameters, beside learning rate and
         weight decay: ``("log", low, high)``, ``("uniform", low, high)``, ``("int", low, high)``
@@ -86,6 +90,7 @@ class Method(nn.Module):
     title: ClassVar[str] = ""
     family: ClassVar[Family] = "reference"
     about: ClassVar[str] = ""
+    conformance: ClassVar[Conformance | None] = None
     search: ClassVar[Search] = {}
     uses_heads: ClassVar[bool] = False
     needs_classes: ClassVar[bool] = False

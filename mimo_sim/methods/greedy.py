@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mimo_sim._checks import check_choice, check_count, check_number
 from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._buffers import EpochMean
+from mimo_sim.methods._conformance import Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scores import mean_of_others
 from mimo_sim.methods._step import Batch, Forward
@@ -92,6 +93,15 @@ class Greedy(Method):
     title: ClassVar[str] = "Greedy"
     family: ClassVar[Family] = "feed-forward"
     about: ClassVar[str] = "constant gates for the branch that learns from others (ICML 2022)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Wu, Jastrzebski, Cho, Geras, ICML 2022, arXiv:2202.05306",
+        follows="paper",
+        code="nyukat/greedy_multimodal_learning",
+        released=(
+            "The mean gates of branch 2 are taken from branch 1, which fails where widths "
+            "differ. Evaluation moves them too. Gates lie in (0, 1), here in (0, 2)."
+        ),
+    )
     search: ClassVar[Search] = {"eps": ("log", 0.001, 1.0), "steps": ("int", 1, 50)}
     needs: ClassVar[Needs] = "gates"
     uses_heads: ClassVar[bool] = True

@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_count, check_positive
 from mimo_sim.methods._base import Family, Method, Needs, Search
+from mimo_sim.methods._conformance import Conformance
 from mimo_sim.methods._evaluation import evaluation_mode
 from mimo_sim.methods._run import Run
 
@@ -102,6 +103,15 @@ class RollingQ(Method):
     title: ClassVar[str] = "RollingQ"
     family: ClassVar[Family] = "feed-forward"
     about: ClassVar[str] = "turns the query of attention towards the less used (ICML 2025)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Ni, Wei, Liu, Chen, Peng, Lin, Hu, ICML 2025, arXiv:2506.11465",
+        follows="paper",
+        code="GeWu-Lab/RollingQ_ICML2025",
+        released=(
+            "Measures the imbalance on the last batch. Its rotation is arbitrary outside the "
+            "plane of query and anchor. A loaded model forgets that it rotates."
+        ),
+    )
     search: ClassVar[Search] = {"rotations": ("int", 1, 5), "rho": ("uniform", 0.0, 5.0)}
     needs: ClassVar[Needs] = "query"
     min_modalities: ClassVar[int] = 2

@@ -32,17 +32,6 @@ def vectors(seed: int, count: int, size: int = 6) -> Tensor:
 # ---------------------------------------------------------------------------- arithmetic
 
 
-def test_share_and_anchor_are_those_of_the_released_code() -> None:
-    alpha = share_of_first(0.5, 2.0)
-    assert alpha == pytest.approx(0.11920292, abs=5e-9)
-    anchor = balance_anchor(QUERY, KEYS, alpha)
-    assert anchor is not None
-    assert anchor.tolist() == pytest.approx([0, 0.268225, 1.981932], abs=5e-7)
-    turn = plane_rotation(QUERY, anchor)
-    assert turn is not None
-    torch.testing.assert_close(turn @ QUERY, anchor)
-
-
 def test_without_imbalance_or_rho_the_anchor_is_in_the_middle() -> None:
     assert share_of_first(0.0, 3.0) == share_of_first(1.7, 0.0) == 0.5
     assert share_of_first(0.5, 2.0) < 0.5 < share_of_first(-0.5, 2.0)
