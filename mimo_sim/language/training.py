@@ -203,9 +203,8 @@ def probe(
     model.eval()
     features: dict[str, list[Tensor]] = {}
     for name, split in splits.items():
-        parts = []
-        for index in torch.arange(len(split), device=split.digits.device).split(EVALUATED):
-            parts.append(model.read(split.take(index).inputs)[0])
+        places = torch.arange(len(split), device=split.digits.device).split(EVALUATED)
+        parts = [model.read(split.take(index).inputs)[0] for index in places]
         features[name] = [torch.cat(pieces) for pieces in zip(*parts, strict=True)]
     found: dict[str, dict[str, float]] = {"validation": {}, "test": {}}
     for k, name in enumerate(MODALITIES):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +228,7 @@ def test_the_rate_rises_and_falls() -> None:
     rates = [training.rate(step, 100) for step in range(100)]
     assert rates[:3] == pytest.approx([1 / 3, 2 / 3, 1])
     assert rates[3] == 1
-    assert all(a >= b for a, b in zip(rates[3:], rates[4:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[3:]))
     assert rates[-1] < 0.001
 
 
