@@ -23,11 +23,6 @@ WAITING = {  # their result, or the shape of it, goes to the processor
     "unique_dim",
 }
 LEAVING = ("tolist", "numpy", "cpu", "__array__")  # take a tensor to the processor
-    "tolist",
-    "numpy",
-    "cpu",
-    "__array__",
-)  # methods of a tensor that take it to the processor
 
 
 class Listener(TorchDispatchMode):
