@@ -142,7 +142,7 @@ def penalty() -> list[float]:
     mimo = MIMOLoss(lam=1.0, mu=0.5, f_star="zero")
     joint = double(0.0)[0]
     value = mimo(joint, losses)
-    value.backward()
+    value.backward()  # type: ignore[no-untyped-call]
     assert losses.grad is not None
     smooth = 0.5 * float(torch.logsumexp(losses.detach() / 0.5, 0))
     return [smooth, *losses.grad.tolist()]
