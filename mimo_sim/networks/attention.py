@@ -117,10 +117,10 @@ def turned_block(layer: nn.Module, x: Tensor, rotation: Tensor) -> Tensor:
     """
     assert isinstance(layer, nn.TransformerEncoderLayer)
     heads = layer.self_attn.num_heads
-    parts = [
+    query, key, value = (
         part.reshape(*part.shape[:2], heads, -1).transpose(1, 2)
         for part in _projected(layer, x, rotation)
-    ]
-    seen = F.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2)
+    )
+    seen = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
     x = x + layer.self_attn.out_proj(seen)
     return x + layer.linear2(F.relu(layer.linear1(layer.norm2(x))))  # type: ignore[no-any-return]
