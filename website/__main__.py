@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -52,6 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     stage.write(stage.gather(), work / "source")
     status = sphinx(work / "source", chosen.out, work / "doctrees", chosen.jobs)
     if status:
+        shutil.rmtree(work / "doctrees", ignore_errors=True)  # else the next build is silent
         return status
     faults = list(links.faults(chosen.out))
     print("\n".join(faults), end="\n" * bool(faults), file=sys.stderr)

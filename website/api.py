@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -39,7 +40,11 @@ def entry(path: str, value: Any) -> str:
         return f".. autoclass:: {path}\n   :members:\n   :show-inheritance:\n"
     if callable(value):
         return f".. autofunction:: {path}\n"
-    return f".. autodata:: {path}\n   :no-value:\n"
+    if isinstance(value, Mapping):
+        words = f"A table with the keys {', '.join(f'``{key!r}``' for key in value)}."
+    else:
+        words = f"``{value!r:.200}``"
+    return f".. py:data:: {path}\n\n   {words}\n"
 
 
 def see(name: str, path: str) -> str:

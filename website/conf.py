@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from importlib.metadata import files
+from typing import Any
 
 import mimo_sim
 
@@ -47,6 +49,37 @@ napoleon_google_docstring = False
 napoleon_use_rtype = False
 add_module_names = False
 python_maximum_signature_line_length = 88
+
+
+# Docstrings are plain text with |x| and (B, *shape). Neither is markup, so they are escaped, but
+# for what is code or mathematics.
+CODE = re.compile(r"(``.*?``|:[\w:]+:`.*?`|`.*?`_*)")
+
+
+def escaped(line: str) -> str:
+    """A line of a docstring whose bars and single stars are text."""
+    parts = CODE.split(line)
+    parts[::2] = [re.sub(r"(?<!\\)\||(?<![\\*\w])\*(?=\w+\))", r"\\\g<0>", part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def plain(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    """Escape the lines of a docstring, in place, but for blocks of mathematics and code."""
+    deeper = -1  # the indentation of a directive whose content is left alone
+    for i, line in enumerate(lines):
+        indent = len(line) - len(line.lstrip())
+        if line.strip() and indent <= deeper:
+            deeper = -1
+        if deeper < 0 and re.match(r"\s*(\.\. math::|>>>)", line):
+            deeper = indent
+        elif deeper < 0 and not line.lstrip().startswith((".. ", ">>>", "...")):
+            lines[i] = escaped(line)
+
+
+def setup(app: Any) -> None:
+    """Tell Sphinx of :func:`plain`; it acts after napoleon."""
+    app.connect("autodoc-process-docstring", plain, priority=600)
+
 
 # Mathematics: one script of a package, copied into the site; nothing is fetched by a reader.
 (MATHJAX,) = [

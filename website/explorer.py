@@ -7,7 +7,7 @@ PAGE = """# Explorer
 Move a slider: two networks train again in your browser, by joint training and by MIMO. Dotted lines are what formulas predict.
 Tick *Predict first* to guess before you look.
 
-[Open the explorer on a page of its own](explorer.html). It is one file that needs no network: save it, mail it, put it
+<a href="explorer.html">Open the explorer on a page of its own</a>. It is one file that needs no network: save it, mail it, put it
 on a web server. `mimo-sim explore` writes the same file.
 
 <iframe class="explorer" src="explorer.html" title="Explorer: two networks that train while you move sliders"></iframe>
