@@ -37,7 +37,8 @@ def title(text: str) -> str:
 def entry(path: str, value: Any) -> str:
     """The directive that documents one name."""
     if inspect.isclass(value):
-        return f".. autoclass:: {path}\n   :members:\n   :show-inheritance:\n"
+        bases = "   :show-inheritance:\n" * (value.__bases__ != (object,))
+        return f".. autoclass:: {path}\n   :members:\n{bases}"
     if callable(value):
         return f".. autofunction:: {path}\n"
     if isinstance(value, Mapping):

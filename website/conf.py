@@ -47,6 +47,7 @@ autodoc_type_aliases = {"Array": "Array", "FloatArray": "FloatArray"}
 autodoc_preserve_defaults = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 add_module_names = False
 python_maximum_signature_line_length = 88
 

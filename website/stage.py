@@ -90,7 +90,7 @@ def gather() -> dict[str, Content]:
         if path.is_dir():
             raise IsADirectoryError(f"a page of the site points at the folder {source}")
         if source in embedded.PAGES:
-            tree[place] = embedded.page(path)
+            tree[place] = embedded.page(source)
         elif path.suffix == ".md":
             tree[place] = page(path.read_text(encoding="utf-8"), source, todo.append)
         elif path.suffix == ".ipynb":
