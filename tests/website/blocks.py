@@ -7,8 +7,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import click
 import typer
+from typer.core import TyperGroup
 
 from mimo_sim.cli import app
 
@@ -29,21 +29,17 @@ def commands(page: Path) -> list[str]:
     return [line for line in lines if line.startswith("mimo-sim ")]
 
 
-def parsed(line: str) -> click.Context:
+def parsed(line: str) -> typer.Context:
     """A call of `mimo-sim`, parsed and not run: unknown commands, options and bad values raise."""
-    words = shlex.split(line, comments=True)[1:]
-    command: click.Command = typer.main.get_command(app)
-    context = click.Context(command, info_name="mimo-sim")
-    while isinstance(command, click.Group):
-        name, found, words = command.resolve_command(context, words)
-        assert found is not None
-        command = found
-        context = (
-            click.Context(command, parent=context, info_name=name)
-            if isinstance(command, click.Group)
-            else command.make_context(name, words, parent=context)
-        )
-    return context
+    words = shlex.split(re.sub(r"\$\w+", "0", line), comments=True)[1:]
+    command: Any = typer.main.get_command(app)
+    context = command.context_class(command, info_name="mimo-sim")
+    while isinstance(command, TyperGroup) and words[0] not in ("--help", "--version"):
+        name, command, words = command.resolve_command(context, words)
+        context = command.context_class(command, parent=context, info_name=name)
+    if not isinstance(command, TyperGroup):
+        command.parse_args(context, words)
+    return context  # type: ignore[no-any-return]
 
 
 def run(page: Path, names: dict[str, Any] | None = None) -> dict[str, Any]:
