@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         "SITE_CACHE": str(work / "notebooks"),
         "SITE_EXTRA": str(extra),
         "SITE_NOTEBOOKS": "off" if chosen.no_notebooks else "cache",
+        "PYTHONPATH": os.pathsep.join([str(HERE.parent), *sys.path]),  # notebooks see this package
         "JUPYTER_DATA_DIR": str(work / "jupyter"),  # nobody's own kernel of the name python3
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     }

@@ -60,11 +60,20 @@ def page(text: str, source: str, note: Callable[[str], None]) -> str:
 
 
 def notebook(text: str, source: str, note: Callable[[str], None]) -> str:
-    """A notebook whose Markdown cells have links for the site. Its code is not touched."""
+    """A notebook whose Markdown cells have links for the site. Its code is not touched.
+
+    Files of the repository that the code names, such as "../benchmarks/x.csv.gz", are noted too.
+    """
     content = json.loads(text)
     for cell in content["cells"]:
+        code = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            cell["source"] = relinked("".join(cell["source"]), source, note)
+            cell["source"] = relinked(code, source, note)
+            continue
+        for name in re.findall(r"""["'](\.\./[^"']+)["']""", code):
+            aim = posixpath.normpath(posixpath.join(posixpath.dirname(source), name))
+            if (ROOT / aim).is_file():
+                note(aim)
     return json.dumps(content, indent=1)
 
 
