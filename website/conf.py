@@ -42,14 +42,12 @@ nb_merge_streams = True
 
 # Docstrings
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
-autodoc_type_aliases = {"Array": "Array", "FloatArray": "FloatArray"}
+autodoc_typehints = "none"  # docstrings say the types
 autodoc_preserve_defaults = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
 add_module_names = False
-python_maximum_signature_line_length = 88
 
 
 # Docstrings are plain text with |x| and (B, *shape). Neither is markup, so they are escaped, but
