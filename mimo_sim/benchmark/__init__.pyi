@@ -20,6 +20,8 @@ from .packing import pack as pack
 from .packing import unpack as unpack
 from .provenance import refuse_doubtful as refuse_doubtful
 from .published import published_tables as published_tables
+from .ranking import Ranking as Ranking
+from .ranking import rank as rank
 from .records import FinishedRun as FinishedRun
 from .records import read as read
 from .tables import comparison_tables as comparison_tables
