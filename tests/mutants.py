@@ -270,6 +270,7 @@ def _tests(place: Path, tests: tuple[str, ...], limit: float, cache: Path, first
     kept = place / SECONDS
     order = Order(tests, json.loads(kept.read_text()) if kept.exists() else {})
     command = ["-x", "-q", "-p", "no:cacheprovider", *order.files, "-m", "not slow and not gpu"]
+    command += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # plugins in memory already
     code = int(pytest.main(command, plugins=[order]))
     if first:
         kept.write_text(json.dumps(order.seconds))
