@@ -92,7 +92,9 @@ def test_numbers_go_up_to_1e100_and_integers_up_to_those_of_64_bits() -> None:
     check_positive("value", 5, most=5)
     check_step_size("value", 1e200)
     for wrong, most in ((1.001e100, 1e100), (5.001, 5)):
-        with pytest.raises(ValueError, match=rf"`value` must be at most {most:g}".replace("+", ".")):
+        with pytest.raises(
+            ValueError, match=rf"`value` must be at most {most:g}".replace("+", ".")
+        ):
             check_positive("value", wrong, most=most)
     with pytest.raises(ValueError, match="`value` must be finite and > 0"):
         check_step_size("value", math.inf)
@@ -167,9 +169,9 @@ def test_arrays_hold_real_numbers() -> None:
     assert real_array("x", given) is given  # no copy
     assert real_array("x", np.longdouble("1e400")) == math.inf  # without a warning
     for wrong in ([1j], ["1"], [None], [Fraction(1, 2), "a"], np.array(["a"]), [[1], [2, 3]]):
-        with pytest.raises(TypeError, match="`x` must be an array of numbers. Got"):
+        with pytest.raises(TypeError, match=r"`x` must be an array of numbers\. Got"):
             real_array("x", wrong)
-    with pytest.raises(ValueError, match="`x` must be finite in float64. Got list"):
+    with pytest.raises(ValueError, match=r"`x` must be finite in float64\. Got list"):
         real_array("x", [10**400, 1])
 
 
@@ -178,7 +180,7 @@ def test_numbers_are_no_flags_and_no_text() -> None:
         assert check_number("value", value) == value
         assert type(check_number("value", value)) is float
     for wrong in (True, "3", None, 1j, [1.0], np.array(1.0)):
-        with pytest.raises(TypeError, match="`value` must be a number. Got value="):
+        with pytest.raises(TypeError, match=r"`value` must be a number\. Got value="):
             check_number("value", wrong)
 
 
