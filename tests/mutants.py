@@ -52,7 +52,11 @@ TOY = f"{DYNAMICS}/test_pinned.py::test_the_toy_does_what_it_did"
 ROOMS: dict[str, tuple[str, ...]] = {
     "mimo_sim/_checks.py": ("tests/test_checks.py", "tests/test_suggestions.py"),
     "mimo_sim/objective.py": ("tests/test_objective.py", "tests/test_objective_edges.py"),
-    "mimo_sim/solvers.py": ("tests/test_objective.py", "tests/test_defaults.py"),
+    "mimo_sim/solvers.py": (
+        "tests/test_objective.py",
+        "tests/test_objective_edges.py",
+        "tests/test_defaults.py",
+    ),
     "mimo_sim/problem.py": ("tests/problem/",),
     "mimo_sim/_moments.py": ("tests/problem/",),
     "mimo_sim/_blocks.py": ("tests/problem/",),
@@ -73,6 +77,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "mimo_sim/dynamics/engines/early.py": (f"{DYNAMICS}/test_early.py", f"{TOY}[early"),
     "mimo_sim/dynamics/engines/layered.py": (f"{DYNAMICS}/test_layered.py",),
     "mimo_sim/dynamics/ensemble/step.py": (
+        f"{DYNAMICS}/test_ensemble_input.py::test_exponential",
         f"{DYNAMICS}/test_ensemble.py",
         f"{DYNAMICS}/test_rules.py",
         f"{TOY}[ensemble",
@@ -82,6 +87,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         f"{METHODS}/test_mimo_loss.py",
         f"{METHODS}/test_mimo_state.py",
         f"{METHODS}/test_mimo_in_a_run.py",
+        f"{METHODS}/test_edges.py",
+        f"{METHODS}/test_hyper_parameters.py",
         f"{PINNED}[mimo ",
     ),
     "mimo_sim/methods/_fstar.py": (
@@ -95,7 +102,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *(f"{PINNED}[{name} " for name in ("mgda", "pcgrad")),
     ),
     **{
-        f"mimo_sim/methods/{name}.py": (f"{METHODS}/test_{name}.py", f"{PINNED}[{name}")
+        f"mimo_sim/methods/{name}.py": (
+            f"{METHODS}/test_{name}.py",
+            f"{METHODS}/test_edges.py",
+            f"{METHODS}/test_hyper_parameters.py",
+            f"{PINNED}[{name}",
+        )
         for name in ("agm", "cml", "g_blending", "mbsd", "ogm", "pmr", "reconboost", "smv")
     },
     "mimo_sim/training/metrics.py": ("tests/training/test_metrics.py",),
