@@ -13,64 +13,81 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 Position = tuple[int, int]  # line, from 1, and character in it, from 0
+Span = tuple[Position, Position]
 Functions = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Places that are left alone: a name, the reason, and the parts of the syntax tree."""
+    """Places that are left alone: a name, the reason, and where they are in a syntax tree."""
 
     name: str
     why: str
-    places: Callable[[ast.AST], Iterable[ast.AST | None]]
+    places: Callable[[ast.AST], Iterable[Span]]
 
 
-def _annotations(node: ast.AST) -> Iterator[ast.AST | None]:
-    if isinstance(node, ast.arg | ast.AnnAssign):
-        yield node.annotation
+def _span(node: ast.AST) -> Span:
+    """Where a part of the syntax tree begins and ends."""
+    assert node.end_lineno is not None
+    assert node.end_col_offset is not None
+    return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
+
+
+def _annotations(node: ast.AST) -> Iterator[Span]:
+    if isinstance(node, ast.AnnAssign):
+        yield _span(node.annotation)
+
+
+def _signatures(node: ast.AST) -> Iterator[Span]:
     if isinstance(node, Functions):
-        yield node.returns
+        given = [each for each in (*node.args.defaults, *node.args.kw_defaults) if each]
+        begin = (node.lineno, node.col_offset)
+        for start, end in sorted(map(_span, given)):
+            yield begin, start
+            begin = end
+        yield begin, _span(node.body[0])[0]
 
 
-def _aliases(node: ast.AST) -> Iterator[ast.AST | None]:
-    if isinstance(node, ast.AnnAssign) and _named(node.annotation) == "TypeAlias":
-        yield node.value
+def _aliases(node: ast.AST) -> Iterator[Span]:
+    if isinstance(node, ast.AnnAssign) and _named(node.annotation) == "TypeAlias" and node.value:
+        yield _span(node.value)
     if isinstance(node, ast.Call) and _named(node.func) == "TypeVar":
-        yield node
+        yield _span(node)
 
 
-def _for_type_checkers(node: ast.AST) -> Iterator[ast.AST | None]:
+def _for_type_checkers(node: ast.AST) -> Iterator[Span]:
     if isinstance(node, ast.If) and _named(node.test) == "TYPE_CHECKING":
-        yield from node.body
+        yield from map(_span, node.body)
 
 
-def _messages(node: ast.AST) -> Iterator[ast.AST | None]:
+def _messages(node: ast.AST) -> Iterator[Span]:
     warns = isinstance(node, ast.Call) and _named(node.func) == "warn"
     if isinstance(node, ast.Raise) or warns:
-        yield from (part for part in ast.walk(node) if isinstance(part, ast.JoinedStr))
+        yield from (_span(part) for part in ast.walk(node) if isinstance(part, ast.JoinedStr))
 
 
-def _guards(node: ast.AST) -> Iterator[ast.AST | None]:
+def _guards(node: ast.AST) -> Iterator[Span]:
     if isinstance(node, ast.Call) and _named(node.func) == "zip":
         yield from (
-            each
+            _span(each)
             for each in node.keywords
             if each.arg == "strict" and isinstance(each.value, ast.Constant) and each.value.value
         )
 
 
-def _search_spaces(node: ast.AST) -> Iterator[ast.AST | None]:
-    if isinstance(node, ast.AnnAssign) and _named(node.target) == "search":
-        yield node.value
+def _search_spaces(node: ast.AST) -> Iterator[Span]:
+    if isinstance(node, ast.AnnAssign) and _named(node.target) == "search" and node.value:
+        yield _span(node.value)
 
 
-def _decorators(node: ast.AST) -> Iterator[ast.AST | None]:
+def _decorators(node: ast.AST) -> Iterator[Span]:
     if isinstance(node, Functions | ast.ClassDef):
-        yield from node.decorator_list
+        yield from map(_span, node.decorator_list)
 
 
 RULES = (
     Rule("annotation", "a type checker reads it, and that is a check of its own", _annotations),
+    Rule("signature", "the same for types; a bare * between arguments is no product", _signatures),
     Rule("type alias", "the same: it gives a type a name", _aliases),
     Rule("if TYPE_CHECKING", "the body does not run", _for_type_checkers),
     Rule("message", "how a message is worded; whether it comes counts", _messages),
@@ -93,22 +110,17 @@ class LeftAlone:
     def __init__(self, source: str) -> None:
         self._lines = source.splitlines()
         self._spans = [
-            (self._position(place.lineno, place.col_offset), self._end(place), rule.name)
+            (self._characters(start), self._characters(end), rule.name)
             for node in ast.walk(ast.parse(source))
             for rule in RULES
-            for place in rule.places(node)
-            if place is not None
+            for start, end in rule.places(node)
         ]
 
     def rule(self, position: Position) -> str | None:
         """The rule that excludes a place; None for one that counts."""
         return next((name for start, end, name in self._spans if start <= position < end), None)
 
-    def _position(self, line: int, offset: int) -> Position:
+    def _characters(self, position: Position) -> Position:
         """A place counted in characters; the syntax tree counts bytes."""
+        line, offset = position
         return line, len(self._lines[line - 1].encode()[:offset].decode())
-
-    def _end(self, place: ast.AST) -> Position:
-        assert place.end_lineno is not None
-        assert place.end_col_offset is not None
-        return self._position(place.end_lineno, place.end_col_offset)

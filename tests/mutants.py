@@ -114,8 +114,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "mimo_sim/training/probes.py": ("tests/training/test_probes.py",),
     **{
         f"mimo_sim/benchmark/{name}.py": (
-            "tests/benchmark/test_comparison.py",
             "tests/benchmark/test_intervals.py",
+            "tests/benchmark/test_tuned_tables.py",
+            "tests/benchmark/test_comparison.py",
         )
         for name in ("comparison", "tables")
     },

@@ -13,8 +13,12 @@ STORED = json.loads((Path(__file__).parent / "mutants.json").read_text())
 
 # In each text the marked place (§ stands before it) is left alone, by the rule of this name.
 EXCLUDED = [
-    ("annotation", "def f(x: Literal[§1]) -> int: ..."),
-    ("annotation", "def f(x: int) -> Literal[§1]: ..."),
+    ("signature", "def f(x: Literal[§1]) -> int: ..."),
+    ("signature", "def f(x: int, y: Literal[§1] = 2) -> int: ..."),
+    ("signature", "def f(x: int) -> Literal[§1]: ..."),
+    ("signature", "def f(x, §*, y=1): ..."),
+    ("signature", "def f(x=1, §*, y): ..."),
+    ("signature", "class A:\n    def f(self,\n          §*,\n          x): return 1"),
     ("annotation", "size: Literal[§1] = 1"),
     ("type alias", "Size: TypeAlias = Literal[§1]"),
     ("type alias", "Size = TypeVar('Size', bound=Literal[§1])"),
@@ -28,6 +32,10 @@ EXCLUDED = [
 ]
 COUNTED = [
     "def f(x: int = §1) -> int: ...",
+    "def f(x, *, y=§1): ...",
+    "def f(x: int = §1 + 1, *, y=2): ...",
+    "def f(x): return x §* 2",
+    "f = lambda x=§1: x",
     "size: int = §1",
     "def f() -> int: return §1",
     "class A:\n    lam: ClassVar[float] = §1.0",
