@@ -71,16 +71,21 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "mimo_sim/dynamics/trajectory.py": (f"{DYNAMICS}/test_trajectory.py",),
     "mimo_sim/dynamics/engines/gram.py": (
         f"{DYNAMICS}/test_plain.py",
+        f"{DYNAMICS}/test_bars.py",
         f"{DYNAMICS}/test_engines.py",
         f"{DYNAMICS}/test_rules.py",
         f"{TOY}[simulate",
     ),
     "mimo_sim/dynamics/engines/early.py": (
         f"{DYNAMICS}/test_plain.py",
+        f"{DYNAMICS}/test_bars.py",
         f"{DYNAMICS}/test_early.py",
         f"{TOY}[early",
     ),
-    "mimo_sim/dynamics/engines/layered.py": (f"{DYNAMICS}/test_layered.py",),
+    "mimo_sim/dynamics/engines/layered.py": (
+        f"{DYNAMICS}/test_bars.py",
+        f"{DYNAMICS}/test_layered.py",
+    ),
     "mimo_sim/dynamics/ensemble/step.py": (
         f"{DYNAMICS}/test_plain.py",
         f"{DYNAMICS}/test_ensemble_input.py::test_exponential",

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numba.core.registry import CPUDispatcher
 
 import mimo_sim as ms
-from mimo_sim.dynamics.engines import early, gram, rules
+from mimo_sim.dynamics.engines import early, gram
 from mimo_sim.dynamics.ensemble.step import Shape, exp, names, step_source
 from mimo_sim.dynamics.records import FLIP_SIZE, limit
 from mimo_sim.objective import sigma_weights
@@ -26,16 +25,7 @@ PAIR = ms.generators.random_problem(dims=(1, 2), seed=1, noise_variance=0.05)
 THREE = ms.generators.random_problem(dims=(1, 1, 1), seed=2, noise_variance=0.1)
 
 
-@pytest.fixture(autouse=True)
-def nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the engines, every compiled function is replaced by its source."""
-    monkeypatch.setattr(gram, "STATIC_SIZE", 0)
-    for module in (gram, early, rules):
-        for name, value in list(vars(module).items()):
-            if isinstance(value, CPUDispatcher):
-                monkeypatch.setattr(module, name, value.py_func)
-
-
+pytestmark = pytest.mark.usefixtures("plain_loops")
 SETTINGS = [
     {"record_maps": True},
     {"weight_decay": 0.4, "record_every": 4},
