@@ -94,6 +94,7 @@ def run_job(job: Job, out: Path, on_epochs: Callable[[int], None] = lambda _: No
         folder=out / job.place,
         config=job.config,
         on_epoch=on_epochs,
+        measure_test=job.measures_test,
         **asdict(job.settings),
     )
 

@@ -40,6 +40,13 @@ def tune(
         list[str] | None,
         typer.Option("--set", help="Hyper-parameter that is not searched, e.g. mimo.lam=10."),
     ] = None,
+    space: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where to search a hyper-parameter, e.g. mimo.lam=log:1:10, "
+            "f_star=zero,running_minimum or normalise=true,false; repeatable."
+        ),
+    ] = None,
     preset: Annotated[str, typer.Option(help="cpu or full, as in `bench run`.")] = "cpu",
     root: Annotated[Path | None, typer.Option(help="Folder of the raw files.")] = None,
     setting: Annotated[
@@ -75,8 +82,9 @@ def tune(
     """Tune methods with equal budgets, then compare them on fresh seeds.
 
     Learning rate, weight decay and a method's main hyper-parameters are searched. Choices are made
-    on the validation split. The test split is measured for the fresh seeds, defaults beside tuned.
-    A killed search goes on to the same trials.
+    on the validation split; no trial measures the test split. That is measured for the fresh seeds,
+    defaults beside tuned. A killed search goes on to the same trials. `bench pack` stores trials
+    and runs in one file; after `bench unpack` elsewhere the same command goes on there.
     """
     from mimo_sim import benchmark, datasets
     from mimo_sim._checks import check_count
@@ -90,6 +98,7 @@ def tune(
     ):
         check_count(name, value, least)
     hyper = grammar.once(grammar.read_value("--set", text) for text in set_ or [])
+    laws = grammar.once(grammar.read_space("--space", text) for text in space or [])
     own_data = data_settings(data or [], with_setting=bool(setting))
     record = datasets.get(dataset)
     preset_data, options = record.preset(preset)
@@ -109,6 +118,21 @@ def tune(
         {"trial_seeds": trial_seeds, "fusion": fusion, "unimodal": unimodal},
     )
     wanted: Sequence[str | None] = setting or [record.default_setting]
+    planned = [
+        job
+        for name in wanted
+        for job in benchmark.plan(
+            dataset,
+            method,
+            [0],
+            options,
+            preset_data | ({} if name is None else {"setting": name}) | own_data,
+            hyper,
+            None,
+            None if root is None else str(root),
+        )
+    ]
+    own_laws = benchmark.laws_of([job.method for job in planned], laws)
     searches = [
         benchmark.Search(
             job,
@@ -121,20 +145,14 @@ def tune(
                 setting=job.data.get("setting") if record.default_setting else None,
                 method=job.method,
                 set=[f"{key}={grammar.write(value)}" for key, value in job.hyper.items()],
+                space=[
+                    f"{key}={grammar.write_space(law)}" for key, law in own_laws[job.method].items()
+                ],
                 **said,
             ),
+            own_laws[job.method],
         )
-        for name in wanted
-        for job in benchmark.plan(
-            dataset,
-            method,
-            [0],
-            options,
-            preset_data | ({} if name is None else {"setting": name}) | own_data,
-            hyper,
-            None,
-            None if root is None else str(root),
-        )
+        for job in planned
     ]
     fresh = range(first_seed, first_seed + seeds)
     runs = len(searches) * (trials * trial_seeds + 2 * seeds)

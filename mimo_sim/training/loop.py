@@ -349,8 +349,8 @@ class TrainingRun:
         """Features of every sample of a split; see :func:`mimo_sim.training.evaluation.encode`."""
         return evaluation.encode(self, split)
 
-    def test(self, split: Split) -> dict[str, Any]:
-        """Final figures on validation and on test, of the selected epoch.
+    def test(self, split: Split | None) -> dict[str, Any]:
+        """Final figures of the selected epoch: on validation and, if there is a `split`, on test.
 
         Raises
         ------
@@ -366,7 +366,7 @@ class TrainingRun:
             raise RuntimeError("this run was tested already; the test split is measured once.")
         self._tested = True
         self.method.eval()
-        test = split.to(self.device)
+        test = None if split is None else split.to(self.device)
         found = evaluation.final_figures(self, test, probes=self.settings.probes)
         found["selected_epoch"] = self.selection.epoch(len(self.table))
         found["selection"] = self.settings.select
