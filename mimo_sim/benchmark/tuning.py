@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,7 @@ def tune(
     out: str | Path,
     workers: int = 1,
     on_epochs: Callable[[int], None] = lambda _: None,
+    cluster: Any = None,
 ) -> Failures:
     """Search for every method, then train defaults and chosen values on fresh seeds.
 
@@ -55,6 +57,8 @@ def tune(
         Number of processes, >= 1.
     on_epochs : function
         Called now and then with the number of epochs done.
+    cluster : str or object of dask, optional
+        As in :func:`execute`.
 
     Returns
     -------
@@ -73,9 +77,10 @@ def tune(
     _refuse_unfair(searches, seeds)
     everything = [Trials(search, out) for search in searches]
     for number in range(max(search.trials for search in searches)):
-        _round(number, everything, out, workers, on_epochs)
+        _round(number, everything, out, workers, on_epochs, cluster)
     jobs = _fresh(everything, seeds)
-    return execute(sorted(jobs, key=lambda job: job.settings.seed), out, workers, on_epochs)
+    jobs = sorted(jobs, key=lambda job: job.settings.seed)
+    return execute(jobs, out, workers, on_epochs, cluster)
 
 
 def _refuse_unfair(searches: Sequence[Search], seeds: Sequence[int]) -> None:
@@ -93,6 +98,7 @@ def _round(
     out: Path,
     workers: int,
     on_epochs: Callable[[int], None],
+    cluster: Any = None,
 ) -> None:
     """Trial `number` of every search; those without a stored score are trained side by side."""
     asked = [(trials, *trials.ask()) for trials in everything]
@@ -105,7 +111,7 @@ def _round(
         if trials.told == len(trials.stored)
     }
     jobs = [job for found in new.values() for job in found]
-    failures = execute(jobs, place, workers, on_epochs) if jobs else []
+    failures = execute(jobs, place, workers, on_epochs, cluster) if jobs else []
     wrong = [
         f"{job.place}: {message}"
         for job, message in failures

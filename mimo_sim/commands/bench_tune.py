@@ -57,6 +57,7 @@ def tune(
     ] = None,
     out: Out = Path("results"),
     jobs: Annotated[int | None, typer.Option(help="Processes, as in `bench run`.")] = None,
+    cluster: Annotated[str | None, typer.Option(help="As in `bench run`.")] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the train split, instead of the preset's.")
     ] = None,
@@ -160,7 +161,7 @@ def tune(
     title = f"{len(searches)} searches of {trials} trials"
     with progress_bar(total, on_terminal(quiet), title) as advance:
         workers = num_workers(jobs, 1, "auto")
-        failures = benchmark.tune(searches, fresh, out, workers, advance)
+        failures = benchmark.tune(searches, fresh, out, workers, advance, cluster)
     if not quiet:
         places = {search.job.place.parts[0] for search in searches}
         show_results(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mimo_sim import benchmark, methods
-from mimo_sim.benchmark import comparison, tables, tuning, workers
+from mimo_sim.benchmark import comparison, one_job, tables, tuning
 from mimo_sim.benchmark.remade import command_of
 from mimo_sim.benchmark.search import Search
 from mimo_sim.benchmark.trials import Trials
@@ -133,7 +133,7 @@ def test_no_trial_measures_the_test_split(monkeypatch: pytest.MonkeyPatch, tmp_p
     (search,) = searches("mimo")
     job = search.trial(search.defaults, 0, 0)
     other = replace(tiny(), test=tiny(seed=5).test)
-    monkeypatch.setattr(workers, "_load", lambda job: other)
+    monkeypatch.setattr(one_job, "load_data", lambda job: other)
     assert benchmark.execute([job], tmp_path / "a") == []
     (run,) = benchmark.read(tmp_path / "a")
     assert set(run.result["metrics"]) == {"validation", "selected_epoch", "selection"}
