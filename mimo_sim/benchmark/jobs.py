@@ -15,6 +15,7 @@ from mimo_sim.benchmark.wording import SEARCHED, TUNED
 from mimo_sim.datasets._own_file import checksum, is_file
 from mimo_sim.networks import get_network
 from mimo_sim.training import Settings
+from mimo_sim.training._augment import masked_places
 from mimo_sim.training._build import make_encoders, refuse_absent_device
 from mimo_sim.training.records import Record, plain
 
@@ -183,6 +184,7 @@ def _refuse_bad_runs(dataset: str, settings: Settings, data: Mapping[str, Any]) 
     record.refuse_bad(data)
     refuse_absent_device(settings)
     if record.modalities:
+        masked_places(settings.masks, record.modalities)
         with torch.device("meta"):  # encoders without numbers
             make_encoders(record.modalities, settings)
 

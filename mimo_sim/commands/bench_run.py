@@ -164,6 +164,13 @@ def run(
             show_default=_else("none"),
         ),
     ] = None,
+    masks: Annotated[
+        str | None,
+        typer.Option(
+            help="Modalities, joined by commas, that are spectrograms: hide bands of frequency and "
+            "time at random in training."
+        ),
+    ] = None,
     select: Annotated[
         str | None,
         typer.Option(help="last epoch, or best on validation.", show_default=_else("last")),
@@ -205,6 +212,7 @@ def run(
         "width": width,
         "select": select,
         "augment": augment,
+        "masks": masks,
     }
     options |= {name: value for name, value in given.items() if value is not None}
     options |= {

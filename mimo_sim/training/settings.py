@@ -21,6 +21,7 @@ NEWER = {  # without them, older records say the same
     "fusion": "late",
     "unimodal": "heads",
     "augment": "none",
+    "masks": None,
 }
 COUNTS = {"epochs": 1, "batch_size": 1, "seed": 0, "devices": 1, "width": 1, "probe_every": 0}
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps", "tpu")
@@ -70,6 +71,9 @@ class Settings:
     augment : {"none", "clip", "frame"}
         Crop and flip colour pictures (3, H, W) and videos (3, T, H, W) at random in training: the
         frames of a video all alike, or each by itself. Other inputs stay as they are.
+    masks : str or None
+        Modalities, joined by commas, that are spectrograms (1, frequency, time): bands of
+        frequency and of time are hidden at random in training.
     select : {"last", "best"}
         Keep the last epoch, or the first of those with the best validation accuracy (regression:
         the lowest validation loss).
@@ -100,6 +104,7 @@ class Settings:
     fusion: str = "late"
     unimodal: Unimodal = "heads"
     augment: Augment = "none"
+    masks: str | None = None
     select: Select = "last"
     probes: bool = True
     probe_every: int = 0
@@ -126,6 +131,10 @@ class Settings:
         for _, name in self._encoders():
             if name:  # an empty one chooses by shape
                 encoders.get(name)
+        if self.masks is not None and not isinstance(self.masks, str):
+            raise TypeError(
+                f"`masks` must be names of modalities joined by commas. Got masks={self.masks!r}."
+            )
         if self.batch_size % self.devices:
             raise ValueError(
                 "`batch_size` must be a multiple of `devices`. "
