@@ -137,8 +137,9 @@ def run(
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="One of frames, gru, lenet, linear, mlp, patches, resnet18, transformer; one per "
-            "modality joined by commas; or by name, sound=gru,face=lenet.",
+            help="One of frames, gru, lenet, linear, mlp, patches, resnet18, transformer, or "
+            "pretrained:FOLDER (of transformers); one per modality joined by commas; or by name, "
+            "sound=gru,face=lenet.",
             show_default=_else("chosen by shape"),
         ),
     ] = None,

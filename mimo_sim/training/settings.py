@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from mimo_sim._checks import check_choice, check_count, check_positive, did_you_mean
 from mimo_sim.networks import encoders, get_network
 from mimo_sim.networks._base import Unimodal
+from mimo_sim.networks.encoders._pretrained import PREFIX, checksum
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
 Schedule = Literal["step", "cosine", "constant"]
@@ -60,7 +61,8 @@ class Settings:
     encoder : str, mapping or None
         A name for all modalities (:func:`mimo_sim.networks.make_encoder`); one name for each,
         joined by commas; or names by modality, ``{"sound": "gru"}`` or ``"sound=gru"``. None, and a
-        modality that is not named, choose by the shape of the input.
+        modality that is not named, choose by the shape of the input. ``pretrained:FOLDER`` has the
+        weights of a local folder; records have their checksum.
     width : int
         Feature length of every encoder.
     fusion : str
@@ -162,7 +164,12 @@ class Settings:
     def described(self) -> dict[str, Any]:
         """All fields, as a record has them; those that are newer than 0.3.0 where they matter."""
         every = asdict(self)
-        return {
+        weights = {
+            name: checksum(name.removeprefix(PREFIX))
+            for _, name in self._encoders()
+            if name.startswith(PREFIX)
+        }
+        return ({"pretrained": weights} if weights else {}) | {
             name: value
             for name, value in every.items()
             if name not in NEWER or value != NEWER[name]
