@@ -10,7 +10,7 @@ export MPLBACKEND := Agg
 # Nothing is compiled at the installation: the first import of a module keeps its bytecode, the processes that tests start read it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: figure1 torch test test-all fast-tests style types test-lowest wheel mutants lint format house check explore bench gpu-bench studies avmnist replication sensitivity race notebooks clean
+.PHONY: figure1 torch test test-all fast-tests style types test-lowest wheel mutants lint format house check explore bench gpu-bench studies avmnist replication sensitivity race race-store notebooks clean
 .DEFAULT_GOAL := figure1
 
 figure1: $(VENV)/.core  ## Reproduce Figure 1 into figures/ (and the convergence figure)
@@ -142,16 +142,34 @@ sensitivity: $(VENV)/.train results/sensitivity  ## AV-MNIST A: lam x mu with th
 	$(call TABLE,sensitivity) --split validation
 	$(call TABLE,sensitivity)
 
+# The race goes on from what is stored in benchmarks/race, on this machine or another. It is stored after every command below, and
+# by make race-store, at any time, also after a kill: trials that are over and finished runs, in one file to commit.
 RACE := $(BIN)/mimo-sim bench tune --trials 12 --seeds 8 --out results/race
+RACE_FILE := benchmarks/race/race.csv.gz
+STORE_RACE = $(BIN)/mimo-sim bench pack results/race --out $(RACE_FILE)
 RACERS := $(addprefix --method ,vanilla unimodal linear_scalarization mimo umt ogm_ge mmpareto mla)
-EXTRAPOLATED := --method mimo --set normalise=true --set f_star=extrapolation
+F_STAR := --method mimo --space normalise=true,false --space f_star=running_minimum,epoch_minimum,extrapolation,validation,zero
 
-race: $(VENV)/.tune  ## AV-MNIST A and GRID words: main methods, 12 trials each on validation, then 8 fresh seeds (hours on 2 cores); continues where it was stopped
+race: $(VENV)/.tune  ## AV-MNIST A and GRID words: main methods, 12 trials each on validation, then 8 fresh seeds (days on 2 cores); goes on from benchmarks/race
+	if test -f $(RACE_FILE); then $(BIN)/mimo-sim bench unpack $(RACE_FILE) --out results/race; fi
 	$(RACE) --dataset avmnist --setting A $(RACERS)
-	$(RACE) --dataset avmnist --setting A $(EXTRAPOLATED)
-	$(RACE) --dataset grid --setting clean --setting -10 $(RACERS)
-	$(RACE) --dataset grid --setting clean --setting -10 $(EXTRAPOLATED)
-	$(BIN)/mimo-sim bench compare results/race --out results/race --html results/race/comparison.html
+	$(STORE_RACE)
+	$(RACE) --dataset avmnist --setting A $(F_STAR)
+	$(STORE_RACE)
+	$(RACE) --dataset grid --setting -10 $(RACERS)
+	$(STORE_RACE)
+	$(RACE) --dataset grid --setting -10 $(F_STAR)
+	$(STORE_RACE)
+	$(RACE) --dataset grid --setting clean $(RACERS)
+	$(STORE_RACE)
+	$(RACE) --dataset grid --setting clean $(F_STAR)
+	$(STORE_RACE)
+	$(BIN)/mimo-sim bench run --dataset grid --setting clean --setting -10 --method all --first-seed 100 --seeds 3 --out results/race
+	$(STORE_RACE)
+	$(BIN)/mimo-sim bench compare results/race --out benchmarks/race --html benchmarks/race/comparison.html
+
+race-store: $(VENV)/.tune  ## Store what make race has found so far into benchmarks/race, to commit and go on elsewhere
+	$(STORE_RACE)
 
 notebooks: $(VENV)/.notebooks  ## Execute the notebooks and render them as pages into notebooks/_rendered/
 	$(BIN)/jupyter nbconvert --to html --execute --output-dir notebooks/_rendered notebooks/*.ipynb

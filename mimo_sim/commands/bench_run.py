@@ -102,6 +102,13 @@ def run(
             help="Processes, one CPU thread each; by default one per CPU core, or one on a GPU."
         ),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Workers of a dask cluster do the runs: tcp://HOST:PORT of its scheduler, or "
+            "local:2 to start two. They share the folder --out."
+        ),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the train split, instead of the preset's.")
     ] = None,
@@ -130,8 +137,9 @@ def run(
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="One of frames, gru, lenet, linear, mlp, patches, resnet18, transformer; one per "
-            "modality joined by commas; or by name, sound=gru,face=lenet.",
+            help="One of frames, gru, lenet, linear, mlp, patches, resnet18, transformer, or "
+            "pretrained:FOLDER (of transformers); one per modality joined by commas; or by name, "
+            "sound=gru,face=lenet.",
             show_default=_else("chosen by shape"),
         ),
     ] = None,
@@ -155,6 +163,13 @@ def run(
             help="Crop and flip colour pictures in training: none, clip (the frames of a video "
             "alike) or frame (each by itself).",
             show_default=_else("none"),
+        ),
+    ] = None,
+    masks: Annotated[
+        str | None,
+        typer.Option(
+            help="Modalities, joined by commas, that are spectrograms: hide bands of frequency and "
+            "time at random in training."
         ),
     ] = None,
     select: Annotated[
@@ -198,6 +213,7 @@ def run(
         "width": width,
         "select": select,
         "augment": augment,
+        "masks": masks,
     }
     options |= {name: value for name, value in given.items() if value is not None}
     options |= {
@@ -227,7 +243,7 @@ def run(
     refused = benchmark.refused_methods(dataset, fusion)
     if "all" in method and refused and not quiet:
         typer.echo(f"left out, not defined for {dataset}: {', '.join(refused)}")
-    _execute(todo, out, num_workers(jobs, devices, accelerator), quiet)
+    _execute(todo, out, num_workers(jobs, devices, accelerator), quiet, cluster)
 
 
 def data_settings(given: list[str], with_setting: bool) -> dict[str, Any]:
@@ -256,7 +272,9 @@ def num_workers(asked: int | None, devices: int, accelerator: str) -> int:
     return os.cpu_count() or 1
 
 
-def _execute(todo: Sequence[Job], out: Path, workers: int, quiet: bool) -> None:
+def _execute(
+    todo: Sequence[Job], out: Path, workers: int, quiet: bool, cluster: str | None
+) -> None:
     """Do the jobs and say how it went; exit code 2 if any failed."""
     import time
 
@@ -267,7 +285,7 @@ def _execute(todo: Sequence[Job], out: Path, workers: int, quiet: bool) -> None:
     total = sum(job.settings.epochs for job in todo)
     start = time.perf_counter()
     with progress_bar(total, on_terminal(quiet), f"{pending} of {len(todo)} runs") as advance:
-        failures = benchmark.execute(todo, out, workers, advance)
+        failures = benchmark.execute(todo, out, workers, advance, cluster)
     if not quiet:
         done = pending - len(failures)
         typer.echo(

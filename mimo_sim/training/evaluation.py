@@ -210,10 +210,14 @@ def validation_score(run: EvaluatedRun, row: dict[str, float]) -> float:
 
 
 @torch.no_grad()
-def final_figures(run: EvaluatedRun, test: Split, *, probes: bool) -> dict[str, Any]:
-    """All figures of the network on ``"validation"`` and on ``"test"``; see :func:`measure`."""
-    seen = {"validation": encode(run, run.validation), "test": encode(run, test)}
-    scores: list[list[float]] | list[None] = [None, None]
+def final_figures(run: EvaluatedRun, test: Split | None, *, probes: bool) -> dict[str, Any]:
+    """All figures of the network on ``"validation"`` and, where given, on ``"test"``.
+
+    See :func:`measure`.
+    """
+    splits = {"validation": run.validation} | ({} if test is None else {"test": test})
+    seen = {name: encode(run, split) for name, split in splits.items()}
+    scores: list[list[float]] | list[None] = [None] * len(seen)
     if probes:
         train = encode(run, run.train)
         scores = probe_scores(run, train, seen["validation"], list(seen.values()))

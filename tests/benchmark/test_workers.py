@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mimo_sim import benchmark
-from mimo_sim.benchmark import workers
+from mimo_sim.benchmark import one_job
 from tests.benchmark.runs import small_plan
 
 pytestmark = pytest.mark.usefixtures("tiny_data")
@@ -54,7 +54,7 @@ def test_workers_give_the_same_results_as_one_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()  # workers load the true data
-    workers._load_once.cache_clear()
+    one_job._load_once.cache_clear()
     settings = {"epochs": 1, "width": 8, "accelerator": "cpu"}
     jobs = benchmark.plan("digits", ["vanilla", "ogm_ge"], [0, 1], settings)
     done: list[int] = []
