@@ -32,12 +32,13 @@ def _else(default: str) -> str:
 
 @bench.command("list")
 def list_() -> None:
-    """List methods, with their family and default hyper-parameters, and data sets."""
+    """List methods, with family, source, needs and default hyper-parameters, and data sets."""
     from mimo_sim import datasets, methods
 
     typer.echo("Methods, each with the defaults that --set changes\n")
     for name, method in methods.catalogue().items():
         say_wrapped(f"{name} ({method.family}): {method.about}")
+        say_wrapped(f"needs {method.requirements()}", INDENT)
         defaults = [f"{key}={grammar.write(value)}" for key, value in method.hyper.items()]
         say_wrapped(" ".join(defaults), INDENT)
     typer.echo("\nData sets, each with the shapes of its modalities\n")

@@ -29,8 +29,11 @@ class KilledError(BaseException):
     """Nothing catches it: what is on disk is what a killed process leaves."""
 
 
-def searches(*names: str, trials: int = 3, **more: Any) -> list[benchmark.Search]:
-    return [benchmark.Search(job, trials, **more) for job in small_plan(*names, seeds=1)]
+def searches(
+    *names: str, trials: int = 3, fusion: str = "late", **more: Any
+) -> list[benchmark.Search]:
+    plan = small_plan(*names, seeds=1, settings={"fusion": fusion})
+    return [benchmark.Search(job, trials, **more) for job in plan]
 
 
 def stored(out: Path) -> dict[str, Any]:
@@ -54,9 +57,7 @@ def raced(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
 
 def test_every_method_says_where_to_look_and_its_own_class_takes_it() -> None:
     for name in methods.available():
-        (search,) = searches(name) if not methods.get(name).refusal("classification", 2) else [None]
-        if search is None:
-            continue
+        (search,) = searches(name, fusion=methods.get(name).default_fusion())
         assert set(search.space) - set(OF_TRAINING) == set(methods.get(name).search)
         for key, (kind, *values) in methods.get(name).search.items():
             default = methods.create(name).hyper[key]
