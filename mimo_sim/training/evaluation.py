@@ -229,8 +229,9 @@ def final_figures(run: EvaluatedRun, test: Split | None, *, probes: bool) -> dic
         name: measure(run, one, blank, fitted)
         for (name, one), fitted in zip(seen.items(), scores, strict=True)
     }
-    if run.model.gated and "heads" in found["test"]["unimodal"] and run.task == "classification":
-        rates = conditional_utilisation(run, [run.validation, test])
+    with_heads = "heads" in found["validation"]["unimodal"]
+    if run.model.gated and with_heads and run.task == "classification":
+        rates = conditional_utilisation(run, list(splits.values()))
         for figures, each in zip(found.values(), rates, strict=True):
             figures["utilisation"] = dict(zip(run.modality_names, each, strict=True))
     return found

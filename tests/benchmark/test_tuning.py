@@ -361,3 +361,14 @@ def test_the_command_tunes_and_names_itself(
     assert "tuned with equal budgets" in text
     assert command(monkeypatch, f"tune --trials 0 --out {tmp_path}") == 2
     assert "`--trials` must be" in capsys.readouterr().err
+
+
+def test_a_network_with_gates_is_tuned_without_the_test_split(tmp_path: Path) -> None:
+    """Its figures hold how much each modality is used, on every split that is measured."""
+    (search,) = searches("vanilla", trials=1, fusion="mmtm")
+    benchmark.tune([search], [7], tmp_path)
+    (record,) = stored(tmp_path).values()
+    assert "test" not in json.dumps(record["trials"])
+    run, *_ = benchmark.read(tmp_path)
+    assert {"validation", "test"} <= set(run.result["metrics"])
+    assert any(name.startswith("utilisation/") for name in run.metrics("validation"))
