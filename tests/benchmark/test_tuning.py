@@ -365,7 +365,7 @@ def test_the_command_tunes_and_names_itself(
 
 def test_a_network_with_gates_is_tuned_without_the_test_split(tmp_path: Path) -> None:
     """Its figures hold how much each modality is used, on every split that is measured."""
-    (search,) = searches("vanilla", trials=1, fusion="mmtm")
+    (search,) = searches("mimo", trials=1, fusion="mmtm")
     benchmark.tune([search], [7], tmp_path)
     (record,) = stored(tmp_path).values()
     assert "test" not in json.dumps(record["trials"])
