@@ -43,7 +43,7 @@ wheel:  ## Build the wheel and try it in an empty environment: Figure 1, the fil
 	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check build/wheel/dist/*.whl
 	cd build/wheel && bin/python $(CURDIR)/tests/wheel.py dist/*.whl
 
-mutants: $(VENV)/.dev  ## Mutation test of the core (about an hour on 2 cores); writes tests/mutants.json
+mutants: $(VENV)/.dev  ## Mutation test of the core (about 20 minutes on 2 cores); writes tests/mutants.json
 	$(PIP_INSTALL) $(EDITABLE) ".[dev,mutants]"
 	$(BIN)/python -m tests.mutants
 

@@ -75,6 +75,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
         f"{DYNAMICS}/test_bars.py",
         f"{DYNAMICS}/test_engines.py",
     ),
+    "mimo_sim/dynamics/engines/[afr]*.py": (
+        f"{DYNAMICS}/test_plain.py",
+        f"{DYNAMICS}/test_bars.py",
+        f"{DYNAMICS}/test_limits.py",
+        f"{DYNAMICS}/test_simulate.py",
+    ),
     "mimo_sim/dynamics/engines/early.py": (
         f"{DYNAMICS}/test_plain.py",
         f"{DYNAMICS}/test_bars.py",
@@ -118,6 +124,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
         )
         for name in ("agm", "cml", "g_blending", "mbsd", "ogm", "pmr", "reconboost", "smv")
     },
+    "mimo_sim/methods/[a-z]*.py": (
+        f"{METHODS}/test_{{stem}}.py",
+        f"{METHODS}/test_gradient_weighting.py",
+        f"{METHODS}/test_edges.py",
+        f"{METHODS}/test_hyper_parameters.py",
+        f"{PINNED}[{{stem}}",
+    ),
     "mimo_sim/training/metrics.py": ("tests/training/test_metrics.py",),
     "mimo_sim/training/probes.py": ("tests/training/test_probes.py",),
     **{

@@ -76,3 +76,27 @@ def test_what_can_matter_counts(text: str) -> None:
 
 def test_every_rule_is_tried() -> None:
     assert {name for name, _ in EXCLUDED} == {rule.name for rule in RULES}
+
+
+# ------------------------ the stored result
+
+
+def test_every_survivor_is_explained() -> None:
+    for one in STORED["survivors"]:
+        assert one["verdict"] in ("equivalent", "open"), one
+        assert len(one["why"]) > 15, one
+
+
+def test_the_scores_follow_from_the_counts() -> None:
+    drawn, alive = STORED["mutants"], len(STORED["survivors"])
+    equivalent = sum(one["verdict"] == "equivalent" for one in STORED["survivors"])
+    assert drawn == sum(STORED["sampled"].values()) >= 120
+    assert (STORED["noticed"], STORED["equivalent"]) == (drawn - alive, equivalent)
+    assert STORED["score"] == pytest.approx((drawn - alive) / drawn)
+    assert STORED["score_without_equivalents"] == pytest.approx(
+        (drawn - alive) / (drawn - equivalent)
+    )
+
+
+def test_nine_of_ten_mutants_that_are_not_equivalent_are_noticed() -> None:
+    assert STORED["score_without_equivalents"] >= 0.9

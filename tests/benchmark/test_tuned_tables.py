@@ -130,6 +130,8 @@ def test_every_cell_of_a_tuned_table() -> None:
     ]
     assert cells[2][4] == "20.0"  # equal values have no interval
     assert list(tables.tuned_tables([])) == []
+    ((_, _, (alone,)),) = tables.tuned_tables(finished("mimo-tuned", [0.9], tuning=tuning(0.9)))
+    assert alone[3:6] == ("", "90.0", "")
 
 
 def test_data_sets_have_tables_of_their_own() -> None:

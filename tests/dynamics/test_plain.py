@@ -68,7 +68,7 @@ def test_rules_equal_autograd(rule: ms.rules.Rule) -> None:
         if isinstance(rule, ms.OGM) and problem is THREE:
             continue  # kappa jumps where scores are equal
         more: dict[str, Any] = {"step_size": 0.01, "steps": 9, "width": 4, "init_scale": 0.8}
-        for settings in ({"record_maps": True}, {"weight_decay": 0.4, "record_every": 4}):
+        for settings in ({"record_maps": True}, SETTINGS[2]):
             mine = ms.simulate(problem, rule, **more, **settings)
             assert_same(mine, ms.simulate(problem, rule, engine="autograd", **more, **settings))
 
