@@ -60,6 +60,9 @@ class Method(nn.Module):
         or ``("choice", value, ...)``.
     uses_heads : bool
         Whether it trains the uni-modal heads of the model.
+    capturable : bool
+        Whether every step of an epoch launches the same kernels, so that a CUDA graph may replay
+        one: nothing is decided on numbers, drawn, or counted in Python.
     needs_classes : bool
         Whether it is undefined for regression.
     needs : {"joint", "encoders", "slices"}
@@ -81,6 +84,7 @@ class Method(nn.Module):
     about: ClassVar[str] = ""
     search: ClassVar[Search] = {}
     uses_heads: ClassVar[bool] = False
+    capturable: ClassVar[bool] = False
     needs_classes: ClassVar[bool] = False
     needs: ClassVar[Needs] = "encoders"
     min_modalities: ClassVar[int] = 1

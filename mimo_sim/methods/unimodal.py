@@ -29,6 +29,7 @@ class Unimodal(Method):
     family: ClassVar[Family] = "reference"
     about: ClassVar[str] = "each encoder alone with its own head; joint output: their mean"
     uses_heads: ClassVar[bool] = True
+    capturable: ClassVar[bool] = True
 
     def fuse(self, model: FusionNetwork, features: Sequence[Tensor]) -> Tensor:
         """Mean (B, C) of the heads' outputs."""

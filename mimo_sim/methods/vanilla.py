@@ -15,3 +15,4 @@ class Vanilla(Method):
     family: ClassVar[Family] = "reference"
     about: ClassVar[str] = "one joint loss"
     needs: ClassVar[Needs] = "joint"
+    capturable: ClassVar[bool] = True
