@@ -190,7 +190,12 @@ class _Stopwatch:
     """A method with its run and its batch, ready to take steps that are timed."""
 
     def __init__(
-        self, method: Method, data: Dataset, settings: Settings, clock: Clock, captured: bool
+        self,
+        method: Method,
+        data: Dataset,
+        settings: Settings,
+        clock: Clock,
+        captured: bool = False,
     ) -> None:
         self.run = run = TrainingRun(method, data, settings)
         self.clock = time.perf_counter if clock == "wall" else time.process_time
