@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 from torch import Tensor, nn
 
@@ -90,6 +90,11 @@ class Method(nn.Module):
     min_modalities: ClassVar[int] = 1
     max_modalities: ClassVar[int | None] = None
 
+    def __new__(cls, *args: Any, **hyper: Any) -> Self:
+        """Refuse an unknown hyper-parameter with a hint, before any constructor sees it."""
+        cls.refuse_unknown(hyper)
+        return super().__new__(cls)
+
     def __init__(self, **hyper: Any) -> None:
         super().__init__()
         self.refuse_unknown(hyper)
@@ -106,7 +111,7 @@ class Method(nn.Module):
         """Names of the hyper-parameters: the constructor's arguments."""
         return tuple(
             p.name
-            for p in inspect.signature(cls).parameters.values()
+            for p in list(inspect.signature(cls.__init__).parameters.values())[1:]
             if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
         )
 
