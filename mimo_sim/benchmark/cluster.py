@@ -6,6 +6,7 @@ run continues from its checkpoint wherever it goes on.
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ def execute_on_cluster(
     cluster: Any,
     workers: int | None,
     on_epochs: Callable[[int], None],
+    say: bool = False,
 ) -> list[tuple[Job, str]]:
     """Do jobs on a cluster.
 
@@ -41,6 +43,8 @@ def execute_on_cluster(
         Number of processes where `cluster` is ``"local"``.
     on_epochs : function
         Called with the number of epochs of every job that is over.
+    say : bool
+        Write a line on stderr for every job that is over.
 
     Returns
     -------
@@ -67,6 +71,8 @@ def execute_on_cluster(
                 if message:
                     failures.append((job, message))
                 on_epochs(job.settings.epochs)
+                if say:
+                    print(f"finished {out / job.place}", file=sys.stderr, flush=True)
     finally:
         mark.unlink(missing_ok=True)
     return failures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -63,8 +64,13 @@ def environment(wanted: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def attempt(job: Job, out: Path, on_epochs: Callable[[int], None]) -> str:
-    """Do one job; return its error message, empty if it went well."""
+def attempt(job: Job, out: Path, on_epochs: Callable[[int], None], say: bool = False) -> str:
+    """Do one job; return its error message, empty if it went well.
+
+    With `say` a line on stderr names the folder of the run when it begins.
+    """
+    if say:
+        print(f"started {out / job.place}", file=sys.stderr, flush=True)
     try:
         run_job(job, out, on_epochs)
     except Exception as error:  # the other jobs are done all the same

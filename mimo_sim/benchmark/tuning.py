@@ -40,6 +40,7 @@ def tune(
     workers: int = 1,
     on_epochs: Callable[[int], None] = lambda _: None,
     cluster: Any = None,
+    say: bool = False,
 ) -> Failures:
     """Search for every method, then train defaults and chosen values on fresh seeds.
 
@@ -57,7 +58,7 @@ def tune(
         Number of processes, >= 1.
     on_epochs : function
         Called now and then with the number of epochs done.
-    cluster : str or object of dask, optional
+    cluster, say
         As in :func:`execute`.
 
     Returns
@@ -77,10 +78,10 @@ def tune(
     _refuse_unfair(searches, seeds)
     everything = [Trials(search, out) for search in searches]
     for number in range(max(search.trials for search in searches)):
-        _round(number, everything, out, workers, on_epochs, cluster)
+        _round(number, everything, out, workers, on_epochs, cluster, say)
     jobs = _fresh(everything, seeds)
     jobs = sorted(jobs, key=lambda job: job.settings.seed)
-    return execute(jobs, out, workers, on_epochs, cluster)
+    return execute(jobs, out, workers, on_epochs, cluster, say)
 
 
 def _refuse_unfair(searches: Sequence[Search], seeds: Sequence[int]) -> None:
@@ -99,6 +100,7 @@ def _round(
     workers: int,
     on_epochs: Callable[[int], None],
     cluster: Any = None,
+    say: bool = False,
 ) -> None:
     """Trial `number` of every search; those without a stored score are trained side by side."""
     asked = [(trials, *trials.ask()) for trials in everything]
@@ -111,7 +113,7 @@ def _round(
         if trials.told == len(trials.stored)
     }
     jobs = [job for found in new.values() for job in found]
-    failures = execute(jobs, place, workers, on_epochs, cluster) if jobs else []
+    failures = execute(jobs, place, workers, on_epochs, cluster, say) if jobs else []
     wrong = [
         f"{job.place}: {message}"
         for job, message in failures

@@ -34,6 +34,7 @@ def execute(
     workers: int = 1,
     on_epochs: Callable[[int], None] = lambda _: None,
     cluster: Any = None,
+    say: bool = False,
 ) -> list[tuple[Job, str]]:
     """Do all jobs that have no result yet, each on one CPU thread.
 
@@ -54,6 +55,8 @@ def execute(
         ``"tcp://host:port"`` of a scheduler, or a cluster; ``"local:2"`` starts two processes here.
         Its workers, of one thread each, do the jobs. They must share the folder `out`, and have the
         versions of mimo_sim and torch that are here. Results do not depend on it.
+    say : bool
+        Write a line on stderr for every run that starts; with a `cluster`, that is over.
 
     Returns
     -------
@@ -77,14 +80,14 @@ def execute(
         raise ValueError("runs with several devices need `jobs` = 1 and no `cluster`.")
     on_epochs(_num_epochs(jobs) - _num_epochs(todo))
     if cluster is not None and todo:
-        return execute_on_cluster(todo, out, cluster, workers, on_epochs)
+        return execute_on_cluster(todo, out, cluster, workers, on_epochs, say)
     workers = min(workers, len(todo))
     if workers > 1:
-        return _execute_on_workers(todo, out, workers, on_epochs)
+        return _execute_on_workers(todo, out, workers, on_epochs, say)
     failures = []
     with one_thread():
         for job in todo:
-            message = attempt(job, out, on_epochs)
+            message = attempt(job, out, on_epochs, say)
             if message:
                 failures.append((job, message))
     return failures
@@ -121,12 +124,12 @@ def _count(epochs: int) -> None:
         _counter.value += epochs
 
 
-def _work(job: Job, out: Path) -> str:
-    return attempt(job, out, _count)
+def _work(job: Job, out: Path, say: bool) -> str:
+    return attempt(job, out, _count, say)
 
 
 def _execute_on_workers(
-    todo: Sequence[Job], out: Path, workers: int, on_epochs: Callable[[int], None]
+    todo: Sequence[Job], out: Path, workers: int, on_epochs: Callable[[int], None], say: bool
 ) -> Failures:
     context = multiprocessing.get_context("spawn")
     counter = context.Value("q", 0)
@@ -140,7 +143,7 @@ def _execute_on_workers(
             distinct_data = {data_key(job): job for job in todo}
             for preparing in [pool.submit(prepare_data, job) for job in distinct_data.values()]:
                 preparing.result()
-            futures = {pool.submit(_work, job, out): job for job in todo}
+            futures = {pool.submit(_work, job, out, say): job for job in todo}
             return _collect(futures, counter, on_epochs)
         except BrokenProcessPool:
             raise OSError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mimo_sim._progress import on_terminal, progress_bar
+from mimo_sim._progress import in_lines, on_terminal, progress_bar
 from mimo_sim.commands import _grammar as grammar
 from mimo_sim.commands import bench
 from mimo_sim.commands._options import Out, Quiet
@@ -286,7 +286,7 @@ def _execute(
     total = sum(job.settings.epochs for job in todo)
     start = time.perf_counter()
     with progress_bar(total, on_terminal(quiet), f"{pending} of {len(todo)} runs") as advance:
-        failures = benchmark.execute(todo, out, workers, advance, cluster)
+        failures = benchmark.execute(todo, out, workers, advance, cluster, in_lines(quiet))
     if not quiet:
         done = pending - len(failures)
         typer.echo(

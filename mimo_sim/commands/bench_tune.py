@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mimo_sim._progress import on_terminal, progress_bar
+from mimo_sim._progress import in_lines, on_terminal, progress_bar
 from mimo_sim.commands import _grammar as grammar
 from mimo_sim.commands import bench
 from mimo_sim.commands._options import Out, Quiet
@@ -161,7 +161,7 @@ def tune(
     title = f"{len(searches)} searches of {trials} trials"
     with progress_bar(total, on_terminal(quiet), title) as advance:
         workers = num_workers(jobs, 1, "auto")
-        failures = benchmark.tune(searches, fresh, out, workers, advance, cluster)
+        failures = benchmark.tune(searches, fresh, out, workers, advance, cluster, in_lines(quiet))
     if not quiet:
         places = {search.job.place.parts[0] for search in searches}
         show_results(

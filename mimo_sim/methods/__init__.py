@@ -53,7 +53,7 @@ def _methods_of(module: ModuleType) -> Iterator[tuple[str, type[Method]]]:
             continue
         if not cls.name or cls.__module__ != module.__name__:
             continue
-        parameters = inspect.signature(cls).parameters
+        parameters = inspect.signature(cls.__init__).parameters
         bare = [
             key for key in cls.hyper_names() if parameters[key].default is inspect.Parameter.empty
         ]

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 from torch import Tensor, nn
 
@@ -70,6 +70,9 @@ class Method(nn.Module):
         or ``("choice", value, ...)``.
     uses_heads : bool
         Whether it trains the uni-modal heads of the model.
+    capturable : bool
+        Whether every step of an epoch launches the same kernels, so that a CUDA graph may replay
+        one: nothing is decided on numbers, drawn, or counted in Python.
     needs_classes : bool
         Whether it is undefined for regression.
     needs : {"joint", "encoders", "slices", "gates", "query"}
@@ -93,10 +96,16 @@ class Method(nn.Module):
     conformance: ClassVar[Conformance | None] = None
     search: ClassVar[Search] = {}
     uses_heads: ClassVar[bool] = False
+    capturable: ClassVar[bool] = False
     needs_classes: ClassVar[bool] = False
     needs: ClassVar[Needs] = "encoders"
     min_modalities: ClassVar[int] = 1
     max_modalities: ClassVar[int | None] = None
+
+    def __new__(cls, *args: Any, **hyper: Any) -> Self:
+        """Refuse an unknown hyper-parameter with a hint, before any constructor sees it."""
+        cls.refuse_unknown(hyper)
+        return super().__new__(cls)
 
     def __init__(self, **hyper: Any) -> None:
         super().__init__()
@@ -114,7 +123,7 @@ class Method(nn.Module):
         """Names of the hyper-parameters: the constructor's arguments."""
         return tuple(
             p.name
-            for p in inspect.signature(cls).parameters.values()
+            for p in list(inspect.signature(cls.__init__).parameters.values())[1:]
             if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
         )
 

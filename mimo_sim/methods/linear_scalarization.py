@@ -46,6 +46,7 @@ class LinearScalarization(Method):
     search: ClassVar[Search] = {"weight": ("log", 0.1, 10.0)}
     needs: ClassVar[Needs] = "joint"
     uses_heads: ClassVar[bool] = True
+    capturable: ClassVar[bool] = True
     weights: Tensor
     """One weight () for all modalities, or one per modality (K,)."""
 

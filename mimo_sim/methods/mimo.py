@@ -147,6 +147,7 @@ class MIMOLoss(SizedByLosses, Method):
     search: ClassVar[Search] = {"lam": ("log", 0.5, 20.0), "mu": ("log", 0.01, 1.0)}
     needs: ClassVar[Needs] = "joint"
     uses_heads: ClassVar[bool] = True
+    capturable: ClassVar[bool] = True
     smoothed: Tensor
     """Exponential averages (K,) of the losses; empty before the first step."""
     first: Tensor

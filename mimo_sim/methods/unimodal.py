@@ -36,6 +36,7 @@ class Unimodal(Method):
         apart="round-off",
     )
     uses_heads: ClassVar[bool] = True
+    capturable: ClassVar[bool] = True
 
     def fuse(self, model: FusionNetwork, features: Sequence[Tensor]) -> Tensor:
         """Mean (B, C) of the heads' outputs."""

@@ -22,3 +22,4 @@ class Vanilla(Method):
         apart="round-off",
     )
     needs: ClassVar[Needs] = "joint"
+    capturable: ClassVar[bool] = True

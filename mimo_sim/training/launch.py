@@ -178,6 +178,8 @@ def _train_and_test(
         **records.environment(run.device),
         "origin": origins.described(run.origin),
     }
+    if run.device.type == "cuda":
+        about["steps"] = f"eager: {run.steps.why_not}" if run.steps.why_not else "captured"
     return Result(run.table, measured, about, run.model, run.method)
 
 

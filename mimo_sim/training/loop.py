@@ -26,6 +26,7 @@ from mimo_sim.training import checkpoint, evaluation, origins
 from mimo_sim.training._ahead import made_ahead
 from mimo_sim.training._augment import augmented, masked, masked_places
 from mimo_sim.training._build import OwnEncoder, make_fabric, make_network, make_optimizer
+from mimo_sim.training._capture import Steps
 from mimo_sim.training._streams import order, stream
 from mimo_sim.training._table import Totals, columns
 from mimo_sim.training.records import CHECKPOINT
@@ -107,6 +108,7 @@ class TrainingRun:
         self.method = copy.deepcopy(method).to(self.device)
         self.generator = torch.Generator(self.device)
         self.optimizer: torch.optim.Optimizer
+        self.steps = Steps(self)
 
     # ------------------------------------------------------------------------ what methods use
 
@@ -307,8 +309,9 @@ class TrainingRun:
         self.model.train()
         method.train()
         method.begin_epoch(self)
+        self.steps.begin_epoch()
         for batch in self._shuffled(method.samples(self), 0):
-            out = method.step(self, batch)
+            out = self.steps.take(self, batch)
             self._tally(totals, out)
             if not self.table and totals.samples == len(batch.target):
                 loss = float(self.mean(totals.sums["loss"]))

@@ -9,7 +9,7 @@ import pytest
 
 from mimo_sim import benchmark
 from mimo_sim.benchmark import one_job
-from tests.benchmark.runs import small_plan
+from tests.benchmark.runs import command, small_plan
 
 pytestmark = pytest.mark.usefixtures("tiny_data")
 
@@ -31,6 +31,21 @@ def test_one_failing_run_costs_no_other(tmp_path: Path) -> None:
     assert [job.method for job, _ in failures] == ["vanilla"]
     assert failures[0][1].startswith("NonFiniteError: training diverged in epoch 0")
     assert [run.method for run in benchmark.read(tmp_path)] == ["mimo"]
+
+
+def test_every_run_that_starts_is_said_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = small_plan("vanilla", "mimo", seeds=1)
+    assert benchmark.execute(jobs[:1], tmp_path) == []
+    assert capsys.readouterr().err == ""
+    assert benchmark.execute(jobs, tmp_path, say=True) == []
+    assert capsys.readouterr().err == f"started {tmp_path / 'digits/mimo/seed0'}\n"
+    words = "run --method mmcosine --epochs 1 --jobs 1 --out"
+    assert command(monkeypatch, words, tmp_path) == 0  # stderr is no terminal here
+    assert capsys.readouterr().err == f"started {tmp_path / 'digits/mmcosine/seed0'}\n"
+    assert command(monkeypatch, words.replace("mmcosine", "unimodal -q"), tmp_path) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_data_that_cannot_be_loaded_cost_no_other_run(
