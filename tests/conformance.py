@@ -11,8 +11,9 @@ from pathlib import Path
 
 from mimo_sim import methods
 from mimo_sim._files import replacing
+from mimo_sim.language.adapters import LoRALinear, MokALinear
 from mimo_sim.methods._conformance import SAME_TENSORS, Conformance
-from tests.methods.references import REFERENCES, Reference
+from tests.methods.references import MOKA, REFERENCES, Reference
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "conformance.md"
 SMALLEST = 1e-12  # differences below it depend on the machine
@@ -71,7 +72,9 @@ def cells(name: str, about: Conformance, references: list[Reference]) -> tuple[s
 def page() -> str:
     """The whole page."""
     known = {name: methods.get(name).conformance for name in methods.available()}
-    rows = [cells(name, about, REFERENCES.get(name, [])) for name, about in known.items() if about]
+    known |= {"lora (adapter)": LoRALinear.conformance, "moka (adapter)": MokALinear.conformance}
+    references = REFERENCES | {"moka (adapter)": MOKA}
+    rows = [cells(name, about, references.get(name, [])) for name, about in known.items() if about]
     lines = [INTRODUCTION]
     lines.append("| " + " | ".join(HEADER) + " |")
     lines.append("|" + "---|" * len(HEADER))

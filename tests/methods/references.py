@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from mimo_sim.language.adapters import MokALinear, Routing
 from mimo_sim.methods.amco import mask_ratio, shares
 from mimo_sim.methods.amss import kept_shares, label_entropy, significance
 from mimo_sim.methods.arl import asymmetric_weights, certainty, dependence
@@ -288,3 +289,38 @@ REFERENCES: dict[str, list[Reference]] = {
         Reference("loss", 1.326667, lambda: float(total_correlation_loss([*LOGITS], TARGET)))
     ],
 }
+
+
+# ---------------------------------------------------------------------------- adapters
+
+
+def moka_rows(question: Tensor) -> Tensor:
+    """What MokA makes of four tokens (text, text, video, audio), rows (B, 4, 2)."""
+    routing = Routing()
+    layer = MokALinear(
+        nn.Linear(2, 2, bias=False).double(), 2, 4.0, 0.0, modalities=2, routing=routing
+    ).double()
+    with torch.no_grad():
+        layer.base.weight.copy_(torch.eye(2))
+        matrices = ([[1.0, 0], [0, 1]], [[0.0, 1], [1, 0]], [[1.0, 1], [0, 1]])
+        for down, matrix in zip(layer.downs, matrices, strict=True):
+            down.copy_(torch.tensor(matrix))
+        layer.up.copy_(torch.tensor([[1.0, 0], [1, 1]]))
+        x = torch.tensor([[[1.0, 2], [0.5, -1], [2, 0], [0, 1]]], dtype=torch.float64)
+        with routing.of(torch.tensor([[0, 0, 1, 2]]).expand(len(question), -1), question):
+            return layer(x.expand(len(question), -1, -1))  # type: ignore[no-any-return]
+
+
+MOKA = [
+    Reference(
+        "all text is the question",
+        [3, 8, 1.5, -2, 4, 10, 3.99995, 10.999649],
+        lambda: moka_rows(torch.tensor([[True, True, False, False]])).flatten().tolist(),
+        within=5e-6,  # the last but one was noted with five digits
+    ),
+    Reference(
+        "only the first token is, audio",
+        [4, 11],
+        lambda: moka_rows(torch.tensor([[True, False, False, False]]))[0, 3].tolist(),
+    ),
+]
