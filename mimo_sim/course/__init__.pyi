@@ -1,4 +1,15 @@
 # The public names, listed once: type checkers read this file, and `__init__.py` loads from it.
+from .claims import bound_of_theorem1 as bound_of_theorem1
+from .claims import draw_bounds as draw_bounds
+from .claims import draw_evidence as draw_evidence
+from .claims import draw_ledger as draw_ledger
+from .claims import draw_minima as draw_minima
+from .claims import draw_objectives as draw_objectives
+from .claims import draw_ratios as draw_ratios
+from .claims import draw_sign as draw_sign
+from .claims import execute as execute
+from .claims import show as show
+from .claims import tell as tell
 from .clips import draw_answers as draw_answers
 from .clips import draw_words as draw_words
 from .clips import grid_words as grid_words
@@ -17,6 +28,23 @@ from .penalty import draw_plateau as draw_plateau
 from .penalty import draw_sweep as draw_sweep
 from .penalty import plateau_height as plateau_height
 from .penalty import sweep_penalties as sweep_penalties
+from .real_data import ask as ask
+from .real_data import ask_all as ask_all
+from .real_data import by_dataset as by_dataset
+from .real_data import difference as difference
+from .real_data import draw_digits as draw_digits
+from .real_data import draw_halves as draw_halves
+from .real_data import draw_probes as draw_probes
+from .real_data import mean_of as mean_of
+from .real_data import seeds_of as seeds_of
+from .real_data import show_comparison as show_comparison
+from .real_data import show_runs as show_runs
+from .real_data import show_table as show_table
+from .real_data import show_weights as show_weights
+from .real_data import tell_noise as tell_noise
+from .real_data import verdict as verdict
+from .real_data import weaker as weaker
+from .real_data import weights_of_the_weaker as weights_of_the_weaker
 from .stored import stored as stored
 from .stored import stored_runs as stored_runs
 
