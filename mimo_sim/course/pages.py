@@ -68,6 +68,10 @@ def markdown(text: str) -> str:
         def inline_math(self, body: str) -> str:
             return mathml(body, display=False)
 
+        def heading(self, text: str, level: int, **attrs: Any) -> str:
+            words = re.findall(r"\w+", re.sub(r"<[^>]*>", " ", text).lower())
+            return f'<h{level} id="{"-".join(words)}">{text}</h{level}>\n'
+
     rendered: str = MarkdownWithMath(Renderer(escape=False)).render(text)
     return rendered
 

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from mimo_sim._extras import explained, folder_of
@@ -30,8 +31,9 @@ TEMPLATE = """{%- extends 'reveal/index.html.j2' -%}
 <title>{{ resources.metadata.name | escape_html }}</title>
 {{ resources.include_css("static/index.css") }}
 {{ resources.include_css("static/theme-light.css") }}
-<style>%(style)s</style>
+<style>$style</style>
 <style>
+html, body, main { height: 100%; margin: 0; padding: 0; }
 .reveal { font-size: 27px; }
 .reveal .slides { text-align: left; }
 .reveal h1, .reveal h2, .reveal h3 { text-transform: none; color: #222; margin: 0 0 .5em; }
@@ -39,8 +41,10 @@ TEMPLATE = """{%- extends 'reveal/index.html.j2' -%}
 .reveal p, .reveal li { line-height: 1.4; }
 .reveal blockquote { width: auto; margin: .6em 0; padding: .2em 1em; font-style: normal;
   background: #eef5fb; border-left: 5px solid #0072B2; box-shadow: none; }
-.reveal section img { margin: .2em auto; max-height: 430px; max-width: 100%%; display: block; }
-.reveal pre { font-size: 17px; width: 100%%; box-shadow: none; margin: 0; }
+.reveal section img { margin: .2em auto; width: 92%; max-height: 460px; object-fit: contain;
+  display: block; }
+.reveal pre, .reveal .jp-OutputArea-output pre { font-size: 22px; width: 100%; box-shadow: none;
+  margin: 0; }
 .reveal table { font-size: 23px; }
 .reveal math[display=block] { margin: .5em 0; font-size: 1.1em; }
 .jp-Notebook { padding: 0; } .jp-Cell { padding: 0; } a.anchor-link { display: none; }
@@ -50,10 +54,10 @@ TEMPLATE = """{%- extends 'reveal/index.html.j2' -%}
 </head>
 {%- endblock header -%}
 {%- block footer_js -%}
-<script>%(script)s</script>
-<script>%(notes)s</script>
+<script>$script</script>
+<script>$notes</script>
 <script>
-Reveal.initialize({ width: %(width)d, height: %(height)d, margin: 0.05, hash: true, center: false,
+Reveal.initialize({ width: $width, height: $height, margin: 0.05, hash: true, center: false,
   slideNumber: "c/t", transition: "none", plugins: [RevealNotes] });
 </script>
 {%- endblock footer_js -%}
@@ -99,7 +103,7 @@ def page(notebook: Any, title: str) -> str:
     settings.TagRemovePreprocessor.remove_input_tags = {HIDDEN}
     parts = {name: f"{{% raw %}}{text}{{% endraw %}}" for name, text in reveal().items()}
     width, height = SIZE
-    template = TEMPLATE % (parts | {"width": width, "height": height}) + pages.PICTURE
+    template = Template(TEMPLATE).substitute(parts, width=width, height=height) + pages.PICTURE
     exporter = SlidesExporter(config=settings, raw_template=template)
     exporter.register_filter("markdown2html", lambda text: pages.markdown(text))
     resources = {"metadata": {"name": title}}
