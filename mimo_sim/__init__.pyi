@@ -1,5 +1,6 @@
 # The public names, listed once: type checkers read this file, and `__init__.py` loads from it.
 from . import benchmark as benchmark
+from . import course as course
 from . import datasets as datasets
 from . import dynamics as dynamics
 from . import explorer as explorer
