@@ -10,7 +10,7 @@ export MPLBACKEND := Agg
 # Nothing is compiled at the installation: the first import of a module keeps its bytecode, the processes that tests start read it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: figure1 torch test test-all fast-tests style types test-lowest wheel mutants lint format house check explore bench gpu-bench gpu-toy gpu-timing gpu-avmnist gpu-grid studies avmnist replication sensitivity race race-store notebooks clean
+.PHONY: figure1 torch site test test-all fast-tests style types test-lowest wheel mutants lint format house check explore bench gpu-bench gpu-toy gpu-timing gpu-avmnist gpu-grid studies avmnist replication sensitivity race race-store notebooks clean
 .DEFAULT_GOAL := figure1
 
 figure1: $(VENV)/.core  ## Reproduce Figure 1 into figures/ (and the convergence figure)
@@ -24,7 +24,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no
 test: $(VENV)/.dev  ## Style, types, and all tests that are not slow; types and tests at the same time
 	$(MAKE) --no-print-directory --jobs=2 style types fast-tests
 
-test-all: lint  ## Style, types, and every test
+test-all: lint $(VENV)/.docs  ## Style, types, and every test
 	$(PYTEST)
 
 fast-tests: style
@@ -193,6 +193,9 @@ race: $(VENV)/.tune  ## AV-MNIST A and GRID words: main methods, 12 trials each 
 race-store: $(VENV)/.tune  ## Store what make race has found so far into benchmarks/race, to commit and go on elsewhere
 	$(STORE_RACE)
 
+site: $(VENV)/.docs  ## Build the documentation site into build/site/: executes the notebooks, checks every link (minutes; again: seconds)
+	$(BIN)/python -m website --out build/site
+
 notebooks: $(VENV)/.notebooks  ## Execute the notebooks and render them as pages into notebooks/_rendered/
 	$(BIN)/jupyter nbconvert --to html --execute --output-dir notebooks/_rendered notebooks/*.ipynb
 
@@ -227,3 +230,8 @@ $(VENV)/.notebooks: $(VENV)/.train
 	@echo "installing Jupyter into $(VENV)"
 	$(PIP_INSTALL) $(EDITABLE) ".[notebooks]"
 	@touch $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing mimo_sim with what the documentation site needs into $(VENV)"
+	$(PIP_INSTALL) $(EDITABLE) ".[docs]"
+	@touch $(VENV)/.core $(VENV)/.train $(VENV)/.tune $@

@@ -33,7 +33,7 @@ class Row:
     difference, difference_half_width : float
         The same of the differences to the baseline, taken seed by seed; nan without pairs.
     origin : str
-        The revisions of the code that made the runs, joined by `` + ``.
+        The revisions of the code that made the runs, joined by a plus sign.
     mixed : bool
         Whether that is not one committed code.
     """
