@@ -59,7 +59,7 @@ def test_what_a_server_and_a_chat_look_for_is_there(site: Path) -> None:
 
 def test_every_executed_cell_has_its_output(site: Path) -> None:
     pages = sorted((site / "notebooks").glob("*.html"))
-    assert len(pages) == len(list((ROOT / "notebooks").glob("*.ipynb")))
+    assert len(pages) == len(list((ROOT / "notebooks").glob("[0-9]*.ipynb")))
     for page in pages:
         text = page.read_text(encoding="utf-8")
         assert 'class="cell_output' in text, page.name
@@ -207,7 +207,7 @@ def test_the_benchmark_page_is_searched_and_sorted(opened: Opened) -> None:
 
 def test_the_explorer_in_the_frame_answers(opened: Opened) -> None:
     page = opened("explore.html")
-    frame = page.frame_locator("iframe.explorer")
+    frame = page.frame_locator("iframe.whole")
     before = frame.locator("#mimo-verdict").inner_text()
     frame.get_by_role("button", name="Too little penalty").click()
     page.wait_for_timeout(1500)
