@@ -19,7 +19,7 @@ def sphinx(source: Path, out: Path, doctrees: Path, jobs: str) -> int:
     from sphinx.cmd.build import main
 
     options = ["-b", "html", "-W", "--keep-going", "-q", "-j", jobs, "-c", str(HERE)]
-    return main([*options, "-d", str(doctrees), str(source), str(out)])
+    return int(main([*options, "-d", str(doctrees), str(source), str(out)]))
 
 
 def main(arguments: list[str] | None = None) -> int:

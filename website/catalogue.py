@@ -8,9 +8,10 @@ from __future__ import annotations
 from mimo_sim import methods
 from mimo_sim.methods._catalogue import NETWORKS
 
-ABOUT = """The page :doc:`Where each method comes from </docs/conformance>` has papers, released code and what was compared in one table.
-Where paper and released code differ, a method's notes say which of the two it follows, and an argument often offers the
-other. ``mimo-sim bench list`` prints the names. Hyper-parameters have the published defaults.
+ABOUT = """:doc:`Where each method comes from </docs/conformance>` has papers, released code
+and what was compared in one table. Where paper and released code differ, a method's notes say which
+of the two it follows, and an argument often offers the other. ``mimo-sim bench list`` prints the
+names. Hyper-parameters have the published defaults.
 """
 
 
@@ -21,7 +22,13 @@ def section(name: str) -> str:
     needs = f"Needs {NETWORKS[entry.needs]}."
     path = f"mimo_sim.methods.{methods.get(name).__name__}"
     return "\n".join(
-        [f".. _method-{name}:\n", heading, "~" * len(heading) + "\n", needs, f"\n.. autoclass:: {path}\n"]
+        [
+            f".. _method-{name}:\n",
+            heading,
+            "~" * len(heading) + "\n",
+            needs,
+            f"\n.. autoclass:: {path}\n",
+        ]
     )
 
 

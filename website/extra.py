@@ -18,16 +18,18 @@ $text
 <iframe class="whole" src="$file" title="$label"></iframe>
 """
 )
-EXPLORER = """Move a slider: two networks train again in your browser, by joint training and by MIMO. Dotted lines are what formulas predict.
-Tick *Predict first* to guess before you look.
+EXPLORER = """Move a slider: two networks train again in your browser, by joint training and by
+MIMO. Dotted lines are what formulas predict. Tick *Predict first* to guess before you look.
 
-<a href="explorer.html">Open the explorer on a page of its own</a>. It is one file that needs no network: save it, mail it, put it
-on a web server. `mimo-sim explore` writes the same file."""
-CLASS = """Slides for a class of ninety minutes. Space goes on, S opens notes for the speaker, Esc shows all slides.
+<a href="explorer.html">Open the explorer on a page of its own</a>. It is one file that needs no
+network: save it, mail it, put it on a web server. `mimo-sim explore` writes the same file."""
+CLASS = """Slides for a class of ninety minutes. Space goes on, S opens notes for the speaker, Esc
+shows all slides.
 
-<a href="slides.html">Open the slides on a page of their own</a>. They are one file that needs no network. `make slides` writes the
-same file."""
-INVITATION = """[Move the sliders yourself](explore.md): both trainings run in your browser, beside what formulas predict.
+<a href="deck.html">Open the slides on a page of their own</a>. They are one file that needs no
+network. `make slides` writes the same file."""
+INVITATION = """[Move the sliders yourself](explore.md): both trainings run in your browser, beside
+what formulas predict.
 
 """
 
@@ -35,11 +37,9 @@ INVITATION = """[Move the sliders yourself](explore.md): both trainings run in y
 def pages() -> dict[str, str]:
     """Path on the site -> Markdown of the pages with frames."""
     label = "Explorer: two networks that train while you move sliders"
-    explorer = FRAMED.substitute(
-        title="Explorer", text=EXPLORER, file="explorer.html", label=label
-    )
+    explorer = FRAMED.substitute(title="Explorer", text=EXPLORER, file="explorer.html", label=label)
     slides = FRAMED.substitute(
-        title="Slides", text=CLASS, file="slides.html", label="Slides of the class"
+        title="Slides", text=CLASS, file="deck.html", label="Slides of the class"
     )
     return {"explore.md": explorer} | ({"slides.md": slides} if (ROOT / SLIDES).exists() else {})
 
@@ -56,7 +56,7 @@ def write(folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     explorer.write(folder / "explorer.html")
-    source, slides = ROOT / SLIDES, folder / "slides.html"
+    source, slides = ROOT / SLIDES, folder / "deck.html"
     if not source.exists():
         return
     made_from = [source, *(ROOT / "mimo_sim").rglob("*.py")]

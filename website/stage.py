@@ -17,7 +17,9 @@ from website import api, catalogue, embedded, extra, navigation
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"(\]\()(?!https?:|mailto:|#)([^)\s#]+)(#[^)\s]*)?(\))")
-BACK = re.compile(r"^Back to the \[README\]\(\.\./README\.md\)(, or to [^.]*?\.md\))?\.[ \n]*", re.M)
+BACK = re.compile(
+    r"^Back to the \[README\]\(\.\./README\.md\)(, or to [^.]*?\.md\))?\.[ \n]*", re.M
+)
 START = "docs/README.md"  # the start page of the site
 Content = str | Path  # a text, or a file to copy
 
