@@ -22,11 +22,15 @@ PAGES = (
     "index.html",
     "explore.html",
     "explorer.html",
+    "slides.html",
     "notebooks/01_figure1.html",
+    "notebooks/00_start_here.html",
+    "notebooks/04_your_own_network.html",
     "docs/howto/own_loop.html",
     "docs/glossary.html",
     "docs/landscape.html",
     "docs/real_data.html",
+    "docs/conformance.html",
     "paper_checks/ledger/ledger.html",
     "benchmarks/records/comparison.html",
     "methods.html",
@@ -123,8 +127,7 @@ def serious(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_sound(opened: Opened, name: str, width: int, scheme: str) -> None:
     page = opened(name, viewport={"width": width, "height": 900}, color_scheme=scheme)
