@@ -10,7 +10,7 @@ export MPLBACKEND := Agg
 # Nothing is compiled at the installation: the first import of a module keeps its bytecode, the processes that tests start read it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: figure1 torch test test-all fast-tests style types test-lowest wheel mutants lint format house check explore bench gpu-bench studies avmnist replication sensitivity race notebooks clean
+.PHONY: figure1 torch test test-all fast-tests style types test-lowest wheel mutants lint format house check explore bench gpu-bench studies avmnist replication sensitivity race notebooks slides badges clean
 .DEFAULT_GOAL := figure1
 
 figure1: $(VENV)/.core  ## Reproduce Figure 1 into figures/ (and the convergence figure)
@@ -153,8 +153,14 @@ race: $(VENV)/.tune  ## AV-MNIST A and GRID words: main methods, 12 trials each 
 	$(RACE) --dataset grid --setting clean --setting -10 $(EXTRAPOLATED)
 	$(BIN)/mimo-sim bench compare results/race --out results/race --html results/race/comparison.html
 
-notebooks: $(VENV)/.notebooks  ## Execute the notebooks and render them as pages into notebooks/_rendered/
-	$(BIN)/jupyter nbconvert --to html --execute --output-dir notebooks/_rendered notebooks/*.ipynb
+notebooks: $(VENV)/.notebooks  ## Execute the notebooks and write them as pages into notebooks/_rendered/ (no network needed to read them)
+	$(BIN)/python -m mimo_sim.course.pages notebooks/[0-9]*.ipynb --out notebooks/_rendered
+
+slides: $(VENV)/.notebooks  ## Slides for a class of 90 minutes, one file that needs no network: build/slides.html
+	$(BIN)/python -m mimo_sim.course.slides notebooks/slides.ipynb --out build/slides.html
+
+badges: $(VENV)/.notebooks  ## Write badges for Colab and Binder into the notebooks, for the address that this clone is from
+	$(BIN)/python -m mimo_sim.course.badges notebooks/[0-9]*.ipynb
 
 clean:  ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis notebooks/_rendered
