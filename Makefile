@@ -87,6 +87,7 @@ gpu-bench: $(VENV)/.dev  ## On a machine with a CUDA device: GPU tests, a millio
 
 studies: $(VENV)/.train  ## The studies over many runs of the toy: figures/phase_* and figures/fusion_* (about 8 minutes)
 	$(BIN)/mimo-sim study all --out figures
+	$(BIN)/mimo-sim animate --out figures/race.png
 
 # Runs are trained in results/, which git ignores, and stored in benchmarks/, a data set in one file. A folder that is not there yet
 # is filled with the stored runs, so that they are not trained again. To train a row anew, fill the folder without it:
