@@ -16,6 +16,7 @@ from . import sweeps as sweeps
 from . import testing as testing
 from . import theory as theory
 from . import training as training
+from .dynamics import Batches as Batches
 from .dynamics import half_time_ratio as half_time_ratio
 from .dynamics import half_times as half_times
 from .dynamics import load as load

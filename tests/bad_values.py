@@ -93,6 +93,7 @@ NESTED = (
 )
 NO_NESTED = [*(bad for bad in NO_OBJECT if not isinstance(bad, dict)), [[1.0]], [[1.0, 2.0, 3.0]]]
 KINDS |= {kind: [*NO_OBJECT, None] for kind in OBJECTS} | dict.fromkeys(NESTED, NO_NESTED)
+KINDS["Batches | None"] = NO_OBJECT
 EXTREMES = [1e308, -1e308, 1e200, 5e-324, 1e-300]  # refused or not, what comes out is finite
 
 
@@ -120,6 +121,7 @@ GOOD: dict[str, Any] = {
     "weight": 1.0,
     "architecture": dynamics.Architecture(),
     "width": 2,
+    "size": 2,
     "seed": 0,
     "step_size": 0.01,
     "steps": 3,

@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -116,6 +117,7 @@ def time_methods(
     clock: Clock = "wall",
     accelerator: str = "auto",
     precision: Literal["32-true", "bf16-mixed"] = "32-true",
+    captured: bool = False,
     on_round: Callable[[], None] = lambda: None,
 ) -> tuple[list[Timing], torch.device]:
     """Time the steps of several methods.
@@ -138,6 +140,9 @@ def time_methods(
         is always the elapsed time between events.
     accelerator, precision : str
         As in :class:`mimo_sim.training.Settings`.
+    captured : bool
+        Take whole steps as the training loop does on CUDA: as a graph where a method allows it.
+        Their parts are then not timed.
     on_round : function
         Called after each round.
 
@@ -169,7 +174,8 @@ def time_methods(
     )
     data = random_data(network, batch_size)
     stopwatches = [
-        _Stopwatch(method, data, settings, clock) for method in (methods.create(BASELINE), *others)
+        _Stopwatch(method, data, settings, clock, captured)
+        for method in (methods.create(BASELINE), *others)
     ]
     turns, order = list(stopwatches), random.Random(0)
     for number in range(warm_up + rounds):
@@ -183,7 +189,14 @@ def time_methods(
 class _Stopwatch:
     """A method with its run and its batch, ready to take steps that are timed."""
 
-    def __init__(self, method: Method, data: Dataset, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self,
+        method: Method,
+        data: Dataset,
+        settings: Settings,
+        clock: Clock,
+        captured: bool = False,
+    ) -> None:
         self.run = run = TrainingRun(method, data, settings)
         self.clock = time.perf_counter if clock == "wall" else time.process_time
         run.method.setup(run)
@@ -194,7 +207,8 @@ class _Stopwatch:
         self.batch = next(iter(run.batches(run.method.samples(run))))
         self.timing = Timing(method.name, method.hyper)
         self.marks: list[Any] = []  # when the step began, its parts ended, and it ended
-        self.has_parts = type(run.method).step is Method.step
+        self.take = partial(run.steps.take if captured else run.method.step, run)
+        self.has_parts = type(run.method).step is Method.step and not captured
         if self.has_parts:
             self._mark_parts()
 
@@ -214,7 +228,7 @@ class _Stopwatch:
         """Take one step, and note how long it and its parts took if it `counts`."""
         self.marks.clear()
         self._mark()
-        self.run.method.step(self.run, self.batch)
+        self.take(self.batch)
         self._mark()
         if self._on_cuda:
             torch.cuda.synchronize(self.run.device)

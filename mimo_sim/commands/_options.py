@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from mimo_sim.dynamics import Batches
+    from mimo_sim.problem import LateFusionProblem
     from mimo_sim.solvers import AnySolver
 
 Out = Annotated[
@@ -151,6 +153,48 @@ class RunOptions:
     def settings(self) -> dict[str, Any]:
         """The arguments of :func:`mimo_sim.simulate`."""
         return vars(self) | {"width": whole_width(self.width)}
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """Samples of a problem, and the mini-batches that a run takes of them."""
+
+    samples: Annotated[
+        int | None,
+        typer.Option(help="Train on so many samples of the problem, >= 1, instead of its moments."),
+    ] = None
+    batch_size: Annotated[
+        int | None, typer.Option(help="Samples in a mini-batch; by default all of --samples.")
+    ] = None
+    batch_seed: Annotated[int, typer.Option(help="Of samples and batches, >= 0.")] = 0
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Draw each batch from all samples, with replacement.")
+    ] = False
+    decay: Annotated[
+        float, typer.Option(help="mimo with batches: smoothing of their losses, in [0, 1).")
+    ] = 0.0
+
+    def drawn(self, problem: LateFusionProblem) -> tuple[LateFusionProblem, Batches | None]:
+        """The problem that the run trains, and its mini-batches."""
+        from mimo_sim.dynamics import Batches
+        from mimo_sim.problem import LateFusionProblem
+
+        if self.samples is None:
+            if self.batch_size is not None or self.replace:
+                raise ValueError("`--batch-size` and `--replace` need `--samples`.")
+            return problem, None
+        inputs, y = problem.sample(self.samples, self.batch_seed)
+        if self.batch_size is None and not self.replace:
+            return LateFusionProblem.from_samples(inputs, y, names=problem.names), None
+        batches = Batches(
+            inputs,
+            y,
+            size=self.samples if self.batch_size is None else self.batch_size,
+            seed=self.batch_seed,
+            replace=self.replace,
+            names=problem.names,
+        )
+        return batches.problem, batches
 
 
 def whole_width(width: float) -> float:

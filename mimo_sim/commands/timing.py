@@ -33,6 +33,12 @@ def timing(
     ] = "wall",
     accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
+    captured: Annotated[
+        bool,
+        typer.Option(
+            "--captured", help="On CUDA, take whole steps as graphs where a method allows it."
+        ),
+    ] = False,
     threads: Annotated[
         int | None, typer.Option(help="CPU threads; by default torch's choice.")
     ] = None,
@@ -65,6 +71,7 @@ def timing(
             clock=clock,  # type: ignore[arg-type]
             accelerator=accelerator,
             precision=precision,  # type: ignore[arg-type]
+            captured=captured,
             on_round=advance,
         )
     baseline = timings.baseline_of(found)

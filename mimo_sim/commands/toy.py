@@ -12,6 +12,7 @@ from mimo_sim._progress import on_terminal, progress_bar
 from mimo_sim.commands import _grammar as grammar
 from mimo_sim.commands import app
 from mimo_sim.commands._options import (
+    BatchOptions,
     Lam,
     Mu,
     Out,
@@ -160,6 +161,7 @@ def simulate(
     set_: Hyper = None,
     options: RunOptions,
     momentum: Annotated[float, typer.Option(help="Heavy-ball momentum, in [0, 1).")] = 0.0,
+    batches: BatchOptions,
     seed: Seed = 0,
     record_every: Annotated[int, typer.Option(help="Record every so many steps, >= 1.")] = 10,
     engine: Annotated[
@@ -176,11 +178,14 @@ def simulate(
 
     if out is not None and out.suffix != ".nc":
         raise ValueError(f"`--out` must end in .nc. Got {str(out)!r}.")
+    data, drawn = batches.drawn(load_problem(problem))
     run = ms.simulate(
-        load_problem(problem),
+        data,
         solver.solver(_hyper(set_)),
         seed=seed,
         momentum=momentum,
+        batches=drawn,
+        decay=batches.decay,
         record_every=record_every,
         engine=engine,
         progress=on_terminal(quiet),

@@ -1,6 +1,7 @@
 from . import driver as driver
 from . import layered as layered
 from . import trajectory as trajectory
+from .batches import Batches as Batches
 from .driver import ENGINES as ENGINES
 from .driver import rerun as rerun
 from .driver import simulate as simulate

@@ -21,6 +21,7 @@ from mimo_sim._checks import (
     check_width,
 )
 from mimo_sim._extras import explained
+from mimo_sim.dynamics.batches import Batches, check_batches, check_decay
 from mimo_sim.dynamics.records import MANY_FLIPS, Options, Records, recorded_steps
 from mimo_sim.dynamics.start import Weights, checked_weights, norm_squared, random_weights
 from mimo_sim.dynamics.trajectory import arguments, build
@@ -36,6 +37,10 @@ ENGINES = {
     "gram": "mimo_sim.dynamics.engines.gram",
     "autograd": "mimo_sim.dynamics.engines.autograd",
     "flow": "mimo_sim.dynamics.engines.flow",
+}
+ENGINES_OF_BATCHES = {
+    "gram": "mimo_sim.dynamics.engines.batches",
+    "autograd": "mimo_sim.dynamics.engines.autograd_batches",
 }
 ENGINES_OF_RULES = {
     "gram": "mimo_sim.dynamics.engines.rules",
@@ -98,7 +103,7 @@ def finished(
     messages tell both to the user.
     """
     step_size = options.step_size
-    trajectory = build(problem, method, settings, options.steps, records)
+    trajectory = build(problem, method, settings, options.steps, records, options.batches)
     if records.diverged_at is not None:
         raise DivergenceError(
             f"Training diverged at step {records.diverged_at}: the losses are beyond 1e8 times "
@@ -139,6 +144,8 @@ def simulate(
     initial: Sequence[Sequence[npt.ArrayLike]] | None = None,
     weight_decay: float = 0.0,
     momentum: float = 0.0,
+    batches: Batches | None = None,
+    decay: float = 0.0,
     record_maps: bool = False,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -177,6 +184,13 @@ def simulate(
         torch's SGD. Losses, objective and |grad F|^2 do not include it.
     momentum : float
         Of heavy-ball momentum, in [0, 1), as in torch's SGD. Not for engine "flow".
+    batches : Batches, optional
+        Every step sees a mini-batch of these samples instead of all data
+        (:class:`mimo_sim.Batches`). Then `problem` must be ``batches.problem``, and `step_size`
+        must be given. Not for engine "flow".
+    decay : float
+        In [0, 1), for MIMO with `batches`. sigma and the running minimum follow exponential
+        averages of the losses of the batches, which keep this part of the average before.
     record_maps : bool
         Also record ``joint_map`` (step, output, feature), the V_k W_k side by side, and
         ``uni_map``, the U_k W_k.
@@ -196,7 +210,11 @@ def simulate(
           of f_mm and f_k in the update of encoder k; and the Frobenius norms ``encoder_norm``,
           ``head_norm``, ``uni_head_norm``.
 
-        The attributes hold everything that is needed to run it again (:func:`rerun`).
+        With `batches` the losses, excesses and norms are those of all data. ``batch_loss_mm`` and
+        ``batch_loss_uni`` are the losses of the batch, and ``objective``, ``gap``, the weights and
+        ``grad_norm_sq`` follow from it. ``sample_input`` and ``sample_target`` are the data.
+
+        The attributes hold everything else that is needed to run it again (:func:`rerun`).
 
     Raises
     ------
@@ -223,6 +241,8 @@ def simulate(
         problem, method, steps, record_every, seed, init_scale, weight_decay, with_rules=True
     )
     check_choice("engine", engine, ENGINES)
+    check_batches(batches, problem, engine, step_size)
+    check_decay(decay, method, batches)
     check_flag("record_maps", record_maps)
     check_momentum(momentum, engine)
     weights: list[Weights] | None
@@ -246,8 +266,12 @@ def simulate(
         record_maps,
         progress,
         float(momentum),
+        batches,
+        float(decay),
     )
     engines = ENGINES_OF_RULES if isinstance(method, Rule) else ENGINES
+    if batches is not None:
+        engines = ENGINES_OF_BATCHES
     check_choice("engine", engine, engines)
     with explained():
         trained_by = importlib.import_module(engines[engine])
@@ -264,8 +288,8 @@ def simulate(
         "weight_decay": float(weight_decay),
         "record_maps": int(record_maps),
     }
-    if momentum > 0:
-        settings["momentum"] = float(momentum)
+    settings |= {"momentum": float(momentum)} if momentum > 0 else {}
+    settings |= {"decay": float(decay)} if decay > 0 else {}
     if initial is not None and weights is not None:
         settings["initial"] = json.dumps(
             [[block.tolist() for block in triple] for triple in weights]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mimo_sim._checks import FloatArray
+from mimo_sim.dynamics.batches import Batches
 from mimo_sim.problem import LateFusionProblem
 
 # A flip of sigma: it swings by more than this, and back again in the next step.
@@ -39,6 +40,8 @@ class Options:
     record_maps: bool
     progress: bool
     momentum: float = 0.0
+    batches: Batches | None = None  # None: every step sees all data
+    decay: float = 0.0  # of the averages of mini-batch losses that sigma follows
 
 
 @dataclass
@@ -54,6 +57,8 @@ class Records:
     grad_norm_sq: FloatArray  # (n,)     |grad F|^2
     joint_map: FloatArray | None  # (n, m, D)  V_k W_k side by side
     uni_map: FloatArray | None  # (n, m, D)    U_k W_k side by side
+    batch_excess: FloatArray | None = None  # (n, 1 + K)  of f_mm and f_k on the batch of the step
+    gap: FloatArray | None = None  # (n, K)  of mini-batches: what sigma follows from
     diverged_at: int | None = None  # step of divergence
     flips: int = 0  # how often sigma has flipped
     first_flip: int = -1  # step of the first flip

@@ -16,6 +16,7 @@ import numpy as np
 from mimo_sim import rules
 from mimo_sim._checks import check_run
 from mimo_sim._files import replacing
+from mimo_sim.dynamics.batches import Batches
 from mimo_sim.errors import UnconvergedWarning
 from mimo_sim.objective import mimo_objective
 from mimo_sim.problem import LateFusionProblem
@@ -42,6 +43,10 @@ LONG_NAMES = {
     "grad_norm_sq": "squared norm of the gradient of F",
     "joint_map": "map of the multi-modal head, V_k W_k",
     "uni_map": "map of the uni-modal heads, U_k W_k",
+    "batch_loss_mm": "f_mm on the batch of this step",
+    "batch_loss_uni": "f_k on the batch of this step",
+    "sample_input": "inputs of all modalities side by side",
+    "sample_target": "targets",
 }
 
 
@@ -51,6 +56,7 @@ def build(
     settings: dict[str, Any],
     steps: np.ndarray,
     records: Records,
+    batches: Batches | None = None,
 ) -> xr.Dataset:
     """Label what an engine recorded. A diverged run keeps the steps before the divergence."""
     import xarray as xr  # loads pandas, half a second
@@ -62,16 +68,23 @@ def build(
     excess_mm, excess_uni = records.excess_mm[:kept], records.excess_uni[:kept]
     gap = excess_uni - records.f_star_excess[:kept]
     loss_mm = problem.joint_optimum + excess_mm
-    objective, sigma = loss_mm, np.full_like(gap, np.nan)
+    seen_mm = loss_mm  # what the step descends
+    data: dict[str, Any] = {}
+    if records.batch_excess is not None and records.gap is not None:
+        on_batch = records.batch_excess[:kept]
+        seen_mm, gap = problem.joint_optimum + on_batch[:, 0], records.gap[:kept]
+        data["batch_loss_mm"] = (per_step, seen_mm)
+        data["batch_loss_uni"] = (per_modality, problem.unimodal_optima + on_batch[:, 1:])
+    objective, sigma = seen_mm, np.full_like(gap, np.nan)
     weight_mm, weight_uni = np.ones_like(gap), np.zeros_like(gap)
     if isinstance(method, MIMO):
-        objective = mimo_objective(loss_mm, gap, method.lam, method.mu)
+        objective = mimo_objective(seen_mm, gap, method.lam, method.mu)
         sigma = records.sigma[:kept]
         weight_uni = method.lam * sigma
     elif isinstance(method, rules.Rule):
-        objective = np.full_like(loss_mm, np.nan)
+        objective = np.full_like(seen_mm, np.nan)
         weight_mm, weight_uni = records.weights[:kept].transpose(1, 0, 2)
-    data: dict[str, Any] = {
+    data |= {
         "loss_mm": (per_step, loss_mm),
         "loss_uni": (per_modality, problem.unimodal_optima + excess_uni),
         "encoder_norm": (per_modality, records.norms[:kept, :, 2]),
@@ -100,6 +113,14 @@ def build(
         data["joint_map"] = (("step", "output", "feature"), records.joint_map[:kept])
         data["uni_map"] = (("step", "output", "feature"), records.uni_map[:kept])
         coords["feature_modality"] = ("feature", np.repeat(problem.names, problem.dims).tolist())
+    if batches is not None:
+        data["sample_input"] = (("sample", "feature"), batches.inputs)
+        data["sample_target"] = (("sample", "output"), batches.target)
+        settings = settings | {
+            "batch_size": batches.size,
+            "batch_seed": batches.seed,
+            "batch_replace": int(batches.replace),
+        }
     labelled = {name: (*entry, {"long_name": LONG_NAMES[name]}) for name, entry in data.items()}
     return xr.Dataset(labelled, coords, attrs=_attributes(problem, method, settings))
 
@@ -137,17 +158,33 @@ def arguments(run: xr.Dataset) -> dict[str, Any]:
             lam=float(attrs["lam"]), mu=float(attrs["mu"]), f_star=f_star, heads=attrs["heads"]
         )
     width = float(attrs["width"])
+    problem = LateFusionProblem.from_json(attrs["problem"])
     return {
-        "problem": LateFusionProblem.from_json(attrs["problem"]),
+        "problem": problem,
         "method": method,
         "width": width if math.isinf(width) else int(width),
         "initial": json.loads(attrs["initial"]) if "initial" in attrs else None,
         "engine": str(attrs["engine"]),
         "record_maps": bool(attrs["record_maps"]),
         "momentum": float(attrs.get("momentum", 0.0)),
+        "decay": float(attrs.get("decay", 0.0)),
+        "batches": _batches(run, problem) if "batch_size" in attrs else None,
         **{name: float(attrs[name]) for name in ("step_size", "init_scale", "weight_decay")},
         **{name: int(attrs[name]) for name in ("steps", "seed", "record_every")},
     }
+
+
+def _batches(run: xr.Dataset, problem: LateFusionProblem) -> Batches:
+    """The mini-batches of a run, from its samples and attributes."""
+    inputs = run.sample_input.values
+    return Batches(
+        [inputs[:, problem.features(k)] for k in range(problem.num_modalities)],
+        run.sample_target.values,
+        size=int(run.attrs["batch_size"]),
+        seed=int(run.attrs["batch_seed"]),
+        replace=bool(run.attrs["batch_replace"]),
+        names=problem.names,
+    )
 
 
 def _tuples(hyper: dict[str, Any]) -> dict[str, Any]:

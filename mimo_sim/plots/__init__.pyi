@@ -12,6 +12,7 @@ from .benchmark.grid import draw_grid as draw_grid
 from .benchmark.looks import method_looks as method_looks
 from .benchmark.overview import draw_benchmark as draw_benchmark
 from .benchmark.page import comparison_page as comparison_page
+from .benchmark.ranks import draw_ranks as draw_ranks
 from .benchmark.trade_off import draw_gap as draw_gap
 from .benchmark.trade_off import pareto_front as pareto_front
 from .benchmark.trade_off import worth_drawing as worth_drawing

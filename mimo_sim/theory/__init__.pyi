@@ -17,6 +17,11 @@ from .mimo import conserved_quantity as conserved_quantity
 from .mimo import final_encoder_norms as final_encoder_norms
 from .mimo import growth_rates as growth_rates
 from .mimo import order_threshold as order_threshold
+from .noise import extrapolation_reach as extrapolation_reach
+from .noise import minimum_bias as minimum_bias
+from .noise import noisy_sigma as noisy_sigma
+from .noise import smoothed_noise as smoothed_noise
+from .noise import sufficient_decay as sufficient_decay
 from .optimization import chattering_threshold as chattering_threshold
 from .optimization import default_step_size as default_step_size
 from .optimization import smoothness as smoothness

@@ -81,12 +81,18 @@ def noisy_means(
 
 
 def new_run(
-    name: str, data: Dataset | None = None, epochs: int = 2, seed: int = 0, **hyper: Any
+    name: str,
+    data: Dataset | None = None,
+    epochs: int = 2,
+    seed: int = 0,
+    fusion: str | None = None,
+    **hyper: Any,
 ) -> TrainingRun:
+    fusion = fusion or methods.get(name).default_fusion()
     return TrainingRun(
         methods.create(name, **hyper),
         images_and_vectors() if data is None else data,
-        Settings(epochs=epochs, batch_size=16, width=4, seed=seed, lr=0.05),
+        Settings(epochs=epochs, batch_size=16, width=4, seed=seed, lr=0.05, fusion=fusion),
     )
 
 
@@ -112,6 +118,7 @@ def _settings(given: dict[str, Any]) -> Settings:
 
 def set_up(method: Method, data: Dataset, **settings: Any) -> Any:
     """A run of this method before its first step."""
+    settings = {"fusion": method.default_fusion()} | settings
     run = TrainingRun(method, data, _settings(settings))
     run.method.setup(run)
     run.optimizer = run.new_optimizer([run.model, run.method])
@@ -120,6 +127,7 @@ def set_up(method: Method, data: Dataset, **settings: Any) -> Any:
 
 def trained(method: Method, data: Dataset, **settings: Any) -> TrainingRun:
     """A run of this method that has trained."""
+    settings = {"fusion": method.default_fusion()} | settings
     run = TrainingRun(method, data, _settings(settings))
     run.fit()
     return run

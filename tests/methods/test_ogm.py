@@ -101,6 +101,15 @@ def test_ogm_ge_noise_of_a_single_number_is_not_nan() -> None:
     assert gradient.item() == pytest.approx(1.0, abs=1e-6)
 
 
+def test_ogm_ge_noise_of_a_flat_gradient_is_tiny() -> None:
+    run = started("ogm_ge")
+    gradient = torch.zeros(2, 3)
+    run.generator.manual_seed(5)
+    run.method.modulate(run, gradient, torch.tensor(0.5))  # type: ignore[operator]
+    run.generator.manual_seed(5)
+    torch.testing.assert_close(gradient, 1e-8 * torch.randn(2, 3, generator=run.generator))
+
+
 def test_a_modality_of_score_zero_holds_back_the_other_one() -> None:
     """Its ratio is as large as the small number in the divisor lets it become."""
     assert ogm.modulation(torch.tensor([1.0, 0.0]), 1e-8).tolist() == pytest.approx(

@@ -15,11 +15,13 @@ from mimo_sim.dynamics.records import Options, Records, limit
 from mimo_sim.dynamics.start import Weights
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.rules import Rule, Seen
+from mimo_sim.rules import Weights as RuleWeights
 
 Gradients = list[list[torch.Tensor]]  # of f_mm, f_1, ..., f_K, each by all parameters in order
 
 
-def _gradients(losses: list[torch.Tensor], parameters: list[torch.Tensor]) -> Gradients:
+def gradients(losses: list[torch.Tensor], parameters: list[torch.Tensor]) -> Gradients:
+    """The gradient of each loss by all parameters."""
     found = []
     for loss in losses:
         one = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
@@ -33,12 +35,8 @@ def _product(one: list[torch.Tensor], other: list[torch.Tensor]) -> np.float64:
     return np.float64(sum(float((a * b).sum()) for a, b in zip(one, other, strict=True)))
 
 
-def _seen(
-    problem: LateFusionProblem, network: LateFusionNetwork, losses: list[float], slopes: Gradients
-) -> Seen:
-    """What the rule sees. Parameters come in the order of `slopes`: all V, all U, all W."""
-    K = problem.num_modalities
-    joint, own = slopes[0], slopes[1:]
+def explained_by(problem: LateFusionProblem, network: LateFusionNetwork) -> list[np.float64]:
+    """What each uni-modal head explains: the loss of the zero network minus f_k."""
     explained = []
     with torch.no_grad():
         pairs = zip(network.uni_heads, network.encoders, strict=True)
@@ -46,11 +44,23 @@ def _seen(
             alone, target = u @ w, torch.tensor(problem.sigma_yx[k])
             within = (alone @ network.blocks[k] * alone).sum()
             explained.append(np.float64((target * alone).sum() - 0.5 * within))
+    return explained
+
+
+def seen_by(
+    problem: LateFusionProblem,
+    excesses: list[float],
+    slopes: Gradients,
+    explained: list[np.float64],
+) -> Seen:
+    """What the rule sees. Parameters come in the order of `slopes`: all V, all U, all W."""
+    K = problem.num_modalities
+    joint, own = slopes[0], slopes[1:]
     return Seen(
-        excess_mm=np.float64(losses[0]),
+        excess_mm=np.float64(excesses[0]),
         optimum_mm=np.float64(problem.joint_optimum),
         start=np.float64(problem.y_second_moment / 2),
-        excess=[np.float64(loss) for loss in losses[1:]],
+        excess=[np.float64(loss) for loss in excesses[1:]],
         optimum=[np.float64(best) for best in problem.unimodal_optima],
         explained=explained,
         joint_head=[_product([joint[k]], [joint[k]]) for k in range(K)],
@@ -59,6 +69,17 @@ def _seen(
         own=[_product([own[k][2 * K + k]], [own[k][2 * K + k]]) for k in range(K)],
         own_head=[_product([own[k][K + k]], [own[k][K + k]]) for k in range(K)],
     )
+
+
+def weighted(found: RuleWeights, slopes: Gradients, K: int) -> list[torch.Tensor]:
+    """The direction of the step, by all V, all U and all W."""
+    of_joint = [found.joint_head] * K + [0.0] * K + list(found.joint)
+    direction = []
+    for i, slope in enumerate(slopes[0]):
+        k = i % K
+        of_own = (0.0, found.uni_head[k], found.uni[k])[i // K]
+        direction.append(float(of_joint[i]) * slope + float(of_own) * slopes[1 + k][i])
+    return direction
 
 
 def run(
@@ -88,14 +109,11 @@ def run(
             if not (losses[0] < ceiling and max(losses[1:]) < ceiling):
                 records.diverged_at = t
                 break
-            slopes = _gradients([excess_mm, *excess_uni], trained)
-            found = method.weights(_seen(problem, network, losses, slopes))
-            of_joint = [found.joint_head] * K + [0.0] * K + list(found.joint)
-            for i, parameter in enumerate(trained):
-                k = i % K
-                of_own = (0.0, found.uni_head[k], found.uni[k])[i // K]
-                parameter.grad = float(of_joint[i]) * slopes[0][i]
-                parameter.grad += float(of_own) * slopes[1 + k][i]
+            slopes = gradients([excess_mm, *excess_uni], trained)
+            seen = seen_by(problem, losses, slopes, explained_by(problem, network))
+            found = method.weights(seen)
+            for parameter, slope in zip(trained, weighted(found, slopes, K), strict=True):
+                parameter.grad = slope
             if t == options.steps[row]:
                 records.excess_mm[row], records.excess_uni[row] = losses[0], losses[1:]
                 records.weights[row] = [found.joint, found.uni]

@@ -31,7 +31,7 @@ from numba import cfunc, types
 from mimo_sim._checks import FloatArray
 from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics._compile import jit
-from mimo_sim.dynamics.engines.gram import CHUNK, FASTMATH, Packed, push
+from mimo_sim.dynamics.engines.gram import CHUNK, FASTMATH, Packed, push, size
 from mimo_sim.dynamics.records import Options, Records, limit
 from mimo_sim.dynamics.start import Weights, compact_factors
 from mimo_sim.problem import LateFusionProblem
@@ -65,6 +65,49 @@ def compiled(structure: Structure, K: int) -> Any:
     scope: dict[str, Any] = {"sqrt": math.sqrt, "exp": math.exp}
     exec(compile(source, __file__, "exec"), scope)
     return cfunc(types.void(VECTOR, VECTOR, VECTOR), error_model="numpy")(scope["weigh"])
+
+
+@jit(nogil=True, fastmath=FASTMATH)
+def products(Z, sizes, R, Q, seen, parts):  # type: ignore[no-untyped-def]
+    """Fill `parts`, the descent directions, and their inner products in `seen`.
+
+    Read: Z (K, 2m + d, r); R and Q (m, K d), the correlations of inputs and residuals.
+    """
+    K, m, d, r = size(sizes[0]), size(sizes[1]), size(sizes[2]), size(sizes[3])
+    for k in range(K):
+        joint_head = 0.0
+        own_head = 0.0
+        for a in range(m):
+            for j in range(r):
+                x = 0.0
+                y = 0.0
+                for i in range(d):
+                    x += R[a, k * d + i] * Z[k, 2 * m + i, j]
+                    y += Q[a, k * d + i] * Z[k, 2 * m + i, j]
+                parts[k, a, j] = x
+                parts[k, m + a, j] = y
+                joint_head += x * x
+                own_head += y * y
+        in_encoder = 0.0
+        cross = 0.0
+        own = 0.0
+        for i in range(d):
+            for j in range(r):
+                x = 0.0
+                y = 0.0
+                for a in range(m):
+                    x += R[a, k * d + i] * Z[k, a, j]
+                    y += Q[a, k * d + i] * Z[k, m + a, j]
+                parts[k, 2 * m + i, j] = x
+                parts[k, 2 * m + d + i, j] = y
+                in_encoder += x * x
+                cross += x * y
+                own += y * y
+        seen[FIRST + JOINT_HEAD * K + k] = joint_head
+        seen[FIRST + JOINT * K + k] = in_encoder
+        seen[FIRST + CROSS * K + k] = cross
+        seen[FIRST + OWN * K + k] = own
+        seen[FIRST + OWN_HEAD * K + k] = own_head
 
 
 @jit(nogil=True, fastmath=FASTMATH)
@@ -117,47 +160,14 @@ def measure(Z, sizes, S, joint, uni, seen, work, parts):  # type: ignore[no-unty
         seen[FIRST + k] = excess
         seen[FIRST + EXPLAINED * K + k] = explained
         top = max(top, excess)
-    for k in range(K):
-        joint_head = 0.0
-        own_head = 0.0
-        for a in range(m):
-            for j in range(r):
-                x = 0.0
-                y = 0.0
-                for i in range(d):
-                    x += R[a, k * d + i] * Z[k, 2 * m + i, j]
-                    y += Q[a, k * d + i] * Z[k, 2 * m + i, j]
-                parts[k, a, j] = x
-                parts[k, m + a, j] = y
-                joint_head += x * x
-                own_head += y * y
-        in_encoder = 0.0
-        cross = 0.0
-        own = 0.0
-        for i in range(d):
-            for j in range(r):
-                x = 0.0
-                y = 0.0
-                for a in range(m):
-                    x += R[a, k * d + i] * Z[k, a, j]
-                    y += Q[a, k * d + i] * Z[k, m + a, j]
-                parts[k, 2 * m + i, j] = x
-                parts[k, 2 * m + d + i, j] = y
-                in_encoder += x * x
-                cross += x * y
-                own += y * y
-        seen[FIRST + JOINT_HEAD * K + k] = joint_head
-        seen[FIRST + JOINT * K + k] = in_encoder
-        seen[FIRST + CROSS * K + k] = cross
-        seen[FIRST + OWN * K + k] = own
-        seen[FIRST + OWN_HEAD * K + k] = own_head
+    products(Z, sizes, R, Q, seen, parts)
     return top
 
 
 @jit(nogil=True, fastmath=FASTMATH)
 def direct(sizes, weights, parts, dZ):  # type: ignore[no-untyped-def]
     """Fill dZ (K, 2m + d, r), the weighted direction; returns its squared norm."""
-    K, m, d, r = sizes
+    K, m, d, r = size(sizes[0]), size(sizes[1]), size(sizes[2]), size(sizes[3])
     total = 0.0
     for k in range(K):
         for i in range(2 * m + d):
@@ -179,7 +189,7 @@ def direct(sizes, weights, parts, dZ):  # type: ignore[no-untyped-def]
 @jit(nogil=True, fastmath=FASTMATH)
 def block_norms(Z, sizes, norms):  # type: ignore[no-untyped-def]
     """Fill norms (K, 3), the Frobenius norms of V_k, U_k and W_k."""
-    K, m, d, r = sizes
+    K, m, d, r = size(sizes[0]), size(sizes[1]), size(sizes[2]), size(sizes[3])
     for k in range(K):
         norms[k, :] = 0.0
         for i in range(2 * m + d):

@@ -1,0 +1,68 @@
+"""Build the site: `python -m website --out build/site`. It can be read without a server."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from website import card, links, stage
+
+HERE = Path(__file__).resolve().parent
+
+
+def sphinx(source: Path, out: Path, doctrees: Path, jobs: str) -> int:
+    """Call Sphinx. Every warning is an error, but for those that conf.py names."""
+    from sphinx.cmd.build import main
+
+    options = ["-b", "html", "-W", "--keep-going", "-q", "-j", jobs, "-c", str(HERE)]
+    return main([*options, "-d", str(doctrees), str(source), str(out)])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Gather the sources, build the pages, check the links."""
+    parser = argparse.ArgumentParser(prog="python -m website", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("build/site"), help="the folder to make")
+    parser.add_argument(
+        "--work", type=Path, default=Path("build/site-work"), help="what a second build need not do"
+    )
+    parser.add_argument("--jobs", default="2", help="processes of Sphinx")
+    parser.add_argument(
+        "--no-notebooks", action="store_true", help="do not execute notebooks: for a quick look"
+    )
+    chosen = parser.parse_args(arguments)
+    begin = time.perf_counter()
+    work = chosen.work.resolve()
+    extra = work / "extra"
+    extra.mkdir(parents=True, exist_ok=True)
+    (work / "jupyter").mkdir(exist_ok=True)
+    os.environ |= {
+        "SITE_CACHE": str(work / "notebooks"),
+        "SITE_EXTRA": str(extra),
+        "SITE_NOTEBOOKS": "off" if chosen.no_notebooks else "cache",
+        "PYTHONPATH": os.pathsep.join([str(HERE.parent), *sys.path]),  # notebooks see this package
+        "JUPYTER_DATA_DIR": str(work / "jupyter"),  # nobody's own kernel of the name python3
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
+    from mimo_sim import explorer
+
+    explorer.write(extra / "explorer.html")
+    card.write(extra / "card.png")
+    stage.write(stage.gather(), work / "source")
+    status = sphinx(work / "source", chosen.out, work / "doctrees", chosen.jobs)
+    if status:
+        shutil.rmtree(work / "doctrees", ignore_errors=True)  # else the next build is silent
+        return status
+    faults = list(links.faults(chosen.out))
+    print("\n".join(faults), end="\n" * bool(faults), file=sys.stderr)
+    pages = sum(1 for _ in chosen.out.rglob("*.html"))
+    took = time.perf_counter() - begin
+    print(f"{pages} pages in {took:.0f} s, {len(faults)} broken links: {chosen.out / 'index.html'}")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
