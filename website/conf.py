@@ -42,14 +42,12 @@ nb_merge_streams = True
 
 # Docstrings
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
-autodoc_type_aliases = {"Array": "Array", "FloatArray": "FloatArray"}
+autodoc_typehints = "none"  # docstrings say the types
 autodoc_preserve_defaults = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
 add_module_names = False
-python_maximum_signature_line_length = 88
 
 
 # Docstrings are plain text with |x| and (B, *shape). Neither is markup, so they are escaped, but
@@ -77,9 +75,19 @@ def plain(app: Any, what: str, name: str, value: Any, options: Any, lines: list[
             lines[i] = escaped(line)
 
 
+def levelled(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Say the level of the headings in the side bar, which the theme leaves out."""
+    bar = context.get("furo_navigation_tree")
+    if bar:
+        context["furo_navigation_tree"] = bar.replace(
+            'role="heading"', 'role="heading" aria-level="2"'
+        )
+
+
 def setup(app: Any) -> None:
     """Tell Sphinx of :func:`plain`; it acts after napoleon."""
     app.connect("autodoc-process-docstring", plain, priority=600)
+    app.connect("html-page-context", levelled, priority=900)
 
 
 # Mathematics: one script of a package, copied into the site; nothing is fetched by a reader.
@@ -102,6 +110,7 @@ html_js_files = [("site.js", {"defer": "defer"})]
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
+html_show_search_summary = False  # a page from the disk may not read other pages
 html_baseurl = os.environ.get("SITE_URL", "")  # where it will be published; for the card
 html_theme_options = {
     "light_css_variables": {

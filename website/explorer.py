@@ -14,6 +14,17 @@ on a web server. `mimo-sim explore` writes the same file.
 """
 
 
+INVITATION = """[Move the sliders yourself](explore.md): both trainings run in your browser, beside what formulas predict.
+
+"""
+
+
+def invited(start: str) -> str:
+    """The start page with a link to the explorer, before its first section."""
+    head, mark, rest = start.partition("## ")
+    return head + INVITATION + mark + rest
+
+
 def pages() -> dict[str, str]:
-    """The page with the frame. The frame's page is written by :func:`write_extra`."""
+    """The page with the frame; `python -m website` writes the explorer beside it."""
     return {"explore.md": PAGE}

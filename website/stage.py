@@ -106,6 +106,7 @@ def gather() -> dict[str, Content]:
             tree[place] = notebook(path.read_text(encoding="utf-8"), source, todo.append)
         else:
             tree[place] = path
+    tree["index.md"] = explorer.invited(str(tree["index.md"]))
     tree |= api.pages() | catalogue.pages() | explorer.pages()
     return navigation.hung(tree)
 
