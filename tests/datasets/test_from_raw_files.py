@@ -68,10 +68,10 @@ def make_mfeat(root: Path, patch: Patch) -> dict[str, Any]:
         views[place, 0] = rng.normal(size=(10, *shape))[digit] + 0.5 * rng.normal(
             size=(200, *shape)
         )
-    content = io.BytesIO()
-    savemat(content, {"X": views, "y": digit[:, None] + 1})
-    put(root, {mfeat.FILE: content.getvalue()})
-    known = files.Download("", {mfeat.FILE: sha(content.getvalue())}, 1)
+    path = root / mfeat.FILE
+    path.parent.mkdir(parents=True)
+    savemat(path, {"X": views, "y": digit[:, None] + 1})
+    known = files.Download("", {mfeat.FILE: sha(path.read_bytes())}, 1)
     patch.setattr(mfeat, "DOWNLOAD", known)
     know_files(patch, mfeat, downloads=(known,))
     return {}
