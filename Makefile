@@ -10,7 +10,7 @@ export MPLBACKEND := Agg
 # Nothing is compiled at the installation: the first import of a module keeps its bytecode, the processes that tests start read it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: figure1 torch site test test-all fast-tests style types test-lowest wheel mutants lint format house check explore bench gpu-bench gpu-toy gpu-timing gpu-avmnist gpu-grid studies avmnist replication sensitivity race race-store notebooks clean
+.PHONY: figure1 torch site test test-all fast-tests style types test-lowest wheel mutants lint format house check explore bench gpu-bench gpu-toy gpu-timing gpu-avmnist gpu-grid studies avmnist replication sensitivity race race-store notebooks slides badges clean
 .DEFAULT_GOAL := figure1
 
 figure1: $(VENV)/.core  ## Reproduce Figure 1 into figures/ (and the convergence figure)
@@ -109,6 +109,7 @@ GPU_STORE = $(BIN)/mimo-sim bench pack results/gpu-$(1) --out benchmarks/gpu-$(1
 
 studies: $(VENV)/.train  ## The studies over many runs of the toy: figures/phase_* and figures/fusion_* (about 8 minutes)
 	$(BIN)/mimo-sim study all --out figures
+	$(BIN)/mimo-sim animate --out figures/race.png
 
 # Runs are trained in results/, which git ignores, and stored in benchmarks/, a data set in one file. A folder that is not there yet
 # is filled with the stored runs, so that they are not trained again. To train a row anew, fill the folder without it:
@@ -196,8 +197,14 @@ race-store: $(VENV)/.tune  ## Store what make race has found so far into benchma
 site: $(VENV)/.docs  ## Build the documentation site into build/site/: executes the notebooks, checks every link (minutes; again: seconds)
 	$(BIN)/python -m website --out build/site
 
-notebooks: $(VENV)/.notebooks  ## Execute the notebooks and render them as pages into notebooks/_rendered/
-	$(BIN)/jupyter nbconvert --to html --execute --output-dir notebooks/_rendered notebooks/*.ipynb
+notebooks: $(VENV)/.notebooks  ## Execute the notebooks and write them as pages into notebooks/_rendered/ (no network needed to read them)
+	$(BIN)/python -m mimo_sim.course.pages notebooks/[0-9]*.ipynb --out notebooks/_rendered
+
+slides: $(VENV)/.notebooks  ## Slides for a class of 90 minutes, one file that needs no network: build/slides.html
+	$(BIN)/python -m mimo_sim.course.slides notebooks/slides.ipynb --out build/slides.html
+
+badges: $(VENV)/.notebooks  ## Write badges for Colab and Binder into the notebooks, for the address that this clone is from
+	$(BIN)/python -m mimo_sim.course.badges notebooks/[0-9]*.ipynb
 
 clean:  ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis notebooks/_rendered

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def test_the_plain_loops_prepare_what_ours_does(tmp_path: Path) -> None:
         for name in ("audio", "video")
     )
     loops = {"pyav": media.by_pyav}
-    if media.find_spec("cv2") and media.find_spec("imageio_ffmpeg"):
+    if find_spec("cv2") and find_spec("imageio_ffmpeg"):
         loops["opencv"] = media.by_opencv
     for name, loop in loops.items():
         (tmp_path / name).mkdir()

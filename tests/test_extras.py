@@ -58,7 +58,7 @@ def test_the_toy_needs_no_extra() -> None:
             "seaborn",
             "train",
         ),
-        ("ms.benchmark.tuning._study(ms.benchmark.Search(None, 1))", "optuna", "tune"),
+        ("ms.benchmark.trials._study(ms.benchmark.Search(None, 1))", "optuna", "tune"),
         ("ms.testing.problems", "hypothesis", "testing"),
         (
             "ms.simulate(ms.generators.scalar_pair(), ms.MIMO(), engine='autograd')",

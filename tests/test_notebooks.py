@@ -24,7 +24,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 LESSONS = [path for path in NOTEBOOKS if path.stem[0].isdigit()]
 TIMEOUT = 300  # seconds for a cell: the first run of the exact engine may compile it
-SHORT = ("00_start_here", "02_too_little_too_much")  # the others take ten seconds and more
+SHORT = ("00_start_here",)  # the others take ten seconds and more
 MOST_LINES = 20  # of a code cell: what is longer is a function of mimo_sim.course
 
 

@@ -5,6 +5,7 @@ from . import packed as packed
 from . import prediction as prediction
 from . import tables as tables
 from . import timing as timing
+from . import trials as trials
 from . import tuning as tuning
 from .comparison import Row as Row
 from .comparison import interval as interval

@@ -94,7 +94,7 @@ def unpack(
         If the file is damaged, or has no run that `without` names.
     """
     runs, searches = packed.load(Path(file))
-    every = [*runs, *searches]
+    every: list[packed.Contents | Searched] = [*runs, *searches]
     names = {one.method for one in every} | {f"{one.dataset}/{one.method}" for one in every}
     for name in without:
         if name not in names:

@@ -34,6 +34,8 @@ def animate(
     from mimo_sim import generators, plots, studies
     from mimo_sim._files import replacing
 
+    if out.suffix.lower() != ".png":
+        raise ValueError(f"`--out` must end in .png. Got {str(out)!r}.")
     with progress_bar(2, on_terminal(quiet), "training") as advance:
         data = studies.figure1.compute(
             generators.superficial_preference(names=("A", "B")),

@@ -39,6 +39,8 @@ def list_() -> None:
     for name, method in methods.catalogue().items():
         say_wrapped(f"{name} ({method.family}): {method.about}")
         say_wrapped(f"needs {method.requirements()}", INDENT)
+        if method.waits:
+            say_wrapped(f"waits for the device in every step: {method.waits}", INDENT)
         defaults = [f"{key}={grammar.write(value)}" for key, value in method.hyper.items()]
         say_wrapped(" ".join(defaults), INDENT)
     typer.echo("\nData sets, each with the shapes of its modalities\n")

@@ -27,15 +27,15 @@ def language(
     model: Annotated[
         str, typer.Option(help="tiny, or the folder of a causal language model.")
     ] = "tiny",
-    epochs: Annotated[int, typer.Option(help="Passes over the train split.")] = 20,
+    epochs: Annotated[int, typer.Option(help="Passes over the train split.")] = 14,
     batch_size: Annotated[int, typer.Option(help="Pairs per step.")] = 64,
-    lr: Annotated[float, typer.Option(help="Largest learning rate.")] = 5e-3,
+    lr: Annotated[float, typer.Option(help="Largest learning rate.")] = 7e-3,
     lam: Annotated[float, typer.Option(help="Penalty of MIMO, or weight of the sum.")] = 2.0,
     mu: Annotated[float, typer.Option(help="Smoothing mu of MIMO's maximum, > 0.")] = 0.1,
     rank: Annotated[int, typer.Option(help="Rank of an adapter, of each modality.")] = 4,
-    tokens: Annotated[int, typer.Option(help="Tokens of each modality.")] = 4,
-    train_size: Annotated[int, typer.Option(help="Pairs in the train split.")] = 3000,
-    snr: Annotated[float, typer.Option(help="Speech over noise, in dB.")] = 0.0,
+    tokens: Annotated[int, typer.Option(help="Tokens of each modality.")] = 1,
+    train_size: Annotated[int, typer.Option(help="Pairs in the train split.")] = 4000,
+    snr: Annotated[float, typer.Option(help="Speech over noise, in dB.")] = 6.0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     dtype: Annotated[
         str, typer.Option(help="Of a model from a folder: float32 or bfloat16.")

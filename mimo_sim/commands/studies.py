@@ -268,6 +268,41 @@ def k(
         )
 
 
+@study.command()
+def fstar(
+    out: Out = Path("figures"),
+    seeds: Seeds = 8,
+    networks: Annotated[
+        int, typer.Option(help="Networks trained on digits for each smoothing, >= 0.")
+    ] = 2,
+    problems: Annotated[int, typer.Option(help="Random problems of the toy, >= 0.")] = 24,
+    quiet: Quiet = False,
+) -> None:
+    """Measure what mini-batch noise does to estimates of f*, and to MIMO's weights.
+
+    Exact SGD on samples, and a small network on digits (extra `train`).
+    """
+    from mimo_sim import plots, studies
+
+    command = command_line(
+        "study", "fstar", out=out, seeds=seeds, networks=networks, problems=problems
+    )
+    decays, rules = len(studies.fstar.DECAYS), len(studies.fstar.RULES)
+    runs = 1 + max(seeds, 0) * (1 + rules) + decays * max(networks, 0) + max(problems, 0)
+    with progress_bar(runs, on_terminal(quiet), "estimates of f*") as advance:
+        data = studies.fstar.compute(seeds, networks, problems, on_part=advance)
+    summary = studies.fstar.summarise(data)
+    _write(out, "phase_fstar", plots.draw_fstar(data), data, summary, command, quiet)
+    if quiet:
+        return
+    for rule, found in summary["rules"].items():
+        slow = found["half_time_over_fixed"]["slow"][0]
+        typer.echo(
+            f"{rule}: the easiest gets at most {found['largest_sigma_of_the_easiest'][0]:.0%} of"
+            f" the weight; the slow one is learned after {slow:.2f} of the time of fixed weights"
+        )
+
+
 @study.command(name="all")
 def every(out: Out = Path("figures"), quiet: Quiet = False) -> None:
     """Run all studies with their default settings (some minutes)."""
@@ -281,4 +316,5 @@ def every(out: Out = Path("figures"), quiet: Quiet = False) -> None:
     score(out, quiet=quiet)
     rules(out, quiet=quiet)
     k(out, quiet=quiet)
+    fstar(out, quiet=quiet)
     fusion(out, quiet=quiet)

@@ -74,7 +74,6 @@ def timing(
             captured=captured,
             on_round=advance,
         )
-    baseline = timings.baseline_of(found)
     shapes = {name: [batch_size, *shape] for name, shape in timings.SHAPES[network].items()}
     measured = "time between CUDA events" if device.type == "cuda" else CLOCKS[clock]
     content = {
@@ -90,8 +89,12 @@ def timing(
             {
                 "method": one.method,
                 "hyper": one.hyper,
+                "fusion": one.fusion,
                 "seconds": {part: one.quartiles(part) for part in timings.PARTS},
-                "ratio": {part: one.quartiles(part, baseline) for part in timings.PARTS},
+                "ratio": {
+                    part: one.quartiles(part, timings.baseline_of(found, one.fusion))
+                    for part in timings.PARTS
+                },
             }
             for one in found
         ],

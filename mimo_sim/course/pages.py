@@ -11,7 +11,7 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def markdown(text: str) -> str:
             return mathml(body, display=False)
 
         def heading(self, text: str, level: int, **attrs: Any) -> str:
-            words = re.findall(r"\w+", re.sub(r"<[^>]*>", " ", text).lower())
+            words = re.findall(r"\w+", unescape(re.sub(r"<[^>]*>", " ", text)).lower())
             return f'<h{level} id="{"-".join(words)}">{text}</h{level}>\n'
 
     rendered: str = MarkdownWithMath(Renderer(escape=False)).render(text)

@@ -22,7 +22,7 @@ PRETRAINING = {"steps": 300, "rate": 3e-3, "batch": 100}
 def tiny_language_model(
     hidden: int = 64, layers: int = 2, seed: int = 0, steps: int | None = None
 ) -> tuple[nn.Module, WordTokenizer]:
-    """A Llama of random weights that then learns sums in words: "three plus four, seven".
+    """A Llama of random weights that then learns sums: "three four what is the sum seven".
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def tiny_language_model(
     with explained():
         from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = WordTokenizer([*NUMBERS, "plus", QUESTION])
+    tokenizer = WordTokenizer([*NUMBERS, QUESTION])
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         model = LlamaForCausalLM(
@@ -71,7 +71,7 @@ def tiny_language_model(
 def _learn_sums(model: nn.Module, tokenizer: WordTokenizer, steps: float) -> None:
     """Train all weights on the texts of all sums of two digits."""
     texts = [
-        [*tokenizer.encode(f"{NUMBERS[a]} plus {NUMBERS[b]} {QUESTION} {NUMBERS[a + b]}")]
+        [*tokenizer.encode(f"{NUMBERS[a]} {NUMBERS[b]} {QUESTION} {NUMBERS[a + b]}")]
         for a in range(10)
         for b in range(10)
     ]
@@ -171,7 +171,7 @@ class MultimodalLanguageModel(nn.Module):
         shapes: Sequence[Sequence[int]],
         *,
         adapter: Kind = "moka",
-        tokens: int = 4,
+        tokens: int = 1,
         rank: int = 4,
         alpha: float = 16.0,
         dropout: float = 0.05,

@@ -24,8 +24,8 @@ HEADER = (
 )
 CAPTION = (
     "Mean over seeds ± 95 % interval (Student's t), test split. Accuracy: answers that greedy "
-    "decoding gets right, in %. Loss: nats per answer. Probe: a linear probe of the encoder for its "
-    "own digit, in %. Gap: loss of the modality alone, minus log 10, the least that one digit "
+    "decoding gets right, in %. Loss: nats per answer. Probe: a linear probe of the encoder for "
+    "its own digit, in %. Gap: loss of the modality alone, minus log 10, the least that one digit "
     "allows. Seconds: the steps of a training, on a machine that others use too."
 )
 

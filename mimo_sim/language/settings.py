@@ -53,11 +53,11 @@ class LanguageSettings:
     alpha: float = 16.0
     dropout: float = 0.05
     weight: float = 1.0
-    tokens: int = 4
+    tokens: int = 1
     model: str = TINY
-    epochs: int = 12
+    epochs: int = 14
     batch_size: int = 64
-    lr: float = 3e-3
+    lr: float = 7e-3
     seed: int = 0
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16"] = "float32"

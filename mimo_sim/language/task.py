@@ -80,7 +80,7 @@ def load_sums(root: str | Path | None = None, seed: int = 0, **settings: Any) ->
     seed : int
         Of AV-MNIST, and of the new pairs.
     **settings
-        Of AV-MNIST; by default the pictures are whole, and the speech is 6 dB below the noise.
+        Of AV-MNIST. By default it is setting C: whole pictures, and speech 6 dB below the noise.
     """
     settings = {"setting": "C"} | settings
     dataset = datasets.load("avmnist", root, seed=seed, **settings)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mimo_sim.datasets._data import Task
 from mimo_sim.errors import NonFiniteError
@@ -19,6 +21,7 @@ from mimo_sim.language.model import (
 )
 from mimo_sim.language.settings import TINY, LanguageSettings
 from mimo_sim.language.task import BEST_ALONE, MODALITIES, Sums
+from mimo_sim.language.words import WordTokenizer
 from mimo_sim.methods.mimo import MIMOLoss
 from mimo_sim.training.metrics import accuracy
 from mimo_sim.training.probes import linear_probe
@@ -83,7 +86,7 @@ def train_adapters(
 def build(settings: LanguageSettings, train: Sums) -> MultimodalLanguageModel:
     """The model before its first step. Start weights depend on the seed alone."""
     if settings.model == TINY:
-        language, tokenizer = tiny_language_model(seed=settings.seed)
+        language, tokenizer = copy.deepcopy(taught(settings.seed))
     else:
         language, tokenizer = load_language_model(settings.model, settings.dtype)  # type: ignore[assignment]
     torch.manual_seed(settings.seed)
@@ -98,6 +101,12 @@ def build(settings: LanguageSettings, train: Sums) -> MultimodalLanguageModel:
         dropout=settings.dropout,
         weight=settings.weight,
     )
+
+
+@cache
+def taught(seed: int) -> tuple[nn.Module, WordTokenizer]:
+    """The tiny model of a seed; it is taught once per process."""
+    return tiny_language_model(seed=seed)
 
 
 def _fit(
@@ -187,14 +196,15 @@ def measure(model: MultimodalLanguageModel, split: Sums, alone: bool = True) -> 
 
 
 @torch.no_grad()
-def probe(model: MultimodalLanguageModel, splits: Mapping[str, Sums]) -> dict[str, dict[str, float]]:
+def probe(
+    model: MultimodalLanguageModel, splits: Mapping[str, Sums]
+) -> dict[str, dict[str, float]]:
     """What a linear probe of each encoder knows of its own digit, on validation and test."""
     model.eval()
     features: dict[str, list[Tensor]] = {}
     for name, split in splits.items():
-        parts = []
-        for index in torch.arange(len(split), device=split.digits.device).split(EVALUATED):
-            parts.append(model.read(split.take(index).inputs)[0])
+        places = torch.arange(len(split), device=split.digits.device).split(EVALUATED)
+        parts = [model.read(split.take(index).inputs)[0] for index in places]
         features[name] = [torch.cat(pieces) for pieces in zip(*parts, strict=True)]
     found: dict[str, dict[str, float]] = {"validation": {}, "test": {}}
     for k, name in enumerate(MODALITIES):

@@ -10,7 +10,7 @@ NUMBERS = (
     *("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen"),
     "eighteen",
 )  # all sums of two digits
-QUESTION = "What is the sum of both digits?"
+QUESTION = "What is the sum?"
 END = "<end>"
 
 
@@ -53,7 +53,9 @@ class WordTokenizer:
         words = self.split(text)
         unknown = [word for word in words if word not in self.number]
         if unknown:
-            raise ValueError(f"`text` has words that are not in the vocabulary. Got {unknown[0]!r}.")
+            raise ValueError(
+                f"`text` has words that are not in the vocabulary. Got {unknown[0]!r}."
+            )
         return [self.number[word] for word in words]
 
     @property

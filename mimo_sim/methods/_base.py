@@ -61,6 +61,9 @@ class Method(nn.Module):
         What the method changes; one of :data:`Family`.
     about : str
         One short line with the source, for lists.
+    waits : str
+        Why a step waits for a result of the device, such as in ``tensor.item()``; empty where none
+        does. A test listens.
     conformance : Conformance, optional
         Paper, released code and which of both this follows, for ``docs/conformance.md``. The
         methods of this package have it.
@@ -93,6 +96,7 @@ class Method(nn.Module):
     title: ClassVar[str] = ""
     family: ClassVar[Family] = "reference"
     about: ClassVar[str] = ""
+    waits: ClassVar[str] = ""
     conformance: ClassVar[Conformance | None] = None
     search: ClassVar[Search] = {}
     uses_heads: ClassVar[bool] = False

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 BASE = "Method"  # the class that every method comes from
-TEXTS = ("name", "title", "family", "about", "needs")
+TEXTS = ("name", "title", "family", "about", "needs", "waits")
 OTHERS = ("uses_heads", "needs_classes", "min_modalities", "max_modalities")
 NETWORKS = {
     "joint": "any fusion network",
@@ -31,7 +31,7 @@ class Entry:
 
     Attributes
     ----------
-    name, title, family, about, needs : str
+    name, title, family, about, needs, waits : str
     uses_heads, needs_classes : bool
     min_modalities, max_modalities : int, the latter or None
         As in its class.
@@ -44,6 +44,7 @@ class Entry:
     family: str
     about: str
     needs: str = "encoders"
+    waits: str = ""
     uses_heads: bool = False
     needs_classes: bool = False
     min_modalities: int = 1

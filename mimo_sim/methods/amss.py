@@ -154,6 +154,7 @@ class AMSS(Method):
     title: ClassVar[str] = "AMSS"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "trains a sub-network, larger for the weaker modality (T-PAMI 2024)"
+    waits: ClassVar[str] = "how many channels it draws depends on the batch"
     conformance: ClassVar[Conformance | None] = Conformance(
         paper="Yang, Pan, Jiang, Xu, Tang, T-PAMI 2024, arXiv:2404.08347",
         follows="paper",

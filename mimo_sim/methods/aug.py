@@ -104,6 +104,7 @@ class AUG(Method):
     title: ClassVar[str] = "AUG"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "boosting, with more blocks for the weaker modality (NeurIPS 2025)"
+    waits: ClassVar[str] = "how many blocks a modality has decides what is computed"
     conformance: ClassVar[Conformance | None] = Conformance(
         paper="Jiang, Huang, Yang, NeurIPS 2025, arXiv:2502.20120",
         follows="paper",

@@ -67,6 +67,7 @@ class DataRemixing(Method):
     title: ClassVar[str] = "Data Remixing"
     family: ClassVar[Family] = "data"
     about: ClassVar[str] = "samples go to the modality least sure of them (ICML 2025)"
+    waits: ClassVar[str] = "which modality a batch keeps decides what is computed"
     conformance: ClassVar[Conformance | None] = Conformance(
         paper="Ma, Chen, Deng, ICML 2025, arXiv:2506.11550",
         follows="both",

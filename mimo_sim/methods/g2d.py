@@ -93,6 +93,7 @@ class G2D(Method):
     title: ClassVar[str] = "G2D"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "uni-modal teachers distil; the weak encoder trains first (ICCV 2025)"
+    waits: ClassVar[str] = "how sure the teachers are decides which encoders train"
     conformance: ClassVar[Conformance | None] = Conformance(
         paper="Rakib, Bagavathi, ICCV 2025, arXiv:2506.21514",
         follows="both",

@@ -21,6 +21,7 @@ from .convergence import draw_convergence as draw_convergence
 from .figure1 import draw_architecture as draw_architecture
 from .figure1 import draw_figure1 as draw_figure1
 from .figure1 import draw_trajectories as draw_trajectories
+from .fstar import draw_fstar as draw_fstar
 from .fusion import draw_depth as draw_depth
 from .fusion import draw_early as draw_early
 from .fusion import draw_relu as draw_relu

@@ -2,6 +2,7 @@ from . import convergence as convergence
 from . import depth as depth
 from . import early_fusion as early_fusion
 from . import figure1 as figure1
+from . import fstar as fstar
 from . import many as many
 from . import maps as maps
 from . import race as race

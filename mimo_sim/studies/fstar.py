@@ -1,16 +1,16 @@
 r"""What mini-batch noise and the estimate of f* do to the weights sigma: laws against exact SGD.
 
-Four parts. *Records*: where losses stand still, how far does a running minimum lie below the loss?
-*Weights*: what sigma does MIMO then have, over the smoothing `decay`? *Rules*: three modalities that
-are learned one after the other, under six estimates of f*; who gets the weight, and when is each
-learned, compared with fixed weights of the same sum? *Network*: the same question of records for a
-small network on the data set digits.
+Five parts. *Records*: where losses stand still, how far does a running minimum lie below the loss?
+*Weights*: what sigma does MIMO then have, over the smoothing `decay`? *Three modalities* that are
+learned one after the other, under several estimates of f*: who gets the weight, and when is each
+learned, compared with fixed weights of the same sum? *Random problems* with two to four modalities:
+the same times. *Network*: records and weights of a small network on the data set digits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -18,59 +18,40 @@ from scipy.signal import lfilter
 
 from mimo_sim import theory
 from mimo_sim._checks import FloatArray, check_count
-from mimo_sim.dynamics.batches import Batches
 from mimo_sim.dynamics.driver import simulate
-from mimo_sim.dynamics.engines.batches import Renew, train
-from mimo_sim.dynamics.records import Options, Records, recorded_steps
-from mimo_sim.dynamics.start import random_weights
 from mimo_sim.generators import superficial_preference
-from mimo_sim.methods._curves import curve_limit
 from mimo_sim.objective import sigma_weights
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import MIMO
+from mimo_sim.studies._estimates import (
+    BATCH,
+    EVEN,
+    LAM,
+    MU,
+    RULES,
+    random_times,
+    sampled,
+    three,
+)
 
 DECAYS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
 COUNTS = (30, 100, 300, 1000, 3000, 10_000)
-BATCH, SAMPLES = 32, 4096  # of the first two parts
+SAMPLES = 4096  # of the first two parts
 SKEW = float(np.sqrt(8 / BATCH))  # of the mean of so many squared Gaussian residuals
-LAM, MU = 2.0, 0.1
-EVEN = 1e9  # a mu for which all weights are 1/K
 WINDOWS = 40  # of records, of the longest count
-# The third part: three uncorrelated scalar modalities. The first correlates most with the target
-# and explains least; 1,000 samples, as in the observation that the study explains.
-STDS, WEIGHTS, NOISE = (3.0, 1.5, 1.0), (0.25, 0.5, 0.8), 0.1
-THREE_SAMPLES, THREE_STEP, EPOCHS, START = 1000, 0.01, 30, 1e-2
 DIGITS_EPOCHS = 30
-
-
-class Estimate(NamedTuple):
-    """A rule for f*, as the toy and `mimo_sim.MIMOLoss` take it."""
-
-    f_star: Any
-    decay: float = 0.95
-    by_epoch: str | None = None
-    mu: float = MU
-
-
-RULES: dict[str, Estimate] = {
-    "fixed weights": Estimate("zero", mu=EVEN),
-    "raw minimum": Estimate("running_minimum", decay=0.0),
-    "smoothed minimum": Estimate("running_minimum"),
-    "extrapolation": Estimate("running_minimum", by_epoch="extrapolation"),
-    "zero": Estimate("zero"),
-    "exact": Estimate("exact"),
-}
 
 
 def compute(
     seeds: int = 8,
     network_seeds: int = 2,
+    problems: int = 24,
     *,
     counts: Sequence[int] = COUNTS,
     decays: Sequence[float] = DECAYS,
     on_part: Callable[[int], None] = lambda count: None,
 ) -> xr.Dataset:
-    """Measure all four parts.
+    """Measure all five parts.
 
     Parameters
     ----------
@@ -78,6 +59,8 @@ def compute(
         Of samples, order and initial weights in the toy, >= 1.
     network_seeds : int
         Networks that are trained on digits for each decay, >= 0.
+    problems : int
+        Random problems, >= 0.
     counts : sequence of int
         Steps over which a minimum runs.
     decays : sequence of float
@@ -93,7 +76,9 @@ def compute(
         * ``sigma`` (decay, seed), of the noisier of two modalities whose true gaps are zero, and
           ``predicted_sigma`` (decay).
         * ``rule_sigma`` (rule, seed, epoch, modality); ``half_time`` (rule, seed, modality), in
-          steps; ``joint_time`` (rule, seed), the step at which f_mm's excess is below a hundredth.
+          steps; ``joint_time`` (rule, seed), the step at which the joint loss is learned.
+        * ``random_joint_time`` and ``random_last_time`` (rule, problem): the same, and the step at
+          which the last uni-modal head has learned; inf where that is not within the run.
         * ``network_depth`` and ``predicted_network_depth`` (decay, network_seed, modality),
           ``network_sigma`` and ``predicted_network_sigma`` (decay, network_seed): of the noisier
           modality.
@@ -105,17 +90,18 @@ def compute(
     """
     check_count("seeds", seeds, 1)
     check_count("network_seeds", network_seeds, 0)
+    check_count("problems", problems, 0)
     for count in counts:
         check_count("counts", count, 2)
     problem = superficial_preference()
     noise, losses = _standing_losses(problem, max(counts))
     on_part(1)
     depth = np.array([[_depth(losses, n, decay) / noise for n in counts] for decay in decays])
-    law = np.array(
-        [[theory.minimum_bias(n, decay, skew=SKEW) for n in counts] for decay in decays]
-    )
+    law = np.array([[theory.minimum_bias(n, decay, skew=SKEW) for n in counts] for decay in decays])
     found, predicted = _weights(problem, decays, seeds, on_part)
-    three = [_three(seed, on_part) for seed in range(seeds)]
+    found_three = [three(seed, on_part) for seed in range(seeds)]
+    random = np.array([random_times(seed, on_part) for seed in range(problems)])
+    random = random.reshape(problems, 2, len(RULES))
     shape = (len(decays), network_seeds)
     network = {
         "network_depth": np.full((*shape, 2), np.nan),
@@ -138,16 +124,18 @@ def compute(
             "predicted_sigma": ("decay", predicted),
             "rule_sigma": (
                 ("rule", "seed", "epoch", "three"),
-                np.stack([each["sigma"] for each in three], axis=1),
+                np.stack([each["sigma"] for each in found_three], axis=1),
             ),
             "half_time": (
                 ("rule", "seed", "three"),
-                np.stack([each["half_time"] for each in three], axis=1),
+                np.stack([each["half_time"] for each in found_three], axis=1),
             ),
             "joint_time": (
                 ("rule", "seed"),
-                np.stack([each["joint_time"] for each in three], axis=1),
+                np.stack([each["joint_time"] for each in found_three], axis=1),
             ),
+            "random_joint_time": (("problem", "rule"), random[:, 0]),
+            "random_last_time": (("problem", "rule"), random[:, 1]),
             **{name: (over[: value.ndim], value) for name, value in network.items()},
         },
         {
@@ -164,14 +152,9 @@ def compute(
 # ------------------------ records and weights
 
 
-def _data(problem: LateFusionProblem, samples: int, seed: int, **order: Any) -> Batches:
-    inputs, y = problem.sample(samples, seed)
-    return Batches(inputs, y, seed=seed, **order)
-
-
 def _standing_losses(problem: LateFusionProblem, longest: int) -> tuple[FloatArray, FloatArray]:
     """Noise (2,) and losses (T, 2) of batches, where fixed weights have learned everything."""
-    drawn = _data(problem, SAMPLES, 0, size=BATCH, replace=True)
+    drawn = sampled(problem, SAMPLES, 0, size=BATCH, replace=True)
     steps = 6000 + WINDOWS * longest
     run = simulate(
         drawn.problem,
@@ -211,7 +194,7 @@ def _weights(
     """sigma (decay, seed) of the noisier modality at the end of MIMO's training, and the law's."""
     found = np.empty((len(decays), seeds))
     for seed in range(seeds):
-        drawn = _data(problem, SAMPLES, seed, size=BATCH, replace=True)
+        drawn = sampled(problem, SAMPLES, seed, size=BATCH, replace=True)
         for i, decay in enumerate(decays):
             run = simulate(
                 drawn.problem,
@@ -231,57 +214,6 @@ def _weights(
     standing = steps - learned - 500  # up to the middle of what is measured
     law = [theory.noisy_sigma(noise, MU, standing, one, skew=SKEW).max() for one in decays]
     return found, np.array(law)
-
-
-# ------------------------ three modalities
-
-
-def three_modalities() -> LateFusionProblem:
-    """Three uncorrelated scalar modalities; the first is the easiest, the last explains most."""
-    moments = np.diag(np.square(STDS))
-    return LateFusionProblem.from_linear_model([[w] for w in WEIGHTS], moments, NOISE)
-
-
-def _three(seed: int, on_part: Callable[[int], None]) -> dict[str, FloatArray]:
-    problem = three_modalities()
-    drawn = _data(problem, THREE_SAMPLES, seed, size=BATCH)
-    found: dict[str, list[Any]] = {"sigma": [], "half_time": [], "joint_time": []}
-    for rule in RULES.values():
-        records = run_rule(drawn, rule, seed)
-        sigma = records.sigma[: EPOCHS * drawn.per_pass]
-        found["sigma"].append(sigma.reshape(EPOCHS, drawn.per_pass, -1).mean(axis=1))
-        # Uncorrelated inputs: an encoder's squared norm ends near sqrt(M^2 + N^2) = sqrt(2) |w|.
-        half = np.sqrt(np.sqrt(2) * np.array(WEIGHTS) / 2)
-        found["half_time"].append((records.norms[:, :, 2] >= half).argmax(axis=0))
-        learned = records.excess_mm < 0.01 * records.excess_mm[0]
-        found["joint_time"].append(int(learned.argmax()) if learned.any() else np.nan)
-        on_part(1)
-    return {name: np.array(values, dtype=float) for name, values in found.items()}
-
-
-def run_rule(drawn: Batches, rule: Estimate, seed: int, epochs: int = EPOCHS) -> Records:
-    """MIMO with one estimate of f*, on mini-batches; every step is recorded."""
-    problem = drawn.problem
-    steps = recorded_steps(epochs * drawn.per_pass, 1)
-    options = Options(THREE_STEP, 0.0, steps, False, False, batches=drawn, decay=rule.decay)
-    weights = random_weights(problem, 100, START, seed)
-    method = MIMO(LAM, rule.mu, f_star=rule.f_star)
-    renew = _extrapolated(problem, drawn.per_pass) if rule.by_epoch else None
-    return train(problem, method, weights, START, options, renew)
-
-
-def _extrapolated(problem: LateFusionProblem, per_pass: int) -> Renew:
-    """The estimate of `f_star="extrapolation"`, at the end of every epoch."""
-    history: list[FloatArray] = []
-
-    def renew(t: int, records: Records) -> FloatArray:
-        assert records.batch_excess is not None
-        own = records.batch_excess[t - per_pass : t, 1:].mean(axis=0)
-        history.append(own + problem.unimodal_optima)
-        limits = [curve_limit(curve) for curve in np.array(history).T]
-        return np.array(limits) - problem.unimodal_optima
-
-    return renew
 
 
 # ------------------------ a small network
@@ -335,10 +267,12 @@ def measured_records(losses: FloatArray, sigmas: FloatArray, decay: float) -> di
     third = len(losses) // 3
     last, time = losses[-third:], np.arange(third)
     fits = [np.polyfit(time, loss, 1) for loss in last.T]
-    noise = np.array([np.std(loss - np.polyval(fit, time)) for loss, fit in zip(last.T, fits)])
+    noise = np.array(
+        [np.std(loss - np.polyval(fit, time)) for loss, fit in zip(last.T, fits, strict=True)]
+    )
     fall = np.array([max(-fit[0], 0.0) for fit in fits])
     if decay == 0:
-        law = [theory.minimum_bias(third, progress=f / s) for f, s in zip(fall, noise)]
+        law = [theory.minimum_bias(third, progress=f / s) for f, s in zip(fall, noise, strict=True)]
     else:
         law = [theory.minimum_bias(third, decay)] * 2
     noisier = int(np.argmax(noise))
@@ -371,12 +305,14 @@ def summarise(data: xr.Dataset) -> dict[str, Any]:
         rules[rule] = {
             "largest_sigma_of_the_easiest": _spread(one.rule_sigma.isel(three=0).max("epoch")),
             "half_time_over_fixed": {
-                str(name): _spread(
-                    one.half_time.sel(three=name) / fixed.half_time.sel(three=name)
-                )
+                str(name): _spread(one.half_time.sel(three=name) / fixed.half_time.sel(three=name))
                 for name in data.three.values
             },
             "joint_time_over_fixed": _spread(one.joint_time / fixed.joint_time),
+            "random_problems": {
+                name: _paired(one[f"random_{name}"].values, fixed[f"random_{name}"].values)
+                for name in ("joint_time", "last_time")
+            },
         }
     network = [
         {
@@ -410,6 +346,19 @@ def summarise(data: xr.Dataset) -> dict[str, Any]:
         },
         "rules": rules,
         "network": network,
+    }
+
+
+def _paired(mine: FloatArray, fixed: FloatArray) -> dict[str, float | None]:
+    """Median ratio, and on how many problems it is below 0.98 and above 1.02."""
+    known = np.isfinite(fixed)
+    ratio = mine[known] / fixed[known]
+    median = float(np.median(ratio)) if len(ratio) else np.inf
+    return {
+        "median": median if np.isfinite(median) else None,
+        "sooner": int((ratio < 0.98).sum()),
+        "later": int((ratio > 1.02).sum()),
+        "problems": len(ratio),
     }
 
 

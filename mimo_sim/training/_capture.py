@@ -148,7 +148,7 @@ class _Graphs:
     def __call__(self, step: Callable[[], Forward]) -> tuple[Forward, Callable[[], None]]:
         graph = torch.cuda.CUDAGraph()
         if self.pool is None:
-            self.pool = torch.cuda.graph_pool_handle()  # type: ignore[no-untyped-call]
+            self.pool = torch.cuda.graph_pool_handle()
         # Other threads read batches meanwhile; what they do must not end the capture.
         with torch.cuda.graph(graph, self.pool, capture_error_mode="thread_local"):  # type: ignore[arg-type]
             out = step()

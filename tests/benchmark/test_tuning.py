@@ -118,7 +118,7 @@ def test_scores_are_those_of_the_validation_split(
 
 
 def test_no_trial_measures_the_test_split(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    seen: list[tuple[str, bool]] = []
+    seen: list[tuple[bool, bool]] = []
     measured = TrainingRun.test
 
     def watched(run: TrainingRun, split: Split | None) -> dict[str, Any]:

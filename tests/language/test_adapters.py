@@ -120,7 +120,9 @@ def test_a_question_reaches_from_its_first_to_its_last_token() -> None:
 
 @pytest.mark.parametrize("kind", ["lora", "moka"])
 def test_adapting_freezes_the_model_and_trains_the_adapters_alone(kind: Any) -> None:
-    model = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Sequential(nn.Linear(5, 4)), nn.Linear(4, 2))
+    model = nn.Sequential(
+        nn.Linear(3, 5), nn.Tanh(), nn.Sequential(nn.Linear(5, 4)), nn.Linear(4, 2)
+    )
     head = model[3]
     routing = adapt(model, kind, rank=2, skip=(head,))
     assert model[3] is head

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,14 @@ from torch import Tensor
 from mimo_sim import datasets
 from mimo_sim import language as room
 from mimo_sim.datasets._data import Dataset, Modality, Split
-from mimo_sim.language import LanguageSettings, MultimodalLanguageModel, model, results, task, training
+from mimo_sim.language import (
+    LanguageSettings,
+    MultimodalLanguageModel,
+    model,
+    results,
+    task,
+    training,
+)
 from mimo_sim.language.words import NUMBERS, QUESTION, WordTokenizer
 from mimo_sim.methods.mimo import MIMOLoss
 from tests.commands.tool import run_here
@@ -28,7 +36,7 @@ def small_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiny model is smaller still, and is not taught sums."""
     plain = model.tiny_language_model
     monkeypatch.setattr(
-        training, "tiny_language_model", lambda seed: plain(hidden=16, layers=1, seed=seed, steps=0)
+        training, "taught", lambda seed: plain(hidden=16, layers=1, seed=seed, steps=0)
     )
 
 
@@ -99,7 +107,7 @@ def test_the_tiny_model_learns_its_sums() -> None:
     language, tokenizer = model.tiny_language_model(hidden=32, layers=1, steps=60)
     texts = [(a, b) for a in range(10) for b in range(10)]
     ids = torch.tensor(
-        [tokenizer.encode(f"{NUMBERS[a]} plus {NUMBERS[b]} {QUESTION}") for a, b in texts]
+        [tokenizer.encode(f"{NUMBERS[a]} {NUMBERS[b]} {QUESTION}") for a, b in texts]
     )
     with torch.no_grad():
         said = language(input_ids=ids).logits[:, -1].argmax(1)
@@ -162,7 +170,9 @@ def test_places_stay_where_a_modality_is_absent() -> None:
     assert kinds[0].tolist() == [2, 2] + [0] * (asked + found.answers.shape[1] - 1)
     assert places[0].tolist() == list(range(2, 4 + asked + found.answers.shape[1] - 1))
     assert question[0].nonzero()[:, 0].tolist() == list(range(2, 2 + asked))
-    assert found.layout([0, 1])[2][0].tolist() == list(range(4 + asked + found.answers.shape[1] - 1))
+    assert found.layout([0, 1])[2][0].tolist() == list(
+        range(4 + asked + found.answers.shape[1] - 1)
+    )
 
 
 # ---------------------------------------------------------------------------- training
@@ -218,7 +228,7 @@ def test_the_rate_rises_and_falls() -> None:
     rates = [training.rate(step, 100) for step in range(100)]
     assert rates[:3] == pytest.approx([1 / 3, 2 / 3, 1])
     assert rates[3] == 1
-    assert all(a >= b for a, b in zip(rates[3:], rates[4:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[3:]))
     assert rates[-1] < 0.001
 
 

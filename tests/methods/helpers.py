@@ -116,10 +116,15 @@ def _settings(given: dict[str, Any]) -> Settings:
     return Settings(**{"epochs": 3, "batch_size": 16, "width": 8, "probes": False} | given)
 
 
+def fresh_run(method: Method, data: Dataset, **settings: Any) -> TrainingRun:
+    """A run of this method, in the network that it is made for, before its setup."""
+    settings = {"fusion": method.default_fusion()} | settings
+    return TrainingRun(method, data, _settings(settings))
+
+
 def set_up(method: Method, data: Dataset, **settings: Any) -> Any:
     """A run of this method before its first step."""
-    settings = {"fusion": method.default_fusion()} | settings
-    run = TrainingRun(method, data, _settings(settings))
+    run = fresh_run(method, data, **settings)
     run.method.setup(run)
     run.optimizer = run.new_optimizer([run.model, run.method])
     return run
@@ -127,8 +132,7 @@ def set_up(method: Method, data: Dataset, **settings: Any) -> Any:
 
 def trained(method: Method, data: Dataset, **settings: Any) -> TrainingRun:
     """A run of this method that has trained."""
-    settings = {"fusion": method.default_fusion()} | settings
-    run = TrainingRun(method, data, _settings(settings))
+    run = fresh_run(method, data, **settings)
     run.fit()
     return run
 

@@ -26,6 +26,7 @@ class Method(nn.Module):
     family = "reference"
     about = ""
     needs = "encoders"
+    waits = ""
     uses_heads = False
     needs_classes = False
     min_modalities = 1

@@ -290,3 +290,12 @@ def test_the_gate_has_the_precision_of_the_first_features() -> None:
     torch.testing.assert_close(
         double.grad, 1.7 * sigma * 2 * double.detach() / 32, rtol=1e-12, atol=0.0
     )
+
+
+def test_the_state_follows_the_losses_to_their_device() -> None:
+    """To one without data here, on which nothing can be looked at."""
+    mimo = MIMOLoss(f_star="epoch_minimum")
+    for _ in range(2):
+        value = mimo(torch.zeros((), device="meta"), torch.zeros(3, device="meta"))
+    assert value.device.type == mimo.smoothed.device.type == mimo.f_star.value.device.type == "meta"
+    assert value.shape == ()

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 import mimo_sim as ms
-from mimo_sim.studies import many, maps, rules, scatter, score, zls
+from mimo_sim.studies import fstar, many, maps, rules, scatter, score, zls
 
 FIGURES = Path(__file__).resolve().parent.parent.parent / "figures"
 STORED: dict[str, Callable[[xr.Dataset], dict[str, Any]]] = {
@@ -24,6 +24,7 @@ STORED: dict[str, Callable[[xr.Dataset], dict[str, Any]]] = {
     "score": score.summarise,
     "rules": rules.summarise,
     "k": many.summarise,
+    "fstar": fstar.summarise,
 }
 
 
