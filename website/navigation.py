@@ -25,7 +25,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "docs/claims",
         "paper_checks/ledger/ledger",
         "docs/real_data",
-        "benchmarks/records/comparison",
+        "benchmarks/*/comparison",
         "methods",
         "docs/conformance",
         "docs/speed",
