@@ -28,7 +28,7 @@ PRINTED = {
 }
 APART = ("hugging_face", "lightning")  # packages with warnings of their own
 NEEDS = {"hugging_face": "accelerate", "lightning": "pytorch_lightning"}
-SLOW = (*APART, "own_data", "several_gpus")
+SLOW = (*APART, "cluster", "own_data", "own_encoders", "several_gpus")
 WITH_PYTHON = [page for page in HOW_TO if blocks(page, "python")]
 
 
