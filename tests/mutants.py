@@ -85,6 +85,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         f"{DYNAMICS}/test_plain.py",
         f"{DYNAMICS}/test_bars.py",
         f"{DYNAMICS}/test_early.py",
+        "tests/test_defaults.py",
         f"{TOY}[early",
     ),
     "mimo_sim/dynamics/engines/layered.py": (
