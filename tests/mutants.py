@@ -224,6 +224,17 @@ def sample(size: int, seed: int, only: str) -> list[Mutant]:
     return chosen
 
 
+def unchanged(only: str) -> list[Mutant]:
+    """A change that changes nothing for every line of ROOMS: all of these must survive."""
+    chosen = []
+    for room in (pattern for pattern in ROOMS if re.search(only, pattern)):
+        path = sorted(ROOT.glob(room))[0]
+        source = path.read_text() + "# nothing\n"
+        place = str(path.relative_to(ROOT))
+        chosen.append(Mutant(room, place, 0, "", "# nothing", source, tests_of(room, path)))
+    return chosen
+
+
 def copies(number: int, folder: Path) -> Iterator[Path]:
     """Copies of the tree as git lists it, with the changes that are not committed."""
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
@@ -372,10 +383,14 @@ def main() -> int:
     parser.add_argument("--only", default="", help="a regular expression for the modules")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--recount", action="store_true", help="the scores of --out, anew")
+    parser.add_argument("--control", action="store_true", help="try changes that change nothing")
     options = parser.parse_args()
     if options.recount:
         return written(json.loads(options.out.read_text()), options.out)
     os.environ |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    if options.control:
+        drawn = unchanged(options.only)
+        return len(drawn) - len(run(drawn, options.workers))
     chosen = sample(options.size, options.seed, options.only)
     print(f"{len(chosen)} mutants drawn", flush=True)
     alive = run(chosen, options.workers)
