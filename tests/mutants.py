@@ -7,8 +7,8 @@ copy of the tree.
 
 A survivor that changes no result is an equivalent mutant. Whether it is one, somebody has to find
 out: write ``"verdict": "equivalent"`` and the reason (``why``) into the file. The next run keeps
-the words of a survivor that it meets again, and ``--recount`` renews the scores. ``--control`` tries
-files that only got a comment: all of these must survive, or the tests fail for a reason of their own.
+the words of a survivor that it meets again, and ``--recount`` renews the scores. ``--control``
+tries files that only got a comment: all must survive, or tests fail for a reason of their own.
 """
 
 from __future__ import annotations
