@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mimo_sim.datasets import Dataset
 
 FILES = ("grid_s1/grid_s1.npz", "grid/s1")  # the compact copy, or the folder of the clips
-BARS = ("joint", "lips", "sound")
+BARS = ("both", "lips", "sound")
 
 
 def grid_words(setting: str = "clean", train_sentences: int = 120) -> Dataset | None:
