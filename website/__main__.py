@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from website import card, links, stage
+from website import card, extra, links, stage
 
 HERE = Path(__file__).resolve().parent
 
@@ -19,7 +19,7 @@ def sphinx(source: Path, out: Path, doctrees: Path, jobs: str) -> int:
     from sphinx.cmd.build import main
 
     options = ["-b", "html", "-W", "--keep-going", "-q", "-j", jobs, "-c", str(HERE)]
-    return main([*options, "-d", str(doctrees), str(source), str(out)])
+    return int(main([*options, "-d", str(doctrees), str(source), str(out)]))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,21 +36,18 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     begin = time.perf_counter()
     work = chosen.work.resolve()
-    extra = work / "extra"
-    extra.mkdir(parents=True, exist_ok=True)
-    (work / "jupyter").mkdir(exist_ok=True)
+    beside = work / "extra"
+    (work / "jupyter").mkdir(parents=True, exist_ok=True)
     os.environ |= {
         "SITE_CACHE": str(work / "notebooks"),
-        "SITE_EXTRA": str(extra),
+        "SITE_EXTRA": str(beside),
         "SITE_NOTEBOOKS": "off" if chosen.no_notebooks else "cache",
         "PYTHONPATH": os.pathsep.join([str(HERE.parent), *sys.path]),  # notebooks see this package
         "JUPYTER_DATA_DIR": str(work / "jupyter"),  # nobody's own kernel of the name python3
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     }
-    from mimo_sim import explorer
-
-    explorer.write(extra / "explorer.html")
-    card.write(extra / "card.png")
+    extra.write(beside)
+    card.write(beside / "card.png")
     stage.write(stage.gather(), work / "source")
     status = sphinx(work / "source", chosen.out, work / "doctrees", chosen.jobs)
     if status:

@@ -88,17 +88,25 @@ def module_section(path: str, module: ModuleType, known: set[int]) -> list[str]:
 def start() -> str:
     """The page of ``mimo_sim`` itself, and the list of rooms."""
     own = [name for name in public(ms) if name not in rooms()]
-    listed = "".join(f"- :doc:`mimo_sim.{name} </api/mimo_sim.{name}>`: {line}\n" for name, line in
-                     ((name, (inspect.getdoc(getattr(ms, name)) or "").split("\n")[0]) for name in rooms()))
+    listed = "".join(
+        f"- :doc:`mimo_sim.{name} </api/mimo_sim.{name}>`: {line}\n"
+        for name, line in (
+            (name, (inspect.getdoc(getattr(ms, name)) or "").split("\n")[0]) for name in rooms()
+        )
+    )
     hidden = ".. toctree::\n   :hidden:\n\n" + "".join(f"   mimo_sim.{name}\n" for name in rooms())
-    parts = [title("Every function"), "Write ``import mimo_sim as ms``. A name is loaded when it is first used.\n",
-             "Rooms:\n", listed, hidden, ".. py:module:: mimo_sim\n"]
+    parts = [
+        title("Every function"),
+        "Write ``import mimo_sim as ms``. A name is loaded when it is first used.\n",
+        "Rooms:\n",
+        listed,
+        hidden,
+        ".. py:module:: mimo_sim\n",
+    ]
     parts += [entry(f"{TOP}.{name}", getattr(ms, name)) for name in own]
     return "\n".join(parts)
 
 
 def pages() -> dict[str, str]:
     """Path on the site -> reStructuredText."""
-    return {"api/index.rst": start()} | {
-        f"api/mimo_sim.{name}.rst": room(name) for name in rooms()
-    }
+    return {"api/index.rst": start()} | {f"api/mimo_sim.{name}.rst": room(name) for name in rooms()}

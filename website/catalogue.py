@@ -5,28 +5,30 @@ Everything comes from the registry and the classes' own docstrings.
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 from mimo_sim import methods
+from mimo_sim.methods._catalogue import NETWORKS
 
-KNOWN = ("name", "title", "family", "about", "hyper")
-ABOUT = """Where paper and released code differ, a method's notes say which of the two it follows, and an argument often offers the
-other. ``mimo-sim bench list`` prints the names. Hyper-parameters have the published defaults.
+ABOUT = """:doc:`Where each method comes from </docs/conformance>` has papers, released code
+and what was compared in one table. Where paper and released code differ, a method's notes say which
+of the two it follows, and an argument often offers the other. ``mimo-sim bench list`` prints the
+names. Hyper-parameters have the published defaults.
 """
 
 
 def section(name: str) -> str:
-    """One method: its line, further fields of the catalogue, and its docstring."""
+    """One method: what it needs of a network, and its docstring."""
     entry = methods.catalogue()[name]
     heading = f"{entry.title} (``{name}``)"
-    more = [
-        f":{each.name}: {getattr(entry, each.name)}"
-        for each in fields(entry)
-        if each.name not in KNOWN and getattr(entry, each.name)
-    ]
+    needs = f"Needs {NETWORKS[entry.needs]}."
     path = f"mimo_sim.methods.{methods.get(name).__name__}"
     return "\n".join(
-        [f".. _method-{name}:\n", heading, "~" * len(heading) + "\n", *more, f"\n.. autoclass:: {path}\n"]
+        [
+            f".. _method-{name}:\n",
+            heading,
+            "~" * len(heading) + "\n",
+            needs,
+            f"\n.. autoclass:: {path}\n",
+        ]
     )
 
 

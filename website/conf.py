@@ -58,7 +58,9 @@ CODE = re.compile(r"(``.*?``|:[\w:]+:`.*?`|`.*?`_*)")
 def escaped(line: str) -> str:
     """A line of a docstring whose bars and single stars are text."""
     parts = CODE.split(line)
-    parts[::2] = [re.sub(r"(?<!\\)\||(?<![\\*\w])\*(?=\w+\))", r"\\\g<0>", part) for part in parts[::2]]
+    parts[::2] = [
+        re.sub(r"(?<!\\)\||(?<![\\*\w])\*(?=\w+\))", r"\\\g<0>", part) for part in parts[::2]
+    ]
     return "".join(parts)
 
 

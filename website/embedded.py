@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import html
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
@@ -13,33 +13,15 @@ from paper_checks.ledger_page import verdict_style
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@dataclass(frozen=True)
-class Standing:
-    """A stored page that stands by itself.
-
-    Attributes
-    ----------
-    title : str
-        Of the page on the site.
-    template : str
-        The file that it was made from, in the repository: it has the style and the script.
-    """
-
-    title: str
-    template: str
-
-
-STANDING = {
-    "paper_checks/ledger/ledger.html": Standing(
-        "The claims, checked one by one", "paper_checks/ledger_page.html"
-    ),
-    "benchmarks/records/comparison.html": Standing(
-        "AV-MNIST: every method and every run", "mimo_sim/plots/benchmark/page.html"
-    ),
+LEDGER = "paper_checks/ledger/ledger.html"
+# A stored page -> the file that it was made from, which has the style and the script.
+STANDING = {LEDGER: "paper_checks/ledger_page.html"} | {
+    path.relative_to(ROOT).as_posix(): "mimo_sim/plots/benchmark/page.html"
+    for path in sorted(ROOT.glob("benchmarks/*/comparison.html"))
 }
 # In the repository -> on the site. Links to either form of the ledger lead to the same page.
 PAGES = {path: path.replace(".html", ".md") for path in STANDING}
-PAGES["paper_checks/ledger/ledger.md"] = "paper_checks/ledger/ledger.md"
+PAGES[LEDGER.replace(".html", ".md")] = PAGES[LEDGER]
 # CSS nesting keeps the page's rules inside this element.
 FRAME = Template(
     """# $title
@@ -69,16 +51,18 @@ def page(source: str) -> str:
     """A standing page of the repository as a page of the site."""
     source = source.replace(".md", ".html")
     text = (ROOT / source).read_text(encoding="utf-8")
-    template = (ROOT / STANDING[source].template).read_text(encoding="utf-8")
+    template = (ROOT / STANDING[source]).read_text(encoding="utf-8")
     style = Template(part(template, "style")).safe_substitute(
         style=ms.plots.page_style(), colors=verdict_style()
     )
     # the site has its own colours and its own width
     style = re.sub(r"^(@media\(prefers.*|(:root|body|main)\{.*)$", "", style, flags=re.MULTILINE)
+    content = part(text, "main")
+    (title,) = re.findall("<h1>(.*?)</h1>", content, flags=re.DOTALL)
     return FRAME.substitute(
-        title=STANDING[source].title,
+        title=html.unescape(title),
         fence="`" * 8,
         style=style,
-        content=re.sub(r"<h1>.*?</h1>", "", part(text, "main"), count=1, flags=re.DOTALL),
+        content=content.replace(f"<h1>{title}</h1>", "", 1),
         script=part(template, "script"),
     )

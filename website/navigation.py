@@ -9,7 +9,7 @@ from pathlib import Path
 # Caption -> patterns of pages, without suffix. A page stands where its first pattern is.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Start": ("explore", "notebooks/00_*", "docs/howto/README"),
-    "Course": ("notebooks/*", "docs/teaching", "docs/problem_sheet*", "docs/slides*"),
+    "Course": ("notebooks/*", "docs/teaching", "slides", "docs/problem_sheet*"),
     "How to": (
         "docs/howto/figure1",
         "docs/howto/own_loop",
@@ -25,7 +25,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "docs/claims",
         "paper_checks/ledger/ledger",
         "docs/real_data",
-        "benchmarks/records/comparison",
+        "benchmarks/*/comparison",
         "methods",
         "docs/conformance",
         "docs/speed",

@@ -13,11 +13,13 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from website import api, catalogue, embedded, explorer, navigation
+from website import api, catalogue, embedded, extra, navigation
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"(\]\()(?!https?:|mailto:|#)([^)\s#]+)(#[^)\s]*)?(\))")
-BACK = re.compile(r"^Back to the \[README\]\(\.\./README\.md\)(, or to [^.]*?\.md\))?\.[ \n]*", re.M)
+BACK = re.compile(
+    r"^Back to the \[README\]\(\.\./README\.md\)(, or to [^.]*?\.md\))?\.[ \n]*", re.M
+)
 START = "docs/README.md"  # the start page of the site
 Content = str | Path  # a text, or a file to copy
 
@@ -26,6 +28,8 @@ def moved(path: str) -> str:
     """Where a file of the repository stands on the site."""
     if path in (START, "README.md"):
         return "index.md"
+    if path == extra.SLIDES:
+        return "slides.md"
     return embedded.PAGES.get(path, path)
 
 
@@ -93,7 +97,7 @@ def gather() -> dict[str, Content]:
     todo = list(sources())
     for source in todo:
         place = moved(source)
-        if place in tree or source == "README.md":
+        if place in tree or source in ("README.md", extra.SLIDES):
             continue
         path = ROOT / source
         if path.is_dir():
@@ -106,8 +110,8 @@ def gather() -> dict[str, Content]:
             tree[place] = notebook(path.read_text(encoding="utf-8"), source, todo.append)
         else:
             tree[place] = path
-    tree["index.md"] = explorer.invited(str(tree["index.md"]))
-    tree |= api.pages() | catalogue.pages() | explorer.pages()
+    tree["index.md"] = extra.invited(str(tree["index.md"]))
+    tree |= api.pages() | catalogue.pages() | extra.pages()
     return navigation.hung(tree)
 
 

@@ -166,3 +166,11 @@ def test_a_dead_link_is_named(more: str, words: str, tmp_path: Path) -> None:
     (found,) = links.faults(site(tmp_path, more))
     assert found.startswith("index.html: ")
     assert words in found
+
+
+def test_every_workflow_calls_targets_that_there_are() -> None:
+    made = set(re.findall(r"^([a-z0-9-]+):", (stage.ROOT / "Makefile").read_text(), re.MULTILINE))
+    flows = sorted((stage.ROOT / ".github" / "workflows").glob("*.yml"))
+    called = {each.name: re.findall(r"\bmake ([a-z0-9-]+)", each.read_text()) for each in flows}
+    assert called["site.yml"] == ["site", "site"]
+    assert {target for targets in called.values() for target in targets} <= made
