@@ -173,7 +173,7 @@ STORE_RACE = $(BIN)/mimo-sim bench pack results/race --out $(RACE_FILE)
 RACERS := $(addprefix --method ,vanilla unimodal linear_scalarization mimo umt ogm_ge mmpareto mla)
 F_STAR := --method mimo --space normalise=true,false --space f_star=running_minimum,epoch_minimum,extrapolation,validation,zero
 
-race: $(VENV)/.tune  ## AV-MNIST A and GRID words: main methods, 12 trials each on validation, then 8 fresh seeds (days on 2 cores); goes on from benchmarks/race
+race: $(VENV)/.tune  ## AV-MNIST A and GRID words: main methods, 12 trials each on validation, then 8 fresh seeds (hours on 2 cores); goes on from benchmarks/race
 	if test -f $(RACE_FILE); then $(BIN)/mimo-sim bench unpack $(RACE_FILE) --out results/race; fi
 	$(RACE) --dataset avmnist --setting A $(RACERS)
 	$(STORE_RACE)

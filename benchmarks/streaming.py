@@ -76,15 +76,17 @@ def train(folder: Path, stream: bool, limit: int, epochs: int) -> dict[str, Any]
     run = TrainingRun(Vanilla(), data, settings)
     run.method.setup(run)
     run.optimizer = run.new_optimizer([run.model, run.method])
-    rates, most = [], []
+    rates, of_processor, most = [], [], []
     for epoch in range(epochs):
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         run.train_epoch(epoch)
         rates.append(len(run.train) / (time.perf_counter() - start))
+        of_processor.append(len(run.train) / (time.process_time() - used))
         most.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
     weights = b"".join(value.numpy().tobytes() for value in run.model.state_dict().values())
     return {
         "samples_per_second": rates,
+        "samples_per_processor_second": of_processor,
         "most_resident_MiB_after_each_epoch": most,
         "weights": hashlib.sha256(weights).hexdigest(),
     }
@@ -131,8 +133,9 @@ def main() -> None:
         "load": os.getloadavg()[0],
     }
     if "failed" not in streamed:
-        rates = [max(one["samples_per_second"]) for one in (streamed, in_memory)]
-        found["streamed_to_in_memory"] = rates[0] / rates[1]
+        for name in ("samples_per_second", "samples_per_processor_second"):
+            rates = [max(one[name]) for one in (streamed, in_memory)]
+            found[f"ratio_of_{name}"] = rates[0] / rates[1]
     with replacing(given.out) as temporary:
         temporary.write_text(json.dumps(found, indent=2) + "\n")
     print(json.dumps(found, indent=2))

@@ -5,6 +5,7 @@ from . import datasets as datasets
 from . import dynamics as dynamics
 from . import explorer as explorer
 from . import generators as generators
+from . import language as language
 from . import methods as methods
 from . import networks as networks
 from . import objective as objective

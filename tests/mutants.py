@@ -7,7 +7,8 @@ copy of the tree.
 
 A survivor that changes no result is an equivalent mutant. Whether it is one, somebody has to find
 out: write ``"verdict": "equivalent"`` and the reason (``why``) into the file. The next run keeps
-the words of a survivor that it meets again, and ``--recount`` renews the scores.
+the words of a survivor that it meets again, and ``--recount`` renews the scores. ``--control``
+tries files that only got a comment: all must survive, or tests fail for a reason of their own.
 """
 
 from __future__ import annotations
@@ -38,110 +39,12 @@ from typing import Any
 import pytest
 
 from tests.mutable import LeftAlone
+from tests.rooms import ROOMS, ROOT, tests_of
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.heavy"])
-ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "tests" / "mutants.json"
 LOG, SECONDS = "tests.log", "seconds.json"  # in each copy: what pytest said last; what tests take
-METHODS, DYNAMICS, THEORY = "tests/methods", "tests/dynamics", "tests/theory"
-PINNED = f"{METHODS}/test_pinned.py::test_a_method_does_what_it_did"
-TOY = f"{DYNAMICS}/test_pinned.py::test_the_toy_does_what_it_did"
-# Files -> the tests that must notice a change in them: files, folders, or how the names of tests
-# begin. {stem} is the name of the file. Each line gets the same share of the sample.
-ROOMS: dict[str, tuple[str, ...]] = {
-    "mimo_sim/_checks.py": ("tests/test_checks.py", "tests/test_suggestions.py"),
-    "mimo_sim/objective.py": ("tests/test_objective.py", "tests/test_objective_edges.py"),
-    "mimo_sim/solvers.py": (
-        "tests/test_objective.py",
-        "tests/test_objective_edges.py",
-        "tests/test_defaults.py",
-    ),
-    "mimo_sim/problem.py": ("tests/problem/",),
-    "mimo_sim/_moments.py": ("tests/problem/",),
-    "mimo_sim/_blocks.py": ("tests/problem/",),
-    "mimo_sim/theory/[ejlmopr]*.py": (
-        f"{THEORY}/test_{{stem}}.py",
-        f"{THEORY}/test_predictions.py",
-        f"{THEORY}/test_final_norms.py",
-        f"{THEORY}/test_refusals.py",
-        f"{TOY}[theory ",
-    ),
-    "mimo_sim/theory/deep.py": (f"{DYNAMICS}/test_deep.py", f"{TOY}[theory "),
-    "mimo_sim/dynamics/trajectory.py": (f"{DYNAMICS}/test_trajectory.py",),
-    # What is compiled is tried as plain Python first: compiling takes much longer than running.
-    "mimo_sim/dynamics/engines/gram.py": (
-        f"{DYNAMICS}/test_plain.py",
-        f"{DYNAMICS}/test_bars.py",
-        f"{DYNAMICS}/test_engines.py",
-    ),
-    "mimo_sim/dynamics/engines/[afr]*.py": (
-        f"{DYNAMICS}/test_plain.py",
-        f"{DYNAMICS}/test_bars.py",
-        f"{DYNAMICS}/test_limits.py",
-        f"{DYNAMICS}/test_simulate.py",
-    ),
-    "mimo_sim/dynamics/engines/early.py": (
-        f"{DYNAMICS}/test_plain.py",
-        f"{DYNAMICS}/test_bars.py",
-        f"{DYNAMICS}/test_early.py",
-        f"{TOY}[early",
-    ),
-    "mimo_sim/dynamics/engines/layered.py": (
-        f"{DYNAMICS}/test_bars.py",
-        f"{DYNAMICS}/test_layered.py",
-    ),
-    "mimo_sim/dynamics/ensemble/step.py": (
-        f"{DYNAMICS}/test_plain.py",
-        f"{DYNAMICS}/test_ensemble_input.py::test_exponential",
-        f"{DYNAMICS}/test_ensemble.py::test_every_rule_agrees",
-    ),
-    "mimo_sim/rules/[a-z]*.py": ("tests/rules/", "tests/test_defaults.py"),
-    "mimo_sim/methods/mimo.py": (
-        f"{METHODS}/test_mimo_loss.py",
-        f"{METHODS}/test_mimo_state.py",
-        f"{METHODS}/test_mimo_in_a_run.py",
-        f"{METHODS}/test_edges.py",
-        f"{METHODS}/test_hyper_parameters.py",
-        f"{PINNED}[mimo ",
-    ),
-    "mimo_sim/methods/_fstar.py": (
-        f"{METHODS}/test_fstar.py",
-        f"{METHODS}/test_mimo_in_a_run.py",
-        "tests/test_defaults.py",
-        f"{PINNED}[mimo f_star",
-    ),
-    "mimo_sim/methods/_gra*.py": (
-        f"{METHODS}/test_gradient_weighting.py",
-        *(f"{PINNED}[{name} " for name in ("mgda", "pcgrad")),
-    ),
-    **{
-        f"mimo_sim/methods/{name}.py": (
-            f"{METHODS}/test_{name}.py",
-            f"{METHODS}/test_edges.py",
-            f"{METHODS}/test_hyper_parameters.py",
-            f"{PINNED}[{name}",
-        )
-        for name in ("agm", "cml", "g_blending", "mbsd", "ogm", "pmr", "reconboost", "smv")
-    },
-    "mimo_sim/methods/[a-z]*.py": (
-        f"{METHODS}/test_{{stem}}.py",
-        f"{METHODS}/test_gradient_weighting.py",
-        f"{METHODS}/test_edges.py",
-        f"{METHODS}/test_hyper_parameters.py",
-        f"{PINNED}[{{stem}}",
-    ),
-    "mimo_sim/training/metrics.py": ("tests/training/test_metrics.py",),
-    "mimo_sim/training/probes.py": ("tests/training/test_probes.py",),
-    **{
-        f"mimo_sim/benchmark/{name}.py": (
-            "tests/benchmark/test_intervals.py",
-            "tests/benchmark/test_tuned_tables.py",
-            "tests/benchmark/test_comparison.py",
-        )
-        for name in ("comparison", "tables")
-    },
-}
 BINARY = {"Add": "Sub", "Sub": "Add", "Mul": "Div", "Div": "Mul", "Pow": "Mul"}
 COMPARISONS = {"Lt": "LtE", "LtE": "Lt", "Gt": "GtE", "GtE": "Gt", "Eq": "NotEq", "NotEq": "Eq"}
 OPERATORS = (
@@ -204,12 +107,6 @@ def mutants_of(room: str, paths: list[Path], rng: random.Random) -> Iterator[Mut
         )
 
 
-def tests_of(room: str, path: Path) -> tuple[str, ...]:
-    """What must notice a change in a file of a line of ROOMS."""
-    names = [name.format(stem=path.stem) for name in ROOMS[room]]
-    return tuple(name for name in names if (ROOT / name.partition("::")[0]).exists())
-
-
 def sample(size: int, seed: int, only: str) -> list[Mutant]:
     """The same number of mutants from every pattern of ROOMS, drawn with a seed."""
     rng, chosen = random.Random(seed), []
@@ -217,9 +114,20 @@ def sample(size: int, seed: int, only: str) -> list[Mutant]:
     for pattern in wanted:
         paths = sorted(ROOT.glob(pattern))
         if not paths:
-            raise FileNotFoundError(f"no file matches {pattern}: edit ROOMS in {__file__}")
+            raise FileNotFoundError(f"no file matches {pattern}: edit tests/rooms.py")
         chosen += itertools.islice(mutants_of(pattern, paths, rng), -(-size // len(wanted)))
     rng.shuffle(chosen)
+    return chosen
+
+
+def unchanged(only: str) -> list[Mutant]:
+    """A change that changes nothing for every line of ROOMS: all of these must survive."""
+    chosen = []
+    for room in (pattern for pattern in ROOMS if re.search(only, pattern)):
+        path = sorted(ROOT.glob(room))[0]
+        source = path.read_text() + "# nothing\n"
+        place = str(path.relative_to(ROOT))
+        chosen.append(Mutant(room, place, 0, "", "# nothing", source, tests_of(room, path)))
     return chosen
 
 
@@ -371,10 +279,14 @@ def main() -> int:
     parser.add_argument("--only", default="", help="a regular expression for the modules")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--recount", action="store_true", help="the scores of --out, anew")
+    parser.add_argument("--control", action="store_true", help="try changes that change nothing")
     options = parser.parse_args()
     if options.recount:
         return written(json.loads(options.out.read_text()), options.out)
     os.environ |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    if options.control:
+        drawn = unchanged(options.only)
+        return len(drawn) - len(run(drawn, options.workers))
     chosen = sample(options.size, options.seed, options.only)
     print(f"{len(chosen)} mutants drawn", flush=True)
     alive = run(chosen, options.workers)

@@ -9,7 +9,6 @@ from mimo_sim._checks import did_you_mean
 from mimo_sim.benchmark import packed
 from mimo_sim.benchmark.packed import TRIALS, Searched
 from mimo_sim.benchmark.records import NoRunsError, read
-from mimo_sim.benchmark.trials import write_trials
 from mimo_sim.training.records import (
     CHECKPOINT,
     CONFIG,
@@ -127,4 +126,4 @@ def _unpack_search(search: Searched, out: Path) -> None:
         begun_alike = there["search"] == search.content["search"]
         if not begun_alike or search.content["trials"][: len(known)] != known:
             return
-    write_trials(path, search.content)
+    write_json(path, search.content)

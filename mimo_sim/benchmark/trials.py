@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mimo_sim._extras import explained
-from mimo_sim._files import replacing
 from mimo_sim.benchmark.packed import TRIALS
 from mimo_sim.benchmark.search import Search
-from mimo_sim.training.records import differences, plain, read_json
+from mimo_sim.training.records import differences, plain, read_json, write_json
 
 if TYPE_CHECKING:
     import optuna
@@ -83,7 +81,7 @@ class Trials:
             self.study.tell(trial, score)
         if self.told == len(self.stored):
             self.stored.append({"values": values, "score": score})
-            write_trials(self.path, {"search": self.about, "trials": self.stored})
+            write_json(self.path, {"search": self.about, "trials": self.stored})
         self.told += 1
 
     def best(self) -> dict[str, Any]:
@@ -105,12 +103,6 @@ class Trials:
             "diverged": scores.count(-math.inf),
             "command": self.search.command,
         }
-
-
-def write_trials(path: Path, content: Mapping[str, Any]) -> None:
-    """The file of a search, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def _study(search: Search) -> optuna.Study:

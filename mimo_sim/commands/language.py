@@ -99,9 +99,8 @@ def language(
                     advance()
             kept[settings] = found
     ordered = [kept[one] for one in sorted(kept, key=lambda one: (one.row, one.seed))]
-    about = records.environment(torch.device(device))
-    about |= {"command": command_line(*sys.argv[1:])}
-    written = results.write_together(out, records.plain(about), ordered)
+    made = records.environment(torch.device(device)) | {"command": command_line(*sys.argv[1:])}
+    written = results.write_together(out, records.plain(made), ordered)
     if not quiet:
         title = "The sum of a spoken and a written digit, in words"
         report(results.rows(ordered), results.HEADER, title)

@@ -98,8 +98,8 @@ def install_cell(page: str) -> str:
 def stamped(notebook: dict[str, Any], page: str, name: str) -> dict[str, Any]:
     """The notebook (as JSON) with badges below its title and the cell that installs the package."""
     cells = [cell for cell in notebook["cells"] if cell["id"] not in (BADGES, INSTALL)]
-    links = {"cell_type": "markdown", "id": BADGES, "metadata": {}}
-    code = {"cell_type": "code", "execution_count": None, "id": INSTALL}
+    links: dict[str, Any] = {"cell_type": "markdown", "id": BADGES, "metadata": {}}
+    code: dict[str, Any] = {"cell_type": "code", "execution_count": None, "id": INSTALL}
     code |= {"metadata": {"tags": [INSTALL, "remove-cell"]}, "outputs": []}
     made = [
         links | {"source": badges(page, name).splitlines(keepends=True)},

@@ -73,7 +73,7 @@ def draw_ledger(claims: Sequence[Any]) -> Figure:
         for verdict, (marker, color) in MARKS.items():
             chosen = recorded == verdict
             if chosen.any():
-                look = {"s": 55, "marker": marker, "color": color}
+                look: dict[str, Any] = {"s": 55, "marker": marker, "color": color}
                 ax.scatter(*places[:, chosen], label=f"{verdict} ({chosen.sum()})", **look)
         ax.set_yticks(range(len(topics)), topics)
         ax.set(xticks=[], ylim=(len(topics) - 0.4, -0.6), xlim=(-0.5, places[0].max() + 3))
@@ -173,7 +173,7 @@ def draw_ratios(bars: Mapping[str, tuple[float, float, float]], xlabel: str) -> 
         ax.barh(places, values, color=("0.8", *METHOD_COLORS[1:])[: len(bars)], height=0.6)
         known = np.isfinite(lows)
         errors = np.array([values - lows, highs - values])[:, known]
-        look = {"color": JOINT_COLOR, "capsize": 3, "ls": ""}
+        look: dict[str, Any] = {"color": JOINT_COLOR, "capsize": 3, "ls": ""}
         ax.errorbar(values[known], places[known], xerr=errors, **look)
         ax.set_yticks(places, list(bars))
         ax.set(xlabel=xlabel, xlim=(0, 1.05 * values.max()), ylim=(len(bars) - 0.5, -0.5))

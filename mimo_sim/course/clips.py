@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mimo_sim.datasets import Dataset
 
 FILES = ("grid_s1/grid_s1.npz", "grid/s1")  # the compact copy, or the folder of the clips
-BARS = ("joint", "lips", "sound")
+BARS = ("both", "lips", "sound")
 
 
 def grid_words(setting: str = "clean", train_sentences: int = 120) -> Dataset | None:
@@ -98,7 +98,12 @@ def draw_answers(results: Mapping[str, Sequence[float]], chance: float) -> Figur
         colors = ("0.35", *MODALITY_COLORS[:2])
         for i, (name, color) in enumerate(zip(BARS, colors, strict=True)):
             values = [100 * row[i] for row in results.values()]
-            look = {"color": color, "label": name, "hatch": ("", "//", "..")[i], "edgecolor": "w"}
+            look: dict[str, Any] = {
+                "color": color,
+                "label": name,
+                "hatch": ("", "//", "..")[i],
+                "edgecolor": "w",
+            }
             bars = ax.bar(places + 0.27 * (i - 1), values, 0.25, **look)
             labels = ["" if np.isnan(value) else f"{value:.0f}" for value in values]
             ax.bar_label(bars, labels, padding=1, fontsize=7.5)

@@ -61,7 +61,7 @@ def markdown(text: str) -> str:
     with explained():
         from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-    class Renderer(IPythonRenderer):
+    class Renderer(IPythonRenderer):  # type: ignore[misc]
         def block_math(self, body: str) -> str:
             return mathml(body, display=True)
 

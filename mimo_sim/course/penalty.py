@@ -97,7 +97,7 @@ def sweep_penalties(
         rates.append(slope.values[0])
         laws.append(law)
     over = ("factor", "modality")
-    data = {"half_time": (over, np.array(half), {"units": "steps"})}
+    data: dict[str, Any] = {"half_time": (over, np.array(half), {"units": "steps"})}
     data |= {"rate": (over, np.array(rates)), "law": (over, np.array(laws))}
     coords = {"factor": list(factors), "modality": list(problem.names)}
     return xr.Dataset(data, coords, {"threshold": threshold, "mu": mu})

@@ -34,7 +34,7 @@ def show_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]])
 
     lines = [list(header), ["---"] * len(header), *map(list, rows)]
     cells = ["| " + " | ".join(line) + " |" for line in lines]
-    display(Markdown("\n".join([f"**{title}**", "", *cells])))  # type: ignore[no-untyped-call]
+    display(Markdown("\n".join([f"**{title}**", "", *cells])))
 
 
 # ---------------------------------------------------------------------------------------- samples
@@ -252,8 +252,10 @@ def show_weights(
         cells = []
         for name in groups:
             weight = weights.get((name, method))
-            told = "" if weight is None else f"{weight.mean():.2f}"
-            cells.append(told + f" ({weight.min():.2f} to {weight.max():.2f})" if told else "")
+            if weight is None:
+                cells.append("")
+            else:
+                cells.append(f"{weight.mean():.2f} ({weight.min():.2f} to {weight.max():.2f})")
         rows.append([method, *cells])
     header = ["method", *(f"{name}: {weaker(runs)}" for name, runs in groups.items())]
     show_table("Weight of the weaker modality", header, rows)

@@ -128,7 +128,7 @@ def _fit(
     for epoch in range(settings.epochs):
         model.train()
         start, total = time.perf_counter(), torch.zeros((), device=train.digits.device)
-        for index in torch.randperm(len(train), generator=order).split(settings.batch_size):
+        for index in torch.split(torch.randperm(len(train), generator=order), settings.batch_size):
             batch = train.take(index.to(train.digits.device))
             joint, loss = objective(model, settings, penalty, batch)
             optimizer.zero_grad(set_to_none=True)
@@ -144,7 +144,8 @@ def _fit(
         if not math.isfinite(row["train_loss"]):
             raise NonFiniteError(
                 f"training diverged in epoch {epoch} (counted from 0): the loss is "
-                f"{row['train_loss']}. Try a smaller lr than {settings.lr}."
+                f"{row['train_loss']}. Try a smaller lr than {settings.lr}.",
+                epoch,
             )
         rows.append(row)
         on_epoch(1)
@@ -183,7 +184,7 @@ def measure(model: MultimodalLanguageModel, split: Sums, alone: bool = True) -> 
     if alone:
         views |= {name: [k] for k, name in enumerate(MODALITIES)}
     loss, right = dict.fromkeys(views, 0.0), 0.0
-    for index in torch.arange(len(split), device=split.digits.device).split(EVALUATED):
+    for index in torch.split(torch.arange(len(split), device=split.digits.device), EVALUATED):
         batch = split.take(index)
         _, tokens = model.read(batch.inputs)
         for name, present in views.items():
@@ -203,19 +204,19 @@ def probe(
     model.eval()
     features: dict[str, list[Tensor]] = {}
     for name, split in splits.items():
-        places = torch.arange(len(split), device=split.digits.device).split(EVALUATED)
+        places = torch.split(torch.arange(len(split), device=split.digits.device), EVALUATED)
         parts = [model.read(split.take(index).inputs)[0] for index in places]
         features[name] = [torch.cat(pieces) for pieces in zip(*parts, strict=True)]
     found: dict[str, dict[str, float]] = {"validation": {}, "test": {}}
     for k, name in enumerate(MODALITIES):
-        digits = {split: splits[split].digits[:, k] for split in splits}
+        digits = {part: split.digits[:, k] for part, split in splits.items()}
         outputs = linear_probe(
             (features["train"][k], digits["train"]),
             (features["validation"][k], digits["validation"]),
-            [features[split][k] for split in found],
+            [features[part][k] for part in found],
             10,
             CLASSES,
         )
-        for split, output in zip(found, outputs, strict=True):
-            found[split][name] = accuracy(output, digits[split])
+        for part, output in zip(found, outputs, strict=True):
+            found[part][name] = accuracy(output, digits[part])
     return found

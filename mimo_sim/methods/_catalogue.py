@@ -98,12 +98,11 @@ def read(folders: Iterable[str]) -> dict[str, Entry]:
             if _value("name", line[:1]) is not None:
                 raise ValueError(f"{name} may be a method by a base class from elsewhere")
             continue
-        texts = {key: str(_literal(key, line)) for key in TEXTS}
-        others = {key: _literal(key, line) for key in OTHERS}
-        if texts["name"] in found:
-            raise ValueError(f"two methods are called {texts['name']}")
-        if texts["name"]:
-            found[texts["name"]] = Entry(**texts, **others, hyper=_defaults(line))
+        said = {key: _literal(key, line) for key in (*TEXTS, *OTHERS)}
+        if said["name"] in found:
+            raise ValueError(f"two methods are called {said['name']}")
+        if said["name"]:
+            found[said["name"]] = Entry(**said, hyper=_defaults(line))
     return {name: found[name] for name in sorted(found)}
 
 

@@ -135,7 +135,7 @@ class Greedy(Method):
     def setup(self, run: Run) -> None:
         """Make the buffers."""
         modalities = run.model.num_modalities
-        self.register_buffer("frozen", torch.zeros(modalities, dtype=bool, device=run.device))
+        self.register_buffer("frozen", torch.zeros(modalities, dtype=torch.bool, device=run.device))
         self.register_buffer("left", torch.zeros((), dtype=torch.long, device=run.device))
         for name in ("cross", "own"):
             self.register_buffer(name, torch.zeros(modalities, device=run.device))

@@ -41,11 +41,12 @@ def balance_anchor(query: Tensor, keys: Tensor, share: float) -> Tensor | None:
         In [0, 1].
     """
     first, second = F.normalize(keys, dim=1)
-    anchor = share * first + (1 - share) * second
+    anchor: Tensor = share * first + (1 - share) * second
     length = float(anchor.norm())
     if not length > 1e-9:
         return None
-    return anchor * (query.norm() / length)
+    found: Tensor = anchor * (query.norm() / length)
+    return found
 
 
 def plane_rotation(source: Tensor, target: Tensor) -> Tensor | None:
@@ -65,7 +66,8 @@ def plane_rotation(source: Tensor, target: Tensor) -> Tensor | None:
         return same if float(cosine) > 0 else None
     u = across / sine
     turn = torch.outer(u, q) - torch.outer(q, u)
-    return same + (cosine - 1) * (torch.outer(q, q) + torch.outer(u, u)) + sine * turn
+    found: Tensor = same + (cosine - 1) * (torch.outer(q, q) + torch.outer(u, u)) + sine * turn
+    return found
 
 
 class RollingQ(Method):

@@ -94,7 +94,7 @@ class AttentionFusion(FusionNetwork):
         query, keys, _ = _projected(
             self.blocks.layers[0], self._tokens(features, range(len(features))), rotation
         )
-        return query[:, 0], keys[:, 1:].unflatten(1, (len(features), TOKENS)).mean(2)
+        return query[:, 0], keys[:, 1:].reshape(len(keys), len(features), TOKENS, -1).mean(2)
 
 
 def _projected(
@@ -117,9 +117,10 @@ def turned_block(layer: nn.Module, x: Tensor, rotation: Tensor) -> Tensor:
     """
     assert isinstance(layer, nn.TransformerEncoderLayer)
     heads = layer.self_attn.num_heads
-    parts = [
-        part.unflatten(2, (heads, -1)).transpose(1, 2) for part in _projected(layer, x, rotation)
-    ]
-    seen = F.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2)
+    query, key, value = (
+        part.reshape(*part.shape[:2], heads, -1).transpose(1, 2)
+        for part in _projected(layer, x, rotation)
+    )
+    seen = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
     x = x + layer.self_attn.out_proj(seen)
-    return x + layer.linear2(F.relu(layer.linear1(layer.norm2(x))))
+    return x + layer.linear2(F.relu(layer.linear1(layer.norm2(x))))  # type: ignore[no-any-return]

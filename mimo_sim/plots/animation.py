@@ -80,8 +80,9 @@ def draw_race_frames(data: xr.Dataset, frames: int = 60) -> Frames:
                 for ax, solver in zip(axes[0], TITLES, strict=True):
                     ax.set_title(f"{TITLES[solver]}: {_verdict(runs.sel(solver=solver))}")
             _move(curves, runs.step.values, step)
-            canvas.draw()
-            pictures.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+            canvas.draw()  # type: ignore[no-untyped-call]
+            drawn = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
+            pictures.append(np.asarray(drawn)[..., :3].copy())
     return np.stack(pictures)
 
 

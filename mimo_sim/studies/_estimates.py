@@ -38,6 +38,7 @@ class Estimate(NamedTuple):
     decay: float = 0.95
     extrapolated: bool = False
     mu: float = MU
+    full: bool = False  # lam for every modality, instead of lam shared out
 
 
 RULES: dict[str, Estimate] = {
@@ -48,6 +49,7 @@ RULES: dict[str, Estimate] = {
     "zero": Estimate("zero"),
     "soft zero": Estimate("zero", mu=SOFT),
     "exact": Estimate("exact"),
+    "plain sum": Estimate("zero", mu=EVEN, full=True),
 }
 
 
@@ -110,7 +112,8 @@ def run_rule(drawn: Batches, rule: Estimate, step_size: float, steps: int, seed:
         step_size, 0.0, recorded_steps(steps, 1), False, False, batches=drawn, decay=rule.decay
     )
     weights = random_weights(problem, 100, START, seed)
-    method = MIMO(LAM, rule.mu * problem.y_second_moment / 2, f_star=rule.f_star)
+    lam = LAM * problem.num_modalities if rule.full else LAM
+    method = MIMO(lam, rule.mu * problem.y_second_moment / 2, f_star=rule.f_star)
     renew = _extrapolated(problem, drawn.per_pass) if rule.extrapolated else None
     return train(problem, method, weights, START, options, renew)
 

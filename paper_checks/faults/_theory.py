@@ -52,6 +52,40 @@ def _sigma_stays(right: Callable[..., Any], problem: ms.LateFusionProblem, lam: 
 
 THEORY = [
     Fault(
+        "averages-do-not-help",
+        "averages of noisy losses are said to set records as deep as the losses themselves",
+        ("fstar-noise-bias",),
+        ms.theory,
+        "minimum_bias",
+        lambda right, steps, decay=0.0, **settings: right(steps, 0.0, **settings),
+    ),
+    Fault(
+        "weights-do-not-flicker",
+        "the mean weights under noise are those of the mean gaps",
+        ("fstar-noise-bias",),
+        ms.theory,
+        "noisy_sigma",
+        lambda right, noise, mu, steps, decay=0.0, **settings: ms.objective.sigma_weights(
+            np.asarray(noise) * ms.theory.minimum_bias(steps, decay, **settings), mu
+        ),
+    ),
+    Fault(
+        "extrapolation-reaches-less",
+        "an extrapolated limit is said to promise a tenth of what it can",
+        ("extrapolation-rewards-progress",),
+        ms.theory,
+        "extrapolation_reach",
+        lambda right, *arguments: 0.1 * right(*arguments),
+    ),
+    Fault(
+        "sum-at-half-weight",
+        "linear scalarization gives uni-modal losses half of their weight",
+        ("plain-sum-emerges-first",),
+        ms,
+        "LinearScalarization",
+        lambda right, weight=1.0: right(0.5 * weight),
+    ),
+    Fault(
         "sigma-stays-with-the-first-leader",
         "sigma is never handed over: all but the largest gap wait as in joint training",
         ("largest-waiting-gap-leads",),

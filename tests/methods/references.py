@@ -132,7 +132,7 @@ def penalty_of_torchjd() -> list[float]:
 
     losses = double(0.9, 2.1, 1.4).requires_grad_()
     value = STCH(mu=0.5, weights=torch.ones(3).double(), reference=torch.zeros(3).double())(losses)
-    value.backward()
+    value.backward()  # type: ignore[no-untyped-call]
     assert losses.grad is not None
     return [float(value.detach()), *losses.grad.tolist()]
 

@@ -115,3 +115,14 @@ def test_a_modality_of_score_zero_holds_back_the_other_one() -> None:
     assert ogm.modulation(torch.tensor([1.0, 0.0]), 1e-8).tolist() == pytest.approx(
         [1 - math.tanh(1.0), 1.0], rel=1e-6
     )
+
+
+@pytest.mark.parametrize(("alpha", "acts"), [(0.0, False), (1.0, True), (2.0, True)])
+def test_every_strength_but_zero_acts(alpha: float, acts: bool) -> None:
+    run = started("ogm", alpha=alpha)
+    out = run.method.forward_pass(run, one_batch(run))
+    run.method.backward(run, out)
+    before = gradients(run.model)
+    run.method.gradients(run, out)
+    assert same(before, gradients(run.model)) is not acts
+    assert bool(run.method.report()) is acts

@@ -186,3 +186,19 @@ def test_it_needs_attention_and_two_modalities() -> None:
     three = tiny(shapes=((6,), (5,), (4,)))
     with pytest.raises(ValueError, match="at most 2 modalities"):
         train("rollingq", three, epochs=1, fusion="attention", **SETTINGS)
+
+
+def test_equal_modalities_get_equal_attention_and_no_rotation() -> None:
+    run = started()
+    model = run.model
+    model.encoders[1].load_state_dict(model.encoders[0].state_dict())
+    model.maps[1].load_state_dict(model.maps[0].state_dict())
+    with torch.no_grad():
+        model.places[1] = model.places[0]
+    for split in (run.train, run.validation):
+        split.inputs[1].copy_(split.inputs[0])
+    imbalance, _, keys = run.method.attention(run)
+    assert float(imbalance) == 0
+    assert torch.equal(keys[0], keys[1])
+    run.method.end_epoch(run)
+    assert int(run.method.count) == 0

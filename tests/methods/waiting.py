@@ -25,11 +25,11 @@ WAITING = {  # their result, or the shape of it, goes to the processor
 LEAVING = ("tolist", "numpy", "cpu", "__array__")  # take a tensor to the processor
 
 
-class Listener(TorchDispatchMode):
+class Listener(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes the operations that wait."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.heard: set[str] = set()
 
     def __torch_dispatch__(
