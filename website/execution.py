@@ -6,6 +6,7 @@ where.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 SECONDS = 300  # for one cell: the first run of the exact engine compiles it
@@ -18,4 +19,7 @@ def execute(folder: Path, cache: Path) -> None:
 
     store = get_cache(cache)
     keys = [store.add_nb_to_project(str(path)).pk for path in sorted(folder.glob("*.ipynb"))]
-    load_executor("local-parallel", store).run_and_cache(filter_pks=keys, timeout=SECONDS)
+    quiet = logging.getLogger("website.execution")
+    quiet.setLevel(logging.ERROR)  # else every process of Sphinx tells of its life
+    executor = load_executor("local-parallel", store, logger=quiet)
+    executor.run_and_cache(filter_pks=keys, timeout=SECONDS)
