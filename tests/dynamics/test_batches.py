@@ -280,7 +280,7 @@ def test_a_run_is_repeated_from_what_it_holds(tmp_path: Path) -> None:
 
 def test_a_diverging_run_says_when() -> None:
     drawn = batches()
-    with pytest.raises(ms.DivergenceError) as caught:
+    with pytest.raises(ms.DivergenceError, match="a batch may be steeper") as caught:
         ms.simulate(
             drawn.problem, ms.MIMO(), batches=drawn, steps=500, step_size=2.0, init_scale=0.5
         )
