@@ -48,7 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     }
     extra.write(beside)
     card.write(beside / "card.png")
-    stage.write(stage.gather(), work / "source")
+    tree = stage.gather()
+    stage.write(tree, work / "source")
+    stage.clear(tree, chosen.out)
     status = sphinx(work / "source", chosen.out, work / "doctrees", chosen.jobs)
     if status:
         shutil.rmtree(work / "doctrees", ignore_errors=True)  # else the next build is silent

@@ -10,6 +10,7 @@ from string import Template
 
 ROOT = Path(__file__).resolve().parent.parent
 SLIDES = "notebooks/slides.ipynb"
+FILES = ("explorer.html", "deck.html", "card.png")  # all that lies in the folder
 FRAMED = Template(
     """# $title
 
@@ -55,6 +56,9 @@ def write(folder: Path) -> None:
     from mimo_sim import explorer
 
     folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if path.name not in FILES:
+            path.unlink()
     explorer.write(folder / "explorer.html")
     source, slides = ROOT / SLIDES, folder / "deck.html"
     if not source.exists():

@@ -21,6 +21,7 @@ BACK = re.compile(
     r"^Back to the \[README\]\(\.\./README\.md\)(, or to [^.]*?\.md\))?\.[ \n]*", re.M
 )
 START = "docs/README.md"  # the start page of the site
+MADE = ("search", "genindex", "py-modindex", "explorer", "deck")  # pages without a source
 Content = str | Path  # a text, or a file to copy
 
 
@@ -128,3 +129,12 @@ def write(tree: dict[str, Content], folder: Path) -> None:
             path.unlink()
         elif path.is_dir() and not os.listdir(path):
             path.rmdir()
+
+
+def clear(tree: dict[str, Content], out: Path) -> None:
+    """Remove pages of an earlier build whose source is gone: Sphinx leaves them."""
+    named = {place.rpartition(".")[0] for place in tree}
+    for path in out.rglob("*.html"):
+        name = path.relative_to(out).as_posix().removesuffix(".html")
+        if name not in named and name not in MADE:
+            path.unlink()

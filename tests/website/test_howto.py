@@ -14,6 +14,7 @@ from tests.website.blocks import HOW_TO, PAGES, ROOT, blocks, commands, parsed, 
 
 # What a page must have printed. Each of its Python blocks runs, those of one page as one program.
 PRINTED = {
+    "README": r"m2 explains most\n(.*\n)*\[2622\. 2577\.\]",
     "cluster": r"'sigma_ratio': 3, 'rho': 3, 'method': 2, 'seed': 3",
     "figure1": r"vanilla: .* ratio 2\.3\d\nmimo: .* ratio 1\.0\d",
     "gradient_accumulation": r"'sigma",
@@ -28,8 +29,9 @@ PRINTED = {
 }
 APART = ("hugging_face", "lightning")  # packages with warnings of their own
 NEEDS = {"hugging_face": "accelerate", "lightning": "pytorch_lightning"}
-SLOW = (*APART, "own_data", "several_gpus")
-WITH_PYTHON = [page for page in HOW_TO if blocks(page, "python")]
+SLOW = (*APART, "cluster", "own_data", "own_encoders", "several_gpus")
+START = ROOT / "docs" / "README.md"
+WITH_PYTHON = [START, *(page for page in HOW_TO if blocks(page, "python"))]
 
 
 def page_of(path: Path) -> object:

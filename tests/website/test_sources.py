@@ -77,6 +77,14 @@ def test_a_second_gathering_touches_nothing_and_removes_what_is_gone(tmp_path: P
     assert not (tmp_path / "a").exists()
 
 
+def test_pages_of_an_earlier_build_are_removed(tmp_path: Path) -> None:
+    for name in ("a/old.html", "a/new.html", "search.html"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    stage.clear({"a/new.md": ""}, tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*.html")) == ["new.html", "search.html"]
+
+
 def test_every_public_name_is_in_the_reference(tree: dict[str, stage.Content]) -> None:
     rooms = {"": ms} | {name: getattr(ms, name) for name in api.rooms()}
     assert len(rooms) > 15
