@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from website import card, extra, links, stage
+from website import card, execution, extra, links, stage
 
 HERE = Path(__file__).resolve().parent
 
@@ -51,6 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
     tree = stage.gather()
     stage.write(tree, work / "source")
     stage.clear(tree, chosen.out)
+    if not chosen.no_notebooks:
+        execution.execute(work / "source" / "notebooks", work / "notebooks")
     status = sphinx(work / "source", chosen.out, work / "doctrees", chosen.jobs)
     if status:
         shutil.rmtree(work / "doctrees", ignore_errors=True)  # else the next build is silent

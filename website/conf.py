@@ -8,6 +8,7 @@ from importlib.metadata import files
 from typing import Any
 
 import mimo_sim
+from website import execution
 
 project = "mimo_sim"
 author = "The mimo_sim developers"
@@ -36,7 +37,7 @@ suppress_warnings = [
 # Notebooks: executed in the environment that builds the site, and again only where code changed.
 nb_execution_mode = os.environ.get("SITE_NOTEBOOKS", "cache")  # or "off"
 nb_execution_cache_path = os.environ["SITE_CACHE"]
-nb_execution_timeout = 300
+nb_execution_timeout = execution.SECONDS
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 
