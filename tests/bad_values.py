@@ -94,6 +94,7 @@ NESTED = (
 NO_NESTED = [*(bad for bad in NO_OBJECT if not isinstance(bad, dict)), [[1.0]], [[1.0, 2.0, 3.0]]]
 KINDS |= {kind: [*NO_OBJECT, None] for kind in OBJECTS} | dict.fromkeys(NESTED, NO_NESTED)
 KINDS["Batches | None"] = NO_OBJECT
+KINDS["Sequence[float]"] = [*NO_NUMBERS_EACH, None, [2.0]]
 EXTREMES = [1e308, -1e308, 1e200, 5e-324, 1e-300]  # refused or not, what comes out is finite
 
 
@@ -115,6 +116,10 @@ GOOD: dict[str, Any] = {
     "lam": 1.0,
     "mu": 0.1,
     "depth": 3,
+    "decay": 0.0,
+    "noise": [0.1, 0.2],
+    "difference": 0.1,
+    "epochs": 5,
     "fusion_layer": 2,
     "weight_decay": 0.01,
     "init_scale": 0.1,

@@ -26,7 +26,7 @@ class Rule:
     places: Callable[[ast.AST], Iterable[Span]]
 
 
-def _span(node: ast.AST) -> Span:
+def _span(node: ast.expr | ast.stmt | ast.keyword) -> Span:
     """Where a part of the syntax tree begins and ends."""
     assert node.end_lineno is not None
     assert node.end_col_offset is not None

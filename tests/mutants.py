@@ -109,7 +109,7 @@ def mutants_of(room: str, paths: list[Path], rng: random.Random) -> Iterator[Mut
 
 def sample(size: int, seed: int, only: str) -> list[Mutant]:
     """The same number of mutants from every pattern of ROOMS, drawn with a seed."""
-    rng, chosen = random.Random(seed), []
+    rng, chosen = random.Random(seed), list[Mutant]()
     wanted = [pattern for pattern in ROOMS if re.search(only, pattern)]
     for pattern in wanted:
         paths = sorted(ROOT.glob(pattern))

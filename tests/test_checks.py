@@ -104,9 +104,9 @@ def test_numbers_go_up_to_1e100_and_integers_up_to_those_of_64_bits() -> None:
         check_count("steps", 2**63)
     with pytest.raises(ValueError, match=r"`steps` must be >= 1\. Got steps=0"):
         check_count("steps", 0)
-    for wrong in (np.array(3), [3]):
+    for wrong_kind in (np.array(3), [3]):
         with pytest.raises(TypeError, match="`steps` must be an integer"):
-            check_count("steps", wrong)
+            check_count("steps", wrong_kind)
 
 
 def test_what_was_given_is_shown_in_at_most_80_characters() -> None:
@@ -160,7 +160,14 @@ def test_a_run_has_the_variables_that_are_read() -> None:
 
 
 def test_arrays_hold_real_numbers() -> None:
-    taken: list[Any] = [[True, False], [Fraction(1, 2), 3], np.float32([1.5]), [[2], [3]], 7, []]
+    taken: list[Any] = [
+        [True, False],
+        [Fraction(1, 2), 3],
+        np.array([1.5], dtype=np.float32),
+        [[2], [3]],
+        7,
+        [],
+    ]
     for value in taken:
         array = real_array("x", value)
         assert array.dtype == np.float64
@@ -186,6 +193,7 @@ def test_numbers_are_no_flags_and_no_text() -> None:
 
 def test_a_choice_may_be_anything_that_can_be_compared() -> None:
     check_choice("value", None, (None, 1))
+    wrong: Any
     for wrong in ([], {}, 2):
         with pytest.raises(ValueError, match=r"`value` must be one of \(None, 1\)"):
             check_choice("value", wrong, (None, 1))

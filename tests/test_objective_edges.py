@@ -84,6 +84,7 @@ def test_arguments_of_the_objective_are_checked() -> None:
     for function in (smoothed_maximum, sigma_weights):
         with pytest.raises(ValueError, match="`mu` must be finite and > 0"):
             function([0.1], 0.0)
+        empty: Any
         for empty in (0.5, [], np.zeros((3, 0))):
             with pytest.raises(
                 ValueError, match=r"`gaps` must have shape \(\.\.\., K\) with K >= 1"
@@ -107,10 +108,11 @@ def test_whole_numbers_are_gaps_too_and_lam_and_mu_may_be_tensors() -> None:
         sigma_weights([3.0, 1.0], 2.0).tolist()
     )
     gaps = torch.tensor([0.3, 0.1], dtype=torch.float64)
-    mu, lam = torch.tensor(0.2, dtype=torch.float64), torch.tensor(3.0, dtype=torch.float64)
+    mu: Any = torch.tensor(0.2, dtype=torch.float64)
+    lam: Any = torch.tensor(3.0, dtype=torch.float64)
     expected = 1.0 + 3.0 * float(smoothed_maximum([0.3, 0.1], 0.2))
     assert float(mimo_objective(torch.tensor(1.0), gaps, lam, mu)) == pytest.approx(expected)
-    least = torch.tensor(0.0, dtype=torch.float64)  # raised to the smallest normal number
+    least: Any = torch.tensor(0.0, dtype=torch.float64)  # raised to the smallest normal number
     assert float(smoothed_maximum(gaps, least)) == 0.3
     assert sigma_weights(gaps, least).tolist() == [1.0, 0.0]
 

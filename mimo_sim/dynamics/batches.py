@@ -148,7 +148,7 @@ class Batches(Immutable):
         if self.replace:
             return rng.integers(n, size=(least, self.size))
         passes = -(-least // self.per_pass)
-        order = shuffled(rng.random((passes, n)))
+        order: Rows = shuffled(rng.random((passes, n)))
         return order[:, : self.per_pass * self.size].reshape(-1, self.size)
 
     def _key(self) -> tuple[Any, ...]:

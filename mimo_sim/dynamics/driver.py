@@ -105,11 +105,13 @@ def finished(
     step_size = options.step_size
     trajectory = build(problem, method, settings, options.steps, records, options.batches)
     if records.diverged_at is not None:
+        safe = f"{default.__module__}.{default.__name__}(problem, method) = "
+        safe += f"{default(problem, method):.3g} is safe"
+        if options.batches is not None:
+            safe += " for all data at once; a batch may be steeper"
         raise DivergenceError(
             f"Training diverged at step {records.diverged_at}: the losses are beyond 1e8 times "
-            f"those of the zero network. step_size={step_size:.3g} is too large; "
-            f"{default.__module__}.{default.__name__}(problem, method) = "
-            f"{default(problem, method):.3g} is safe. "
+            f"those of the zero network. step_size={step_size:.3g} is too large; {safe}. "
             "The trajectory up to there is on this exception.",
             records.diverged_at,
             trajectory,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -109,7 +109,7 @@ def _draw_weights(ax: Axes, data: xr.Dataset) -> None:
     ax.vlines(steps, low, high, color=modality_color(0), lw=1.2)
     ax.plot(steps, data.sigma.mean("seed"), "o", color=modality_color(0), ms=4, label="exact SGD")
     if data.sizes["network_seed"]:
-        own = {"color": modality_color(1)}
+        own: dict[str, Any] = {"color": modality_color(1)}
         ax.plot(
             steps, data.predicted_network_sigma.mean("network_seed"), ls=dashes(1), lw=1.2, **own
         )

@@ -28,11 +28,11 @@ from mimo_sim.studies._estimates import (
     EVEN,
     LAM,
     MU,
-    RULES,
     random_times,
     sampled,
     three,
 )
+from mimo_sim.studies._estimates import RULES as RULES
 
 DECAYS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
 COUNTS = (30, 100, 300, 1000, 3000, 10_000)
@@ -241,7 +241,7 @@ def _network(seed: int, decay: float) -> dict[str, Any]:
     losses, sigmas = [], []
     for _ in range(DIGITS_EPOCHS):
         mimo.begin_epoch()
-        for rows in torch.randperm(len(target), generator=generator).split(BATCH):
+        for rows in torch.split(torch.randperm(len(target), generator=generator), BATCH):
             features = [encoder(x[rows]) for encoder, x in zip(encoders, inputs, strict=True)]
             joint = cross_entropy(head(torch.cat(features, 1)), target[rows])
             own = [

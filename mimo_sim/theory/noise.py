@@ -24,6 +24,7 @@ LEVELS = np.linspace(-12.0, 12.0, 4801)  # standard deviations, of the integrals
 TERMS = np.arange(1, 1001)  # of the series in `_independent`
 FITTED = tuple(np.linspace(0.3, 0.95, 14))  # the decays r of `curve_limit`
 NODES, MOST = 4096, 6  # of the quadrature in `noisy_sigma`; modalities in it
+MANY = 1000  # terms that are added one by one
 FAR = 40.0  # standard deviations: a loss so far above sets no record
 
 
@@ -134,9 +135,16 @@ def _depth(n: int, drift: float = 0.0, share: float = 1.0) -> float:
     """
     survive = (1 + share * (n - 1)) * log_ndtr(-LEVELS)
     if drift > 0:
-        survive = log_ndtr(-LEVELS)
-        for j in range(1, min(n - 1, int(FAR / drift) + 1) + 1):
-            survive = survive + log_ndtr(j * drift - LEVELS)
+        end = min((n - 1) * drift, FAR)  # how far the last one that counts has been
+        count = n - 1 if (n - 1) * drift <= FAR else int(FAR / drift) + 1
+        places = np.linspace(0.0, end, min(count, MANY) + 1)
+        if count <= MANY:
+            places = drift * np.arange(count + 1)
+        terms = np.array([log_ndtr(place - LEVELS) for place in places])
+        survive = terms.sum(axis=0)
+        if count > MANY:  # a sum over so many is an integral (Euler and Maclaurin)
+            survive = count * np.trapezoid(terms, dx=1 / MANY, axis=0)
+            survive = survive + (terms[0] + terms[-1]) / 2
     above = np.exp(survive)  # the probability that the least lies above a level
     mean = LEVELS[0] + np.trapezoid(above, LEVELS)
     return max(float(-mean), 0.0)

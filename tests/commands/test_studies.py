@@ -54,6 +54,7 @@ def test_the_command_writes_whole_files_that_its_summary_describes(
         (("zls", "--init-scale", "1"), "`init_scale` must lie in (0, 1). Got init_scale=1.0."),
         (("scatter", "--init-scale", "nan"), "`init_scale` must lie in (0, 1). Got"),
         (("k", "--problems", "0"), "`problems` must be >= 1. Got"),
+        (("fstar", "--seeds", "0"), "`seeds` must be >= 1. Got"),
     ],
 )
 def test_the_commands_refuse_in_one_sentence(

@@ -209,6 +209,34 @@ def test_simulate_stores_the_run_it_prints(tmp_path: Path) -> None:
     assert f"{ms.half_times(stored).values[1]:,.0f}" in done.stdout
 
 
+def test_simulate_on_mini_batches_of_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run.nc"
+    options = (
+        "--lam 2 --mu 0.1 --f-star running_minimum --decay 0.5 --samples 60 --batch-size 7"
+        " --batch-seed 2 --replace --steps 200 --step-size 0.01 --quiet"
+    )
+    assert run_here(monkeypatch, "simulate", *options.split(), "--out", str(out)) == 0
+    problem = ms.generators.superficial_preference()
+    drawn = ms.Batches(*problem.sample(60, 2), size=7, seed=2, replace=True, names=problem.names)
+    method = ms.MIMO(2.0, 0.1, f_star="running_minimum")
+    expected = ms.simulate(
+        drawn.problem,
+        method,
+        batches=drawn,
+        decay=0.5,
+        steps=200,
+        step_size=0.01,
+        record_every=10,
+    )
+    assert ms.load(out).equals(expected)
+    whole = "--method vanilla --samples 60 --batch-seed 2 --steps 50 --quiet"
+    assert run_here(monkeypatch, "simulate", *whole.split(), "--out", str(out)) == 0
+    assert "batch_loss_mm" not in ms.load(out)
+    assert ms.load(out).attrs["problem"] == drawn.problem.to_json()
+
+
 def test_a_problem_file_and_a_trajectory_file_are_problems(tmp_path: Path) -> None:
     problem = ms.generators.random_problem((2, 3), seed=4)
     problem.save(tmp_path / "p.json")
@@ -271,6 +299,10 @@ def test_theory_of_the_figure_1_problem() -> None:
         ("simulate --engine grams", "Got engine='grams'. Did you mean 'gram'?"),
         ("simulate --problem superficail", "Got 'superficail'. Did you mean 'superficial'?"),
         ("study scater", "No such command 'scater'. Did you mean 'scatter'?"),
+        ("simulate --batch-size 5", "`--batch-size` and `--replace` need `--samples`."),
+        ("simulate --samples 9 --batch-size 10 --step-size 0.1", "`size` must be <= 9."),
+        ("simulate --samples 9 --batch-size 3", "`step_size` must be given with `batches`"),
+        ("simulate --decay 0.5", "`decay` smooths the losses of mini-batches"),
         ("simulate --steps 0", "`steps` must be >= 1. Got steps=0."),
         ("simulate --out run.txt", "`--out` must end in .nc. Got 'run.txt'."),
     ],

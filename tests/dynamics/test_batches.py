@@ -200,10 +200,10 @@ def test_no_smaller_state_would_do(dims: tuple[int, ...], m: int, width: int) ->
     def losses(flat: torch.Tensor) -> torch.Tensor:
         seen = []
         for order in orders:
-            pieces = flat.split([count * width for count in rows])
+            pieces = torch.split(flat, [count * width for count in rows])
             Z = [piece.reshape(count, width) for piece, count in zip(pieces, rows, strict=True)]
             for chosen in order:
-                split = [z.split([m, m, len(z) - 2 * m]) for z in Z]
+                split = [torch.split(z, [m, m, len(z) - 2 * m]) for z in Z]
                 inputs = [each[chosen] for each in x]
                 pairs = list(zip(inputs, split, strict=True))
                 joint = y[chosen] - sum(each @ (w @ v.T) for each, (v, _, w) in pairs)
@@ -217,7 +217,8 @@ def test_no_smaller_state_would_do(dims: tuple[int, ...], m: int, width: int) ->
         return torch.stack(seen)
 
     start = 0.4 * torch.randn(sum(rows) * width, dtype=torch.float64)
-    slopes = torch.autograd.functional.jacobian(losses, start)
+    jacobian: Any = torch.autograd.functional.jacobian
+    slopes = jacobian(losses, start)
     rank = int(torch.linalg.matrix_rank(slopes, rtol=1e-11))
     ranks = [min(width, count) for count in rows]
     assert rank == sum(count * r - r * (r - 1) // 2 for count, r in zip(rows, ranks, strict=True))
@@ -280,7 +281,7 @@ def test_a_run_is_repeated_from_what_it_holds(tmp_path: Path) -> None:
 
 def test_a_diverging_run_says_when() -> None:
     drawn = batches()
-    with pytest.raises(ms.DivergenceError) as caught:
+    with pytest.raises(ms.DivergenceError, match="a batch may be steeper") as caught:
         ms.simulate(
             drawn.problem, ms.MIMO(), batches=drawn, steps=500, step_size=2.0, init_scale=0.5
         )

@@ -61,7 +61,7 @@ UP_TO_ONE = {
     "pmr": ("momentum",),
     "smv": ("subset",),
 }
-BELOW_ONE = {"cagrad": ("c",), "cggm": ("memory",), "mimo": ("decay",)}
+BELOW_ONE: dict[str, tuple[str, ...]] = {"cagrad": ("c",), "cggm": ("memory",), "mimo": ("decay",)}
 COUNTS: dict[str, dict[str, int]] = {  # the least
     "arl": {"warm_up": 0},
     "aug": {"width": 1, "every": 1},

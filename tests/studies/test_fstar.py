@@ -72,4 +72,4 @@ def test_the_figure_is_labelled_and_no_text_overlaps(data: xr.Dataset) -> None:
 def test_refusals() -> None:
     for change in ({"seeds": 0}, {"network_seeds": -1}, {"problems": -1}, {"counts": (1,)}):
         with pytest.raises(ValueError, match=f"`{next(iter(change))}` must be >= "):
-            fstar.compute(**change)  # type: ignore[arg-type]
+            fstar.compute(**change)

@@ -115,7 +115,7 @@ def run(
                 assert weigh is not None
                 sigma, gap = weigh(losses.detach())
                 gaps = gap.numpy()
-                (loss_mm + method.lam * (sigma * losses).sum()).backward()
+                torch.autograd.backward(loss_mm + method.lam * (sigma * losses).sum())
                 if method.heads == "plain":  # each head follows the gradient of its own loss
                     heads = list(network.uni_heads)
                     own = torch.autograd.grad(network.on(order[t])[1].sum(), heads)
