@@ -10,7 +10,7 @@ export MPLBACKEND := Agg
 # Nothing is compiled at the installation: the first import of a module keeps its bytecode, the processes that tests start read it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: figure1 torch test test-all fast-tests style types test-lowest wheel mutants lint format house check explore bench gpu-bench studies avmnist replication sensitivity race notebooks clean
+.PHONY: figure1 torch site test test-all fast-tests style types test-lowest wheel mutants lint format house check explore bench gpu-bench gpu-toy gpu-timing gpu-avmnist gpu-grid studies avmnist replication sensitivity race race-store notebooks slides badges clean
 .DEFAULT_GOAL := figure1
 
 figure1: $(VENV)/.core  ## Reproduce Figure 1 into figures/ (and the convergence figure)
@@ -24,7 +24,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no
 test: $(VENV)/.dev  ## Style, types, and all tests that are not slow; types and tests at the same time
 	$(MAKE) --no-print-directory --jobs=2 style types fast-tests
 
-test-all: lint  ## Style, types, and every test
+test-all: lint $(VENV)/.docs  ## Style, types, and every test
 	$(PYTEST)
 
 fast-tests: style
@@ -43,7 +43,7 @@ wheel:  ## Build the wheel and try it in an empty environment: Figure 1, the fil
 	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check build/wheel/dist/*.whl
 	cd build/wheel && bin/python $(CURDIR)/tests/wheel.py dist/*.whl
 
-mutants: $(VENV)/.dev  ## Mutation test of the core (about an hour on 2 cores); writes tests/mutants.json
+mutants: $(VENV)/.dev  ## Mutation test of the core (about 20 minutes on 2 cores); writes tests/mutants.json
 	$(PIP_INSTALL) $(EDITABLE) ".[dev,mutants]"
 	$(BIN)/python -m tests.mutants
 
@@ -74,19 +74,42 @@ bench: $(VENV)/.dev  ## Measure speed as ratios within one run; writes benchmark
 	$(BIN)/python -m benchmarks.ensemble
 	$(BIN)/python -m benchmarks.zls
 	$(BIN)/python -m benchmarks.training
+	$(PIP_INSTALL) $(EDITABLE) ".[dev,bench]"
+	$(BIN)/python -m benchmarks.media
+	$(BIN)/python -m benchmarks.streaming
 	$(BIN)/mimo-sim bench timing --threads 1 --out benchmarks
 
-gpu-bench: $(VENV)/.dev  ## On a machine with a CUDA device: GPU tests, a million runs of the toy, AV-MNIST at full size, step times with ResNet-18
+# On a machine with a CUDA device, in pieces of at most ten minutes. A file that is there is not measured again; delete it to do so.
+# Training goes on from what is stored: call gpu-avmnist or gpu-grid again until it says that all runs were there already.
+GPU_RUN = timeout --signal=INT 520 $(BIN)/mimo-sim bench run --out results/gpu-$(1) --seeds 3 $(2) || test $$? -eq 124
+GPU_MAIN := $(addprefix --method ,vanilla unimodal linear_scalarization mimo umt ogm_ge mmpareto mla)
+
+gpu-bench: gpu-toy gpu-timing gpu-avmnist gpu-grid  ## All of the following, on a machine with a CUDA device
+
+gpu-toy: $(VENV)/.dev  ## GPU tests, then a million runs of the toy: benchmarks/ensemble_cuda.json
 	$(BIN)/python -m pytest -m gpu
-	$(BIN)/python -m benchmarks.ensemble --cuda --runs 1000000 --steps 10000 --out benchmarks/ensemble_cuda.json
-	$(BIN)/mimo-sim bench timing --network resnet18 --out benchmarks/gpu
-	$(BIN)/mimo-sim bench run --dataset avmnist --setting A --setting B --setting D --method all --seeds 3 --preset full --out results/records-gpu
-	$(BIN)/mimo-sim bench run --dataset avmnist --setting A --setting B --setting D --method mimo --set normalise=true --grid f_star=running_minimum,extrapolation --seeds 3 --preset full --out results/records-gpu
-	$(call STORE,records-gpu)
-	$(call TABLE,records-gpu)
+	test -f benchmarks/ensemble_cuda.json || $(BIN)/python -m benchmarks.ensemble --cuda --runs 1000000 --steps 10000 --out benchmarks/ensemble_cuda.json
+
+gpu-timing: $(VENV)/.dev  ## Step times with ResNet-18 on CREMA-D shapes, and of captured LeNet steps: benchmarks/gpu/
+	test -f benchmarks/gpu/timing-resnet18.json || $(BIN)/mimo-sim bench timing --network resnet18 --out benchmarks/gpu
+	test -f benchmarks/gpu/timing-lenet.json || $(BIN)/mimo-sim bench timing --captured --out benchmarks/gpu
+
+gpu-avmnist: $(VENV)/.dev  ## AV-MNIST at full size, main methods, 3 seeds: benchmarks/gpu-avmnist/
+	$(call GPU_UNPACK,avmnist)
+	$(call GPU_RUN,avmnist,--dataset avmnist --setting A --setting B --setting D --preset full $(GPU_MAIN))
+	$(call GPU_STORE,avmnist)
+
+gpu-grid: $(VENV)/.dev  ## GRID words, all methods, 3 seeds: benchmarks/gpu-grid/
+	$(call GPU_UNPACK,grid)
+	$(call GPU_RUN,grid,--dataset grid --setting clean --setting -10 --preset full --method all)
+	$(call GPU_STORE,grid)
+
+GPU_UNPACK = if test -f benchmarks/gpu-$(1)/runs.csv.gz; then $(BIN)/mimo-sim bench unpack benchmarks/gpu-$(1)/runs.csv.gz --out results/gpu-$(1); fi
+GPU_STORE = $(BIN)/mimo-sim bench pack results/gpu-$(1) --out benchmarks/gpu-$(1)/runs.csv.gz
 
 studies: $(VENV)/.train  ## The studies over many runs of the toy: figures/phase_* and figures/fusion_* (about 8 minutes)
 	$(BIN)/mimo-sim study all --out figures
+	$(BIN)/mimo-sim animate --out figures/race.png
 
 # Runs are trained in results/, which git ignores, and stored in benchmarks/, a data set in one file. A folder that is not there yet
 # is filled with the stored runs, so that they are not trained again. To train a row anew, fill the folder without it:
@@ -142,19 +165,46 @@ sensitivity: $(VENV)/.train results/sensitivity  ## AV-MNIST A: lam x mu with th
 	$(call TABLE,sensitivity) --split validation
 	$(call TABLE,sensitivity)
 
+# The race goes on from what is stored in benchmarks/race, on this machine or another. It is stored after every command below, and
+# by make race-store, at any time, also after a kill: trials that are over and finished runs, in one file to commit.
 RACE := $(BIN)/mimo-sim bench tune --trials 12 --seeds 8 --out results/race
+RACE_FILE := benchmarks/race/race.csv.gz
+STORE_RACE = $(BIN)/mimo-sim bench pack results/race --out $(RACE_FILE)
 RACERS := $(addprefix --method ,vanilla unimodal linear_scalarization mimo umt ogm_ge mmpareto mla)
-EXTRAPOLATED := --method mimo --set normalise=true --set f_star=extrapolation
+F_STAR := --method mimo --space normalise=true,false --space f_star=running_minimum,epoch_minimum,extrapolation,validation,zero
 
-race: $(VENV)/.tune  ## AV-MNIST A and GRID words: main methods, 12 trials each on validation, then 8 fresh seeds (hours on 2 cores); continues where it was stopped
+race: $(VENV)/.tune  ## AV-MNIST A and GRID words: main methods, 12 trials each on validation, then 8 fresh seeds (hours on 2 cores); goes on from benchmarks/race
+	if test -f $(RACE_FILE); then $(BIN)/mimo-sim bench unpack $(RACE_FILE) --out results/race; fi
 	$(RACE) --dataset avmnist --setting A $(RACERS)
-	$(RACE) --dataset avmnist --setting A $(EXTRAPOLATED)
-	$(RACE) --dataset grid --setting clean --setting -10 $(RACERS)
-	$(RACE) --dataset grid --setting clean --setting -10 $(EXTRAPOLATED)
-	$(BIN)/mimo-sim bench compare results/race --out results/race --html results/race/comparison.html
+	$(STORE_RACE)
+	$(RACE) --dataset avmnist --setting A $(F_STAR)
+	$(STORE_RACE)
+	$(RACE) --dataset grid --setting -10 $(RACERS)
+	$(STORE_RACE)
+	$(RACE) --dataset grid --setting -10 $(F_STAR)
+	$(STORE_RACE)
+	$(RACE) --dataset grid --setting clean $(RACERS)
+	$(STORE_RACE)
+	$(RACE) --dataset grid --setting clean $(F_STAR)
+	$(STORE_RACE)
+	$(BIN)/mimo-sim bench run --dataset grid --setting clean --setting -10 --method all --first-seed 100 --seeds 3 --out results/race
+	$(STORE_RACE)
+	$(BIN)/mimo-sim bench compare results/race --out benchmarks/race --html benchmarks/race/comparison.html
 
-notebooks: $(VENV)/.notebooks  ## Execute the notebooks and render them as pages into notebooks/_rendered/
-	$(BIN)/jupyter nbconvert --to html --execute --output-dir notebooks/_rendered notebooks/*.ipynb
+race-store: $(VENV)/.tune  ## Store what make race has found so far into benchmarks/race, to commit and go on elsewhere
+	$(STORE_RACE)
+
+site: $(VENV)/.docs  ## Build the documentation site into build/site/: executes the notebooks, checks every link (minutes; again: seconds)
+	$(BIN)/python -m website --out build/site
+
+notebooks: $(VENV)/.notebooks  ## Execute the notebooks and write them as pages into notebooks/_rendered/ (no network needed to read them)
+	$(BIN)/python -m mimo_sim.course.pages notebooks/[0-9]*.ipynb --out notebooks/_rendered
+
+slides: $(VENV)/.notebooks  ## Slides for a class of 90 minutes, one file that needs no network: build/slides.html
+	$(BIN)/python -m mimo_sim.course.slides notebooks/slides.ipynb --out build/slides.html
+
+badges: $(VENV)/.notebooks  ## Write badges for Colab and Binder into the notebooks, for the address that this clone is from
+	$(BIN)/python -m mimo_sim.course.badges notebooks/[0-9]*.ipynb
 
 clean:  ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis notebooks/_rendered
@@ -187,3 +237,8 @@ $(VENV)/.notebooks: $(VENV)/.train
 	@echo "installing Jupyter into $(VENV)"
 	$(PIP_INSTALL) $(EDITABLE) ".[notebooks]"
 	@touch $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing mimo_sim with what the documentation site needs into $(VENV)"
+	$(PIP_INSTALL) $(EDITABLE) ".[docs]"
+	@touch $(VENV)/.core $(VENV)/.train $(VENV)/.tune $@

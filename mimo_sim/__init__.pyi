@@ -1,9 +1,11 @@
 # The public names, listed once: type checkers read this file, and `__init__.py` loads from it.
 from . import benchmark as benchmark
+from . import course as course
 from . import datasets as datasets
 from . import dynamics as dynamics
 from . import explorer as explorer
 from . import generators as generators
+from . import language as language
 from . import methods as methods
 from . import networks as networks
 from . import objective as objective

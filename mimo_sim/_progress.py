@@ -22,6 +22,11 @@ def on_terminal(quiet: bool) -> bool:
     return not quiet and sys.stderr.isatty()
 
 
+def in_lines(quiet: bool) -> bool:
+    """Whether a command says what it begins line by line: where it could say it and has no bar."""
+    return not quiet and not sys.stderr.isatty()
+
+
 @contextmanager
 def progress_bar(
     total: int,

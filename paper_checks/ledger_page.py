@@ -106,12 +106,16 @@ def _section(topic: str, rows: Sequence[Row]) -> str:
     return f"<section><h2>{html.escape(topic)}</h2>{cards}</section>"
 
 
-def to_html(rows: Sequence[Row], command: str) -> str:
-    """The ledger as a page. `command`, which made it, is told in its head."""
-    colors = "".join(
+def verdict_style() -> str:
+    """The CSS of the verdicts' labels."""
+    return "".join(
         f".{_class(verdict)}{{color:{text};background:{background}}}"
         for verdict, (text, background) in COLORS.items()
     )
+
+
+def to_html(rows: Sequence[Row], command: str) -> str:
+    """The ledger as a page. `command`, which made it, is told in its head."""
     filters = "".join(
         f'<label><input type="checkbox" value="{verdict}" checked> {verdict} ({count})</label>'
         for verdict, count in counts(rows).items()
@@ -124,7 +128,7 @@ def to_html(rows: Sequence[Row], command: str) -> str:
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         paper=PAPER,
         style=ms.plots.page_style(),
-        colors=colors,
+        colors=verdict_style(),
         number=len(rows),
         command=html.escape(command),
         version=ms.__version__,

@@ -1,5 +1,6 @@
 """The packages that tests import, loaded once; what is forked from here has them already."""
 
+import hypothesis.extra.numpy  # noqa: F401
 import lightning_fabric  # noqa: F401
 import matplotlib.figure  # noqa: F401
 import numba  # noqa: F401

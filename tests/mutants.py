@@ -1,89 +1,50 @@
 """Mutation test: does a test fail when one operator, number or condition of the code is changed?
 
-`make mutants` (about an hour on 2 cores) draws a seeded sample of changes per module, and runs the
-tests of that room on each. The result, with every survivor, goes into tests/mutants.json.
-The changes are made by cosmic-ray's operators; each worker has a copy of the tree.
+`make mutants` draws a seeded sample of changes per module, and runs the tests of that room on each.
+The result, with every survivor, goes into tests/mutants.json. The changes are made by cosmic-ray's
+operators, where :mod:`tests.mutable` does not say that a change cannot matter. Each worker has a
+copy of the tree.
+
+A survivor that changes no result is an equivalent mutant. Whether it is one, somebody has to find
+out: write ``"verdict": "equivalent"`` and the reason (``why``) into the file. The next run keeps
+the words of a survivor that it meets again, and ``--recount`` renews the scores. ``--control``
+tries files that only got a comment: all must survive, or tests fail for a reason of their own.
 """
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import itertools
 import json
+import math
 import multiprocessing
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Queue
-from typing import Any, TypeVar
+from typing import Any
 
-Result = TypeVar("Result")
+import pytest
+
+from tests.mutable import LeftAlone
+from tests.rooms import ROOMS, ROOT, tests_of
+
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.heavy"])
-ROOT = Path(__file__).resolve().parent.parent
-LOG = "tests.log"  # in each copy: what pytest said last
-METHODS = "tests/methods"
-DYNAMICS = "tests/dynamics"
-PINNED, PINNED_TOY = f"{METHODS}/test_pinned.py", f"{DYNAMICS}/test_pinned.py"
-# Files -> the tests that must notice a change in them. Each line gets the same share of the sample.
-ROOMS: dict[str, tuple[str, ...]] = {
-    "mimo_sim/_checks.py": ("tests/test_checks.py", "tests/test_suggestions.py"),
-    "mimo_sim/objective.py": ("tests/test_objective.py",),
-    "mimo_sim/solvers.py": ("tests/test_objective.py", "tests/test_defaults.py"),
-    "mimo_sim/problem.py": ("tests/problem", PINNED_TOY),
-    "mimo_sim/_moments.py": ("tests/problem", PINNED_TOY),
-    "mimo_sim/_blocks.py": ("tests/problem", "tests/test_bad_input.py"),
-    "mimo_sim/theory/[jlmop]*.py": ("tests/theory", PINNED_TOY),
-    "mimo_sim/theory/deep.py": (f"{DYNAMICS}/test_deep.py", PINNED_TOY),
-    "mimo_sim/dynamics/trajectory.py": (f"{DYNAMICS}/test_trajectory.py",),
-    "mimo_sim/dynamics/engines/gram.py": (
-        f"{DYNAMICS}/test_engines.py",
-        f"{DYNAMICS}/test_rules.py",
-        PINNED_TOY,
-    ),
-    "mimo_sim/dynamics/engines/early.py": (f"{DYNAMICS}/test_early.py", PINNED_TOY),
-    "mimo_sim/dynamics/engines/layered.py": (f"{DYNAMICS}/test_layered.py",),
-    "mimo_sim/dynamics/ensemble/step.py": (
-        f"{DYNAMICS}/test_ensemble.py",
-        f"{DYNAMICS}/test_rules.py",
-    ),
-    "mimo_sim/methods/mimo.py": (
-        f"{METHODS}/test_mimo_loss.py",
-        f"{METHODS}/test_mimo_state.py",
-        f"{METHODS}/test_mimo_in_a_run.py",
-        PINNED,
-    ),
-    "mimo_sim/methods/_fstar.py": (
-        f"{METHODS}/test_fstar.py",
-        f"{METHODS}/test_mimo_in_a_run.py",
-        "tests/test_defaults.py",
-        PINNED,
-    ),
-    "mimo_sim/methods/_gra*.py": (f"{METHODS}/test_gradient_weighting.py", PINNED),
-    **{
-        f"mimo_sim/methods/{name}.py": (f"{METHODS}/test_{name}.py", PINNED)
-        for name in ("agm", "cml", "g_blending", "mbsd", "ogm", "pmr", "reconboost", "smv")
-    },
-    "mimo_sim/training/metrics.py": ("tests/training/test_metrics.py",),
-    "mimo_sim/training/probes.py": ("tests/training/test_probes.py",),
-    **{
-        f"mimo_sim/benchmark/{name}.py": (
-            "tests/benchmark/test_comparison.py",
-            "tests/benchmark/test_intervals.py",
-        )
-        for name in ("comparison", "tables")
-    },
-}
+OUT = ROOT / "tests" / "mutants.json"
+LOG, SECONDS = "tests.log", "seconds.json"  # in each copy: what pytest said last; what tests take
 BINARY = {"Add": "Sub", "Sub": "Add", "Mul": "Div", "Div": "Mul", "Pow": "Mul"}
 COMPARISONS = {"Lt": "LtE", "LtE": "Lt", "Gt": "GtE", "GtE": "Gt", "Eq": "NotEq", "NotEq": "Eq"}
 OPERATORS = (
@@ -103,6 +64,7 @@ OPERATORS = (
 class Mutant:
     """One change of one file: the line, how it read, how it reads, and the tests to run."""
 
+    room: str
     path: str
     line: int
     before: str
@@ -111,43 +73,61 @@ class Mutant:
     tests: tuple[str, ...]
 
 
-def mutants_of(path: Path, tests: tuple[str, ...]) -> list[Mutant]:
-    """Every change that the operators make in a file, docstrings left alone."""
+def mutants_of(room: str, paths: list[Path], rng: random.Random) -> Iterator[Mutant]:
+    """Every change that the operators make in these files and that can matter, in random order."""
+    from cosmic_ray.ast import ast_nodes, get_ast_from_path
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator
 
-    source = path.read_text()
-    found = []
-    for name in OPERATORS:
-        occurrence = 0
-        while (changed := mutate_code(source, get_operator(name)(), occurrence)) is not None:
-            occurrence += 1
-            old, new = source.splitlines(), changed.splitlines()
-            line = next(i for i, pair in enumerate(zip(old, new, strict=False)) if len({*pair}) > 1)
-            place = str(path.relative_to(ROOT))
-            found.append(
-                Mutant(place, line + 1, old[line].strip(), new[line].strip(), changed, tests)
-            )
-    return [one for one in found if counts(one)]
-
-
-def counts(mutant: Mutant) -> bool:
-    """Whether a change can matter: it is no annotation, no progress, no default of a plot."""
-    return not re.match(r"(from|import|@|def .*->|__all__|[A-Za-z_]\w*: \w+ *$)", mutant.before)
+    places = []
+    for path in paths:
+        left_alone = LeftAlone(path.read_text())
+        nodes = list(ast_nodes(get_ast_from_path(path)))
+        for name in OPERATORS:
+            operator = get_operator(name)()
+            starts = [start for node in nodes for start, _ in operator.mutation_positions(node)]
+            places += [
+                (path, operator, i) for i, at in enumerate(starts) if not left_alone.rule(at)
+            ]
+    rng.shuffle(places)
+    for path, operator, occurrence in places:
+        source = path.read_text()
+        changed = mutate_code(source, operator, occurrence)
+        old, new = source.splitlines(), changed.splitlines()
+        line = next(i for i, pair in enumerate(zip(old, new, strict=False)) if len({*pair}) > 1)
+        place = str(path.relative_to(ROOT))
+        yield Mutant(
+            room,
+            place,
+            line + 1,
+            old[line].strip(),
+            new[line].strip(),
+            changed,
+            tests_of(room, path),
+        )
 
 
 def sample(size: int, seed: int, only: str) -> list[Mutant]:
     """The same number of mutants from every pattern of ROOMS, drawn with a seed."""
-    rng, chosen = random.Random(seed), []
+    rng, chosen = random.Random(seed), list[Mutant]()
     wanted = [pattern for pattern in ROOMS if re.search(only, pattern)]
     for pattern in wanted:
         paths = sorted(ROOT.glob(pattern))
         if not paths:
-            raise FileNotFoundError(f"no file matches {pattern}: edit ROOMS in {__file__}")
-        everything = [one for path in paths for one in mutants_of(path, ROOMS[pattern])]
-        share = -(-size // len(wanted))
-        chosen += rng.sample(everything, min(share, len(everything)))
+            raise FileNotFoundError(f"no file matches {pattern}: edit tests/rooms.py")
+        chosen += itertools.islice(mutants_of(pattern, paths, rng), -(-size // len(wanted)))
     rng.shuffle(chosen)
+    return chosen
+
+
+def unchanged(only: str) -> list[Mutant]:
+    """A change that changes nothing for every line of ROOMS: all of these must survive."""
+    chosen = []
+    for room in (pattern for pattern in ROOMS if re.search(only, pattern)):
+        path = sorted(ROOT.glob(room))[0]
+        source = path.read_text() + "# nothing\n"
+        place = str(path.relative_to(ROOT))
+        chosen.append(Mutant(room, place, 0, "", "# nothing", source, tests_of(room, path)))
     return chosen
 
 
@@ -164,46 +144,94 @@ def copies(number: int, folder: Path) -> Iterator[Path]:
         yield place
 
 
-def passes(place: Path, tests: tuple[str, ...], limit: float) -> bool:
-    """Whether the tests pass in a copy of the tree; a test that does not end has noticed."""
-    process = CONTEXT.Process(target=_tests, args=(place, tests))
+class Order:
+    """A plugin of pytest: quick files first, only tests asked for; it notes what each takes."""
+
+    def __init__(self, tests: tuple[str, ...], seconds: dict[str, float]) -> None:
+        self.tests, self.known, self.seconds = tests, seconds, dict[str, float]()
+
+    @property
+    def files(self) -> list[str]:
+        """What to collect."""
+        return list(dict.fromkeys(test.partition("::")[0] for test in self.tests))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Whole files: tests of one file keep their order."""
+        items[:] = [item for item in items if item.nodeid.startswith(self.tests)]
+        of_file: dict[str, float] = {}
+        for item in items:
+            file = item.nodeid.partition("::")[0]
+            of_file[file] = of_file.get(file, 0.0) + self.known.get(item.nodeid, 0.0)
+        items.sort(key=lambda item: of_file[item.nodeid.partition("::")[0]])
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add up what preparing and running the test took."""
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+
+
+def passes(place: Path, tests: tuple[str, ...], limit: float, *, first: bool = False) -> bool:
+    """Whether the tests pass in a copy of the tree; a test that does not end has noticed.
+
+    The `limit` is one of processor time, in seconds. The first time, what the tests take and the
+    machine code that they compile are kept for later runs. These use copies of the machine code:
+    code of a mutant must not meet the next one.
+    """
+    cache, of_one = place / ".numba", place / ".numba-of-one"
+    cache.mkdir(exist_ok=True)
+    if not first:
+        shutil.copytree(cache, of_one, copy_function=os.link)  # files are replaced, never edited
+    process = CONTEXT.Process(
+        target=_tests, args=(place, tests, limit, cache if first else of_one, first)
+    )
     process.start()
-    process.join(limit)
+    process.join(20 * limit)
     if process.is_alive() and process.pid is not None:
         os.killpg(process.pid, signal.SIGKILL)  # and what it has started
         process.join()
+    shutil.rmtree(of_one, ignore_errors=True)
     return process.exitcode == 0
 
 
-def _tests(place: Path, tests: tuple[str, ...]) -> None:
+def _tests(place: Path, tests: tuple[str, ...], limit: float, cache: Path, first: bool) -> None:
     """Run tests of a copy of the tree, in a process that was forked with all packages in memory."""
     os.setsid()
     os.chdir(place)
     output = os.open(place / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    os.environ |= {"PYTHONPATH": str(place), "NUMBA_CACHE_DIR": str(place / ".numba")}
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(limit), math.ceil(limit) + 5))
+    sys.dont_write_bytecode = not first
+    os.environ |= {"PYTHONPATH": str(place), "NUMBA_CACHE_DIR": str(cache)}
     sys.path.insert(0, str(place))
     for name in [name for name in sys.modules if name.split(".")[0] in ("tests", "mimo_sim")]:
         del sys.modules[name]  # those of the copy are imported instead
     import numba
-    import pytest
 
     numba.core.config.reload_config()
-    command = ["-x", "-q", "-p", "no:cacheprovider", *tests, "-m", "not slow and not gpu"]
+    kept = place / SECONDS
+    order = Order(tests, json.loads(kept.read_text()) if kept.exists() else {})
+    command = ["-x", "-q", "-p", "no:cacheprovider", *order.files, "-m", "not slow and not gpu"]
+    command += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # plugins in memory already
+    code = int(pytest.main(command, plugins=[order]))
+    if first:
+        kept.write_text(json.dumps(order.seconds))
     sys.stdout.flush()
-    os._exit(int(pytest.main(command)))
+    os._exit(code)
 
 
 def survives(mutant: Mutant, place: Path, limit: float) -> bool:
     """Whether no test notices a change."""
     path = place / mutant.path
-    original = path.read_text()
+    original, told = path.read_text(), path.stat()
     path.write_text(mutant.source)
+    # Bytecode is that of a file with this date, to the second: the changed file has another one.
+    os.utime(path, (told.st_atime, told.st_mtime + 1000))
     try:
         return passes(place, mutant.tests, limit)
     finally:
         path.write_text(original)
+        os.utime(path, (told.st_atime, told.st_mtime))
 
 
 def run(chosen: list[Mutant], workers: int) -> list[Mutant]:
@@ -214,58 +242,91 @@ def run(chosen: list[Mutant], workers: int) -> list[Mutant]:
         for place in places:
             free.put(place)
 
-        def in_a_copy(work: Callable[[Path], Result]) -> Result:
-            place = free.get()
-            try:
-                return work(place)
-            finally:
-                free.put(place)
-
-        def timed(tests: tuple[str, ...]) -> float:
-            start = time.perf_counter()
-            if not in_a_copy(lambda place: passes(place, tests, 3600)):
-                said = "\n".join(
-                    (place / LOG).read_text() for place in places if (place / LOG).exists()
+        def prepared(place: Path) -> dict[str, float]:
+            every = tuple(sorted({test for one in chosen for test in one.tests}))
+            if not passes(place, every, 3600, first=True):
+                raise RuntimeError(
+                    f"{(place / LOG).read_text()}\nthe tests do not pass as they are"
                 )
-                raise RuntimeError(f"{said}\nthe tests {tests} do not pass before any change")
-            return 60 + 4 * (time.perf_counter() - start)
+            found: dict[str, float] = json.loads((place / SECONDS).read_text())
+            return found
+
+        def limit(tests: tuple[str, ...]) -> float:
+            return 30 + 2 * sum(t for name, t in seconds.items() if name.startswith(tests))
 
         def tried(mutant: Mutant) -> bool:
-            alive = in_a_copy(lambda place: survives(mutant, place, limits[mutant.tests]))
-            word = "SURVIVES" if alive else "noticed"
-            print(f"{word} {mutant.path}:{mutant.line} {mutant.after}", flush=True)
+            place = free.get()
+            start = time.perf_counter()
+            try:
+                alive = survives(mutant, place, limit(mutant.tests))
+            finally:
+                free.put(place)
+            word, seconds = "SURVIVES" if alive else "noticed", time.perf_counter() - start
+            print(f"{word} {seconds:.0f} s {mutant.path}:{mutant.line} {mutant.after}", flush=True)
             return alive
 
-        sets = sorted({one.tests for one in chosen})
-        limits = dict(zip(sets, pool.map(timed, sets), strict=True))
-        print(f"{len(sets)} sets of tests pass before any change", flush=True)
+        seconds = max(pool.map(prepared, places), key=lambda each: sum(each.values()))
+        print(f"{len(seconds)} tests pass in {sum(seconds.values()):.0f} s", flush=True)
         return [one for one, alive in zip(chosen, pool.map(tried, chosen), strict=True) if alive]
 
 
 def main() -> int:
     """Draw, run, and write what survived."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("--size", type=int, default=220, help="mutants in all")
-    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--size", type=int, default=124, help="mutants in all")
+    parser.add_argument("--seed", type=int, default=6, help="of the draw")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", default="", help="a regular expression for the modules")
-    parser.add_argument("--out", type=Path, default=ROOT / "tests" / "mutants.json")
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--recount", action="store_true", help="the scores of --out, anew")
+    parser.add_argument("--control", action="store_true", help="try changes that change nothing")
     options = parser.parse_args()
-    os.environ |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1"}
+    if options.recount:
+        return written(json.loads(options.out.read_text()), options.out)
+    os.environ |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    if options.control:
+        drawn = unchanged(options.only)
+        return len(drawn) - len(run(drawn, options.workers))
     chosen = sample(options.size, options.seed, options.only)
+    print(f"{len(chosen)} mutants drawn", flush=True)
     alive = run(chosen, options.workers)
-    score = 1 - len(alive) / len(chosen)
-    rows: list[dict[str, Any]] = []
+    known = json.loads(OUT.read_text())["survivors"] if OUT.exists() else []
+    words = {(one["path"], one["before"], one["after"]): one for one in known}
+    rows = []
     for mutant in sorted(alive, key=lambda one: (one.path, one.line)):
-        row = {key: value for key, value in asdict(mutant).items() if key != "source"}
-        rows.append(row)
+        row: dict[str, Any] = {k: v for k, v in asdict(mutant).items() if k not in LEFT_OUT}
+        told = words.get((mutant.path, mutant.before, mutant.after), {})
+        rows.append(row | {"verdict": "open", "why": ""} | {k: told[k] for k in SAID if k in told})
         changes = difflib.ndiff([mutant.before], [mutant.after])
         print(f"{mutant.path}:{mutant.line}", *(change.rstrip() for change in changes), sep="\n  ")
-    print(f"{len(chosen) - len(alive)} of {len(chosen)} mutants noticed: {score:.1%}")
-    by_room = {room: sum(one.tests == tests for one in chosen) for room, tests in ROOMS.items()}
-    report = {"seed": options.seed, "mutants": len(chosen), "score": score, "sampled": by_room}
-    options.out.write_text(json.dumps(report | {"survivors": rows}, indent=2) + "\n")
-    return 0 if score >= 0.9 else 1
+    report = {
+        "seed": options.seed,
+        "mutants": len(chosen),
+        "sampled": {room: sum(one.room == room for one in chosen) for room in ROOMS},
+        "survivors": rows,
+    }
+    return written(report, options.out)
+
+
+LEFT_OUT = ("source", "room", "tests")  # of a mutant, in the file
+SAID = ("verdict", "why")  # of a survivor, by hand
+
+
+def written(report: dict[str, Any], path: Path) -> int:
+    """Write the report with its scores; 0 where at least nine tenths of the mutants are noticed."""
+    survivors = report.pop("survivors")
+    equivalent = sum(one["verdict"] == "equivalent" for one in survivors)
+    noticed, real = report["mutants"] - len(survivors), report["mutants"] - equivalent
+    scores = {
+        "noticed": noticed,
+        "score": noticed / report["mutants"],
+        "equivalent": equivalent,
+        "score_without_equivalents": noticed / real,
+    }
+    path.write_text(json.dumps(report | scores | {"survivors": survivors}, indent=2) + "\n")
+    print(f"{noticed} of {report['mutants']} mutants noticed: {noticed / report['mutants']:.1%}")
+    print(f"{equivalent} of the others are equivalent; without them {noticed / real:.1%}")
+    return 0 if noticed >= 0.9 * real else 1
 
 
 if __name__ == "__main__":

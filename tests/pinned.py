@@ -72,6 +72,8 @@ def keep(name: str, cases: Mapping[str, Case]) -> None:
 if __name__ == "__main__":
     from tests.dynamics.test_pinned import CASES as TOY
     from tests.methods.test_pinned import CASES as METHODS
+    from tests.rules.test_pinned import CASES as RULES
 
     keep("methods/pinned", METHODS)
     keep("dynamics/pinned", TOY)
+    keep("rules/pinned", RULES)

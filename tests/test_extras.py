@@ -58,7 +58,7 @@ def test_the_toy_needs_no_extra() -> None:
             "seaborn",
             "train",
         ),
-        ("ms.benchmark.tuning._study(ms.benchmark.Search(None, 1))", "optuna", "tune"),
+        ("ms.benchmark.trials._study(ms.benchmark.Search(None, 1))", "optuna", "tune"),
         ("ms.testing.problems", "hypothesis", "testing"),
         (
             "ms.simulate(ms.generators.scalar_pair(), ms.MIMO(), engine='autograd')",
@@ -76,6 +76,8 @@ def test_the_toy_needs_no_extra() -> None:
             "sweeps",
         ),
         ("ms.networks.make_encoder((3, 224, 224), 'resnet18')", "transformers", "backbones"),
+        ("ms.language.tiny_language_model(steps=0)", "transformers", "backbones"),
+        ("ms.language.adapt", "torch", "train"),
         (
             "import os; os.environ.pop('MIMO_SIM_DATA', 0); ms.datasets.load('grid', seed=10**9)",
             "av",

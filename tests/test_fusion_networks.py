@@ -183,7 +183,8 @@ def test_bad_names_are_refused() -> None:
 def test_all_methods_of_a_plan_suit_the_network(tmp_path: Path) -> None:
     options = {"epochs": 1, "fusion": "mmtm"}
     jobs = benchmark.plan("digits", ["all"], [0], options)
-    assert {job.method for job in jobs} == {"vanilla", "linear_scalarization", "mimo"}
+    expected = {"vanilla", "linear_scalarization", "mimo", "greedy"}
+    assert {job.method for job in jobs} == expected
     assert {"ogm", "mgda"} <= {*benchmark.refused_methods("digits", "mmtm")}
     with pytest.raises(ValueError, match="method 'ogm' needs a joint output that is a sum"):
         benchmark.plan("digits", ["ogm"], [0], options | {"fusion": "film"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mimo_sim as ms
-from mimo_sim.objective import mimo_objective, sigma_weights, smoothed_maximum
+from mimo_sim.objective import mimo_objective, running_minimum, sigma_weights, smoothed_maximum
 
 ANY_GAP = st.sampled_from([0.0, 1.0, -1.0, 1e-300, 1e300, -1e300, 5e-324, 1e16]) | st.floats(
     -1e300, 1e300
@@ -59,3 +60,64 @@ def test_a_mu_below_the_precision_of_the_losses_means_the_maximum() -> None:
     ms.MIMOLoss(lam=1.0, mu=1e-300, gap="relative")(torch.tensor(1.0), equal).backward()
     assert equal.grad is not None
     assert equal.grad.tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    "wrong", [[math.nan], [0.5, math.inf], [-math.inf, 0.5], np.array([np.nan])]
+)
+def test_gaps_must_be_finite(wrong: Any) -> None:
+    for function in (smoothed_maximum, sigma_weights):
+        with pytest.raises(ValueError, match="`gaps` must be finite"):
+            function(wrong, 0.1)
+    with pytest.raises(ValueError, match="`gaps` must be finite"):
+        mimo_objective(1.0, wrong, 1.0, 0.1)
+    # Tensors are not looked at: that would wait for the GPU.
+    assert smoothed_maximum(torch.tensor([math.nan]), 0.1).isnan()
+
+
+def test_arguments_of_the_objective_are_checked() -> None:
+    for wrong in (math.nan, math.inf, [1.0, math.nan]):
+        with pytest.raises(ValueError, match="`loss_mm` must be finite"):
+            mimo_objective(wrong, [[0.1, 0.2], [0.1, 0.2]], 1.0, 0.1)
+    with pytest.raises(ValueError, match="`lam` must be finite and >= 0"):
+        mimo_objective(1.0, [0.1], -1.0, 0.1)
+    for function in (smoothed_maximum, sigma_weights):
+        with pytest.raises(ValueError, match="`mu` must be finite and > 0"):
+            function([0.1], 0.0)
+        empty: Any
+        for empty in (0.5, [], np.zeros((3, 0))):
+            with pytest.raises(
+                ValueError, match=r"`gaps` must have shape \(\.\.\., K\) with K >= 1"
+            ):
+                function(empty, 0.1)
+    for loss in ([1.0], np.ones((2, 1)), np.ones(3)):
+        with pytest.raises(ValueError, match=r"`loss_mm` must have shape \(\) or \(2,\)"):
+            mimo_objective(loss, [[0.1, 0.2], [0.1, 0.2]], 1.0, 0.1)
+    assert mimo_objective([1.0, 2.0], [[0.0], [0.5]], 2.0, 0.1).tolist() == [1.0, 3.0]
+    assert float(mimo_objective(1, [0.25], 0.0, 0.1)) == 1.0
+    with pytest.raises(ValueError, match=r"must have the same shape\. Got \(2,\) and \(3,\)"):
+        running_minimum([1.0, 2.0], [1.0, 2.0, 3.0])
+
+
+def test_whole_numbers_are_gaps_too_and_lam_and_mu_may_be_tensors() -> None:
+    whole = torch.tensor([3, 1])
+    assert sigma_weights(whole, 2.0).tolist() == pytest.approx(
+        [1 / (1 + math.exp(-1)), 1 / (1 + math.exp(1))]
+    )
+    assert sigma_weights(np.array([3, 1]), 2.0).tolist() == pytest.approx(
+        sigma_weights([3.0, 1.0], 2.0).tolist()
+    )
+    gaps = torch.tensor([0.3, 0.1], dtype=torch.float64)
+    mu: Any = torch.tensor(0.2, dtype=torch.float64)
+    lam: Any = torch.tensor(3.0, dtype=torch.float64)
+    expected = 1.0 + 3.0 * float(smoothed_maximum([0.3, 0.1], 0.2))
+    assert float(mimo_objective(torch.tensor(1.0), gaps, lam, mu)) == pytest.approx(expected)
+    least: Any = torch.tensor(0.0, dtype=torch.float64)  # raised to the smallest normal number
+    assert float(smoothed_maximum(gaps, least)) == 0.3
+    assert sigma_weights(gaps, least).tolist() == [1.0, 0.0]
+
+
+def test_the_inverse_of_mu_must_be_finite() -> None:
+    assert ms.MIMO(mu=1e-300).mu == 1e-300
+    with pytest.raises(ValueError, match="`mu` must be so large that 1 / mu is finite"):
+        ms.MIMO(mu=1e-310)

@@ -48,6 +48,27 @@ def test_without_an_address_nothing_is_made_up() -> None:
     assert SETUP["urls"](None).keys() == {"Paper"}
 
 
+def test_the_citation_leads_to_an_address_of_the_package() -> None:
+    """The paper's, which every clone knows; a fork with a page of its own may name that one."""
+    cited = re.findall(
+        r'^(?:url|repository-code): "(.+)"$', (ROOT / "CITATION.cff").read_text(), re.M
+    )
+    pages = {*SETUP["urls"](None).values(), SETUP["address"](SETUP["origin"]())}
+    assert cited
+    assert set(cited) <= pages
+
+
+def test_a_name_of_the_toy_loads_neither_xarray_nor_dask_nor_numba() -> None:
+    code = (
+        "import sys, mimo_sim as ms; ms.simulate; "
+        "print([m for m in ('xarray', 'dask', 'pandas', 'numba', 'torch') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
 def test_a_folder_of_the_same_name_does_not_hide_the_package(tmp_path: Path) -> None:
     """Such as the clone, where Python runs in its parent."""
     (tmp_path / "mimo_sim").mkdir()

@@ -73,3 +73,11 @@ def test_methods_name_what_was_meant(
 ) -> None:
     with pytest.raises(error, match=message):
         methods.create(name, **hyper)
+
+
+def test_constructors_name_what_was_meant() -> None:
+    with pytest.raises(TypeError, match=r"'mimo' takes \('lam', .* Got lamda\. Did you mean 'lam'"):
+        methods.MIMOLoss(lamda=2)  # type: ignore[call-arg]
+    for name in methods.available():
+        with pytest.raises(TypeError, match=f"method '{name}' takes .* Got colour\\."):
+            methods.get(name)(colour=2)

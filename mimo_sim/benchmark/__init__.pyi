@@ -1,9 +1,11 @@
 from . import comparison as comparison
 from . import diagnosis as diagnosis
 from . import linear as linear
+from . import packed as packed
 from . import prediction as prediction
 from . import tables as tables
 from . import timing as timing
+from . import trials as trials
 from . import tuning as tuning
 from .comparison import Row as Row
 from .comparison import interval as interval
@@ -20,10 +22,13 @@ from .packing import pack as pack
 from .packing import unpack as unpack
 from .provenance import refuse_doubtful as refuse_doubtful
 from .published import published_tables as published_tables
+from .ranking import Ranking as Ranking
+from .ranking import rank as rank
 from .records import FinishedRun as FinishedRun
 from .records import read as read
+from .search import Search as Search
+from .search import laws_of as laws_of
 from .tables import comparison_tables as comparison_tables
 from .timing import time_methods as time_methods
-from .tuning import Search as Search
 from .tuning import tune as tune
 from .workers import execute as execute

@@ -11,7 +11,7 @@ import numpy as np
 
 from mimo_sim.benchmark.provenance import doubt, origins_of_rows, told_origins
 from mimo_sim.benchmark.records import FinishedRun
-from mimo_sim.benchmark.wording import OF_TRAINING, TUNED
+from mimo_sim.benchmark.wording import OF_TRAINING, TUNED, default_name
 
 LEVEL = 0.95
 ROUND_OFF = 1e-12  # values that differ by less than this share of their size are equal
@@ -33,7 +33,7 @@ class Row:
     difference, difference_half_width : float
         The same of the differences to the baseline, taken seed by seed; nan without pairs.
     origin : str
-        The revisions of the code that made the runs, joined by `` + ``.
+        The revisions of the code that made the runs, joined by a plus sign.
     mixed : bool
         Whether that is not one committed code.
     """
@@ -140,7 +140,7 @@ class TunedRow:
     Attributes
     ----------
     dataset, method : str
-        The method as its defaults are called.
+        The method as its defaults are called; ``f_star=searched`` says what was searched on demand.
     pairs : int
         Number of seeds.
     default, tuned : (float, float)
@@ -176,7 +176,7 @@ def tuned_rows(
     rows = []
     for (dataset, name), about in tuning.items():
         method = name.replace(TUNED, "", 1)
-        tuned, default = values[dataset, name], values.get((dataset, method), {})
+        tuned, default = values[dataset, name], values.get((dataset, default_name(name)), {})
         first = values.get((dataset, tuned_name(baseline)), {})
         shared = sorted(tuned.keys() & default.keys())
         led = sorted(tuned.keys() & first.keys()) if method != baseline else []

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 from mimo_sim import datasets, methods
-from mimo_sim.benchmark.wording import TUNED
+from mimo_sim.benchmark.wording import SEARCHED, TUNED
 from mimo_sim.datasets._own_file import checksum, is_file
 from mimo_sim.networks import get_network
 from mimo_sim.training import Settings
+from mimo_sim.training._augment import masked_places
 from mimo_sim.training._build import make_encoders, refuse_absent_device
 from mimo_sim.training.records import Record, plain
 
@@ -39,6 +40,10 @@ class Job:
         Hyper-parameters that tuning chose. They are not in the name of the run.
     tuning : mapping
         How settings and `chosen` were found (:mod:`mimo_sim.benchmark.tuning`); empty if by nobody.
+    searched : tuple of str
+        Hyper-parameters that tuning searched on demand. They are in the name: ``f_star=searched``.
+    measures_test : bool
+        Whether the test split is measured at the end. A trial of a search does not.
     """
 
     dataset: str
@@ -49,6 +54,8 @@ class Job:
     root: str | None = None
     chosen: Mapping[str, Any] = field(default_factory=dict)
     tuning: Mapping[str, Any] = field(default_factory=dict)
+    searched: tuple[str, ...] = ()
+    measures_test: bool = True
 
     @property
     def place(self) -> Path:
@@ -60,6 +67,7 @@ class Job:
             [
                 self.method + TUNED * bool(self.tuning),
                 *(f"{key}={value}" for key, value in self.hyper.items()),
+                *(f"{key}={SEARCHED}" for key in self.searched),
             ]
         )
         name = name.replace("/", "_").replace(" ", "")
@@ -157,7 +165,7 @@ def plan(
     for name in chosen:
         if name in refused:
             raise ValueError(refused[name])
-        own = _own_choices(name, choices)
+        own = own_choices(name, choices)
         for key in own.values():
             takers[key].append(name)
         for values in product(*(choices[key] for key in own.values())):
@@ -166,7 +174,7 @@ def plan(
             for seed in seeds:
                 seeded = Settings(**settings, seed=seed)
                 jobs.append(Job(dataset, name, seeded, data or {}, given, root))
-    _refuse_unclear(takers, chosen)
+    refuse_unclear(takers, chosen)
     return sorted(jobs, key=lambda job: job.settings.seed)
 
 
@@ -176,6 +184,7 @@ def _refuse_bad_runs(dataset: str, settings: Settings, data: Mapping[str, Any]) 
     record.refuse_bad(data)
     refuse_absent_device(settings)
     if record.modalities:
+        masked_places(settings.masks, record.modalities)
         with torch.device("meta"):  # encoders without numbers
             make_encoders(record.modalities, settings)
 
@@ -206,7 +215,7 @@ def _choices(
     return {key: [value] for key, value in hyper.items()} | dict(grid)
 
 
-def _own_choices(method: str, choices: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+def own_choices(method: str, choices: Mapping[str, Sequence[Any]]) -> dict[str, str]:
     """Hyper-parameter of the method -> the key, ``lam`` or ``mimo.lam``, that gives its values."""
     own: dict[str, str] = {}
     keys = []
@@ -222,7 +231,7 @@ def _own_choices(method: str, choices: Mapping[str, Sequence[Any]]) -> dict[str,
     return own
 
 
-def _refuse_unclear(takers: Mapping[str, Sequence[str]], chosen: Sequence[str]) -> None:
+def refuse_unclear(takers: Mapping[str, Sequence[str]], chosen: Sequence[str]) -> None:
     """Refuse a key that no method takes, or more than one."""
     for key, found in takers.items():
         if not found:

@@ -9,6 +9,9 @@ entries of its three files, in their order:
 ``result.json``  as ``config.json``: ``metrics/test/accuracy``, ``origin/revision``, ...
 ===============  ==========================================================================
 
+The trials of a search (:mod:`mimo_sim.benchmark.trials`) have no seed. Their file is ``trials``:
+the search as ``config.json``, and a row per trial and value, with the trial's number as epoch.
+
 Values from JSON files are written as JSON: text has quotes, a list is one value. Equal runs make
 equal bytes. To read a file is to read text: nothing in it is executed.
 """
@@ -23,12 +26,13 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mimo_sim._files import replacing
 from mimo_sim.training.records import CONFIG, RESULT, TABLE
 
 SUFFIX = ".csv.gz"
+TRIALS = "trials"  # folder of searches, whose runs are no results; here the "file" of a search
 COLUMNS = ["dataset", "method", "seed", "file", "epoch", "name", "value"]
 ESCAPES = {"~": "~0", "/": "~1"}  # of keys on the way to an entry, as in JSON pointers (RFC 6901)
 
@@ -61,13 +65,39 @@ class Contents:
         return Path(self.dataset, self.method, f"seed{self.seed}")
 
 
-def save(runs: Iterable[Contents], path: Path) -> None:
+@dataclass(frozen=True)
+class Searched:
+    """The trials of a search so far.
+
+    Attributes
+    ----------
+    dataset, method : str
+        As the folders of its runs are named: ``"avmnist-A"``, ``"mimo-tuned"``.
+    content : dict
+        ``"search"``: what is searched; ``"trials"``: a list of ``{"values": ..., "score": ...}``.
+    """
+
+    dataset: str
+    method: str
+    content: dict[str, Any] = field(default_factory=lambda: {"search": {}, "trials": []})
+
+
+class Packed(NamedTuple):
+    """What a file holds."""
+
+    runs: list[Contents]
+    searches: list[Searched]
+
+
+def save(runs: Iterable[Contents], path: Path, searches: Iterable[Searched] = ()) -> None:
     """Write the file, whole or not at all; runs are sorted by data set, method and seed."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for run in sorted(runs, key=lambda run: (run.dataset, run.method, run.seed)):
         writer.writerows((run.dataset, run.method, run.seed, *row) for row in _rows(run))
+    for one in sorted(searches, key=lambda one: (one.dataset, one.method)):
+        writer.writerows((one.dataset, one.method, "", *row) for row in _trial_rows(one.content))
     packed = io.BytesIO()
     with gzip.GzipFile("", "wb", fileobj=packed, mtime=0) as file:  # no name, time or system in it
         file.write(text.getvalue().encode())
@@ -75,8 +105,8 @@ def save(runs: Iterable[Contents], path: Path) -> None:
         temporary.write_bytes(packed.getvalue())
 
 
-def load(path: Path) -> list[Contents]:
-    """The runs of a file that :func:`save` wrote.
+def load(path: Path) -> Packed:
+    """The runs and searches of a file that :func:`save` wrote.
 
     Raises
     ------
@@ -89,7 +119,7 @@ def load(path: Path) -> list[Contents]:
         header = next(rows, [])
         if header != COLUMNS:
             raise ValueError(f"its columns are {header}")
-        return _runs(rows)
+        return _contents(rows)
     except (ValueError, RecursionError, EOFError, gzip.BadGzipFile, zlib.error, csv.Error) as error:
         raise ValueError(
             f"{path} is damaged, or not a file that `bench pack` wrote ({error}). "
@@ -118,13 +148,28 @@ def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str
             yield name, json.dumps(value, ensure_ascii=False)
 
 
-def _runs(rows: Iterable[list[str]]) -> list[Contents]:
-    """The way back from rows to runs."""
+def _trial_rows(content: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """File, epoch, name and value of every entry of a search."""
+    for name, value in _leaves(content["search"]):
+        yield TRIALS, "", name, value
+    for number, trial in enumerate(content["trials"]):
+        for name, value in _leaves(trial):
+            yield TRIALS, str(number), name, value
+
+
+def _contents(rows: Iterable[list[str]]) -> Packed:
+    """The way back from rows to runs and searches."""
     found: dict[tuple[str, str, str], Contents] = {}
+    searches: dict[tuple[str, str], Searched] = {}
     for row in rows:
         if len(row) != len(COLUMNS):
             raise ValueError(f"a row has {len(row)} cells")
         dataset, method, seed, file, epoch, name, value = row
+        if file == TRIALS:
+            one = searches.setdefault((dataset, method), Searched(dataset, method))
+            _refuse_bad_place(dataset, method, seed or "0")
+            _add_to_search(one.content, epoch, name, json.loads(value))
+            continue
         run = found.get((dataset, method, seed))
         if run is None:
             _refuse_bad_place(dataset, method, seed)
@@ -135,12 +180,12 @@ def _runs(rows: Iterable[list[str]]) -> list[Contents]:
             _add_entry(run.config if file == CONFIG else run.result, name, json.loads(value))
         else:
             raise ValueError(f"a row is of the file {file!r}")
-    if not found:
+    if not found and not searches:
         raise ValueError("it has no runs")
     for run in found.values():
         if not (run.config and run.epochs and run.result):
             raise ValueError(f"{run.place} lacks one of {CONFIG}, {TABLE}, {RESULT}")
-    return list(found.values())
+    return Packed(list(found.values()), list(searches.values()))
 
 
 def _refuse_bad_place(dataset: str, method: str, seed: str) -> None:
@@ -158,6 +203,18 @@ def _add_cell(epochs: list[dict[str, str]], epoch: int, name: str, cell: str) ->
     if epoch != len(epochs) - 1 or name in epochs[epoch]:
         raise ValueError(f"epoch {epoch} of {name!r} is out of order")
     epochs[epoch][name] = cell
+
+
+def _add_to_search(content: dict[str, Any], epoch: str, name: str, value: Any) -> None:
+    if not epoch:
+        _add_entry(content["search"], name, value)
+        return
+    trials = content["trials"]
+    if int(epoch) == len(trials):
+        trials.append({})
+    if int(epoch) != len(trials) - 1:
+        raise ValueError(f"trial {epoch} is out of order")
+    _add_entry(trials[-1], name, value)
 
 
 def _add_entry(tree: dict[str, Any], way: str, value: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mimo_sim.benchmark import packed
-from mimo_sim.benchmark.packed import Contents
+from mimo_sim.benchmark.packed import TRIALS, Contents
 from mimo_sim.training import origins
 from mimo_sim.training.records import CONFIG, RESULT, TABLE, differences, read_json
 
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from mimo_sim.benchmark.jobs import Job
 
 SPLITS = ("validation", "test")  # to choose by, and to report
-TRIALS = "trials"  # folder of a search in progress, whose runs are no results
 PARTS = ("config", "metrics", "definitions", "data", "seconds")  # every result has these
+
+
+class NoRunsError(ValueError):
+    """There is no finished run."""
 
 
 @dataclass(frozen=True)
@@ -134,13 +137,17 @@ def read(out: str | Path, jobs: Sequence[Job] | None = None) -> list[FinishedRun
                 f"{other.folder} and {run.folder} are not of one experiment: "
                 f"{'; '.join(differing)}. Compare one of them at a time."
             )
+    if not runs:
+        raise NoRunsError(
+            f"{out} has trials of a search and no finished run. Unpack it and tune on."
+        )
     return sorted(runs.values(), key=lambda run: (run.dataset, run.method, run.seed))
 
 
 def _found(out: Path, jobs: Sequence[Job] | None) -> Iterator[FinishedRun]:
     """Every finished run, one by one."""
     if out.is_file():
-        for one in packed.load(out):
+        for one in packed.load(out).runs:
             place, wrong = out / one.place, _whats_wrong(one.result)
             if wrong:
                 raise ValueError(f"{place} is damaged ({wrong}). Get the file anew.")
@@ -162,7 +169,7 @@ def _found(out: Path, jobs: Sequence[Job] | None) -> Iterator[FinishedRun]:
     if not paths:
         files = sorted(path.name for path in top.glob(f"*{packed.SUFFIX}"))
         hint = f" It holds packed runs: name the file, {' or '.join(files)}." if files else ""
-        raise ValueError(f"no finished run (.../seed*/{RESULT}) below {str(out)!r}.{hint}")
+        raise NoRunsError(f"no finished run (.../seed*/{RESULT}) below {str(out)!r}.{hint}")
     for path in paths:
         result = read_json(path)
         wrong = _whats_wrong(result)

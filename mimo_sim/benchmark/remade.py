@@ -13,7 +13,7 @@ from mimo_sim.benchmark.wording import given_hyper
 from mimo_sim.datasets._record import PRESET_EPOCHS, PRESETS
 from mimo_sim.training.records import plain
 
-NOT_ASKED = ("seed", "probes")  # settings without an option, or with one of their own
+NOT_ASKED = ("seed", "probes", "pretrained")  # without an option, or with one of their own
 OWN = ("setting", "seed", "checksum", "file")  # of the data: named elsewhere, or a consequence
 
 

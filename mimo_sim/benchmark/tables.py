@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mimo_sim.benchmark.comparison import Row, caveats, rows_by_name, tuned_rows
 from mimo_sim.benchmark.records import FinishedRun
@@ -145,7 +145,7 @@ def tuned_tables(
     rows = tuned_rows(runs, baseline, split)
     percent = bool(runs) and "accuracy" in runs[0].metrics(split)
     compared = ("defaults", "tuned", "tuned - defaults", f"tuned - tuned {baseline}")
-    header = ("method", "trials", "seeds", *compared, "validation", "chosen values")
+    header = ("method", "budget", "seeds", *compared, "validation", "chosen values")
     for dataset in dict.fromkeys(row.dataset for row in rows):
         cells: list[tuple[str, ...]] = []
         for row in rows:
@@ -156,7 +156,7 @@ def tuned_tables(
             cells.append(
                 (
                     row.method,
-                    str(about["trials"]),
+                    _budget(about),
                     str(row.pairs),
                     _cell(*row.default, percent),
                     _cell(*row.tuned, percent),
@@ -167,8 +167,16 @@ def tuned_tables(
                 )
             )
         unit = "in %, " if percent else ""
-        title = f"{dataset}: tuned with equal budgets, {split} split of fresh seeds, {unit}"
+        title = f"{dataset}: tuned with equal budgets (trials x seeds of each), "
+        title += f"{split} split of fresh seeds, {unit}"
         yield Table(f"{title}mean ± 95 % interval", header, cells)
+
+
+def _budget(about: Mapping[str, Any]) -> str:
+    """What a search spent: ``12 x 1`` is 12 trials, each trained with one seed."""
+    spent = f"{about['trials']} x {len(about['trial_seeds'])}"
+    diverged = about["diverged"]
+    return f"{spent} ({diverged} diverged)" if diverged else spent
 
 
 def _short(value: object) -> str:

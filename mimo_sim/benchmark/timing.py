@@ -10,7 +10,8 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -32,6 +33,7 @@ SHAPES: dict[str, dict[str, tuple[int, ...]]] = {
 }
 CLASSES = {"lenet": 10, "resnet18": 6}
 BASELINE = "vanilla"
+LATE = "late"
 STEP = "step"
 PARTS_OF_A_STEP = ("forward", "gradient", "optimizer")  # in the order in which they happen
 PARTS = (STEP, *PARTS_OF_A_STEP)
@@ -43,8 +45,8 @@ CAPTION = (
     "optimizer (objective, heads, backward passes, weights, modulation); "
     "- where a method has a step of its own. Work per epoch (valuations, clustering, training of "
     "branches) is not in it. "
-    "Methods are as in their first epoch: inforeg does not act yet, reconboost trains one "
-    "modality alone."
+    "Methods are as in their first epoch: inforeg, greedy and rollingq do not act yet, reconboost "
+    "and data_remixing train one modality alone. Where a network is named in brackets the ratio is to vanilla in it."
 )
 
 
@@ -57,6 +59,8 @@ class Timing:
     method : str
     hyper : dict
         All its hyper-parameters.
+    fusion : str
+        The network: ``late`` where the method is defined in it, else the first that it suits.
     seconds : dict of list of float
         By part, one entry per round. ``step`` is the whole step, from the batch to the updated
         weights. It is made of ``forward`` (encoders and fusion, with what the method does to
@@ -66,6 +70,7 @@ class Timing:
 
     method: str
     hyper: dict[str, Any]
+    fusion: str = "late"
     seconds: dict[str, list[float]] = field(default_factory=lambda: {part: [] for part in PARTS})
 
     def quartiles(
@@ -116,6 +121,7 @@ def time_methods(
     clock: Clock = "wall",
     accelerator: str = "auto",
     precision: Literal["32-true", "bf16-mixed"] = "32-true",
+    captured: bool = False,
     on_round: Callable[[], None] = lambda: None,
 ) -> tuple[list[Timing], torch.device]:
     """Time the steps of several methods.
@@ -126,7 +132,7 @@ def time_methods(
     Parameters
     ----------
     candidates : sequence of Method
-        Joint training is put in front if it is not among them.
+        Joint training in every network that occurs is put in front if it is not among them.
     network : {"lenet", "resnet18"}
         Encoders and shapes of the inputs: those of AV-MNIST, or of CREMA-D.
     rounds, warm_up : int
@@ -138,6 +144,9 @@ def time_methods(
         is always the elapsed time between events.
     accelerator, precision : str
         As in :class:`mimo_sim.training.Settings`.
+    captured : bool
+        Take whole steps as the training loop does on CUDA: as a graph where a method allows it.
+        Their parts are then not timed.
     on_round : function
         Called after each round.
 
@@ -168,8 +177,12 @@ def time_methods(
         precision=precision,
     )
     data = random_data(network, batch_size)
+    pairs = [(method, method.default_fusion()) for method in others]
+    fusions = sorted({fusion for _, fusion in pairs} - {LATE})
+    pairs = [(methods.create(BASELINE), fusion) for fusion in (LATE, *fusions)] + pairs
     stopwatches = [
-        _Stopwatch(method, data, settings, clock) for method in (methods.create(BASELINE), *others)
+        _Stopwatch(method, data, replace(settings, fusion=fusion), clock, captured)
+        for method, fusion in pairs
     ]
     turns, order = list(stopwatches), random.Random(0)
     for number in range(warm_up + rounds):
@@ -183,7 +196,14 @@ def time_methods(
 class _Stopwatch:
     """A method with its run and its batch, ready to take steps that are timed."""
 
-    def __init__(self, method: Method, data: Dataset, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self,
+        method: Method,
+        data: Dataset,
+        settings: Settings,
+        clock: Clock,
+        captured: bool = False,
+    ) -> None:
         self.run = run = TrainingRun(method, data, settings)
         self.clock = time.perf_counter if clock == "wall" else time.process_time
         run.method.setup(run)
@@ -192,9 +212,10 @@ class _Stopwatch:
         run.method.train()
         run.method.begin_epoch(run)
         self.batch = next(iter(run.batches(run.method.samples(run))))
-        self.timing = Timing(method.name, method.hyper)
+        self.timing = Timing(method.name, method.hyper, settings.fusion)
         self.marks: list[Any] = []  # when the step began, its parts ended, and it ended
-        self.has_parts = type(run.method).step is Method.step
+        self.take = partial(run.steps.take if captured else run.method.step, run)
+        self.has_parts = type(run.method).step is Method.step and not captured
         if self.has_parts:
             self._mark_parts()
 
@@ -214,7 +235,7 @@ class _Stopwatch:
         """Take one step, and note how long it and its parts took if it `counts`."""
         self.marks.clear()
         self._mark()
-        self.run.method.step(self.run, self.batch)
+        self.take(self.batch)
         self._mark()
         if self._on_cuda:
             torch.cuda.synchronize(self.run.device)
@@ -245,16 +266,16 @@ class _Stopwatch:
         return float(end - start)
 
 
-def baseline_of(timings: Sequence[Timing]) -> Timing:
-    """The timing of joint training."""
-    return next(timing for timing in timings if timing.method == BASELINE)
+def baseline_of(timings: Sequence[Timing], fusion: str = LATE) -> Timing:
+    """The timing of joint training in a network."""
+    return next(one for one in timings if (one.method, one.fusion) == (BASELINE, fusion))
 
 
 def timing_rows(timings: Sequence[Timing]) -> list[tuple[str, ...]]:
     """The cells of a table with :data:`HEADER`, a row per method."""
-    baseline = baseline_of(timings)
     rows: list[tuple[str, ...]] = []
     for timing in timings:
+        baseline = baseline_of(timings, timing.fusion)
         step, gradient = (_cells(timing, part, baseline) for part in (STEP, "gradient"))
         rows.append((_title(timing), *step, *gradient))
     return rows
@@ -272,7 +293,7 @@ def _cells(timing: Timing, part: str, baseline: Timing) -> tuple[str, str]:
 def _title(timing: Timing) -> str:
     """The method's name, then the hyper-parameters that are not at their defaults."""
     defaults = methods.create(timing.method).hyper
-    words = [timing.method]
+    words = [timing.method, *([] if timing.fusion == LATE else [f"({timing.fusion})"])]
     for name, value in timing.hyper.items():
         if value != defaults.get(name):
             words.append(f"{name}={value}")

@@ -11,6 +11,7 @@ from mimo_sim import methods
 if TYPE_CHECKING:
     from mimo_sim.methods._catalogue import Entry
 
+SEARCHED = "searched"  # the value, in the name of a tuned run, of what was searched on demand
 TUNED = "-tuned"  # follows the method in the name of a tuned run
 OF_TRAINING = ("lr", "weight_decay")  # settings that a search chooses for every method
 HYPER = re.compile(r"-(?=[A-Za-z_]\w*=)")  # a hyphen before a name and "=": not that of 1e-3
@@ -43,6 +44,18 @@ def given_hyper(name: str) -> dict[str, str]:
     """The hyper-parameters that a run was given, by the name of its folder."""
     pairs = (each.partition("=") for each in HYPER.split(name)[1:])
     return {key: value for key, _, value in pairs}
+
+
+def default_name(name: str) -> str:
+    """What the defaults of a tuned run are called.
+
+    Examples
+    --------
+    >>> default_name("mimo-tuned-decay=0-f_star=searched")
+    'mimo-decay=0'
+    """
+    parts = [part for part in HYPER.split(name) if not part.endswith(f"={SEARCHED}")]
+    return "-".join(parts).replace(TUNED, "", 1)
 
 
 @cache

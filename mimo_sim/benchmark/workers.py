@@ -6,24 +6,20 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 
-from mimo_sim import datasets, methods
+from mimo_sim.benchmark.cluster import execute_on_cluster
 from mimo_sim.benchmark.jobs import Job, pending
-from mimo_sim.datasets._data import Dataset
-from mimo_sim.training import train
+from mimo_sim.benchmark.one_job import attempt, data_key, environment, one_thread, prepare_data
+from mimo_sim.sweeps._arguments import check_cluster
 
 POLL_SECONDS = 0.3
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 KEEP_MEMORY = {  # glibc, the C library: keep freed memory for the next step
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
     "MALLOC_TRIM_THRESHOLD_": str(2**32),
@@ -37,6 +33,8 @@ def execute(
     out: str | Path,
     workers: int = 1,
     on_epochs: Callable[[int], None] = lambda _: None,
+    cluster: Any = None,
+    say: bool = False,
 ) -> list[tuple[Job, str]]:
     """Do all jobs that have no result yet, each on one CPU thread.
 
@@ -53,6 +51,12 @@ def execute(
         Number of processes, >= 1. Results do not depend on it.
     on_epochs : function
         Called now and then with the number of epochs done since the last call.
+    cluster : str or object of dask, optional
+        ``"tcp://host:port"`` of a scheduler, or a cluster; ``"local:2"`` starts two processes here.
+        Its workers, of one thread each, do the jobs. They must share the folder `out`, and have the
+        versions of mimo_sim and torch that are here. Results do not depend on it.
+    say : bool
+        Write a line on stderr for every run that starts; with a `cluster`, that is over.
 
     Returns
     -------
@@ -62,8 +66,8 @@ def execute(
     Raises
     ------
     ValueError
-        For a folder that holds a run of another configuration, or for several workers when a job
-        uses several devices.
+        For a folder that holds a run of another configuration, or for several workers or a cluster
+        when a job uses several devices; for another text than these as `cluster`.
     OSError
         If a worker process died.
     """
@@ -71,94 +75,26 @@ def execute(
     todo = pending(jobs, out)
     if workers < 1:
         raise ValueError(f"`jobs` must be >= 1. Got {workers}.")
-    if workers > 1 and any(job.settings.devices > 1 for job in todo):
-        raise ValueError("runs with several devices need `jobs` = 1.")
+    check_cluster(cluster)
+    if (workers > 1 or cluster is not None) and any(job.settings.devices > 1 for job in todo):
+        raise ValueError("runs with several devices need `jobs` = 1 and no `cluster`.")
     on_epochs(_num_epochs(jobs) - _num_epochs(todo))
+    if cluster is not None and todo:
+        return execute_on_cluster(todo, out, cluster, workers, on_epochs, say)
     workers = min(workers, len(todo))
     if workers > 1:
-        return _execute_on_workers(todo, out, workers, on_epochs)
+        return _execute_on_workers(todo, out, workers, on_epochs, say)
     failures = []
     with one_thread():
         for job in todo:
-            message = _attempt(job, out, on_epochs)
+            message = attempt(job, out, on_epochs, say)
             if message:
                 failures.append((job, message))
     return failures
 
 
-def run_job(job: Job, out: Path, on_epochs: Callable[[int], None] = lambda _: None) -> None:
-    """Do one job, from its checkpoint if there is one."""
-    train(
-        methods.create(job.method, **job.all_hyper),
-        _load(job),
-        folder=out / job.place,
-        config=job.config,
-        on_epoch=on_epochs,
-        **asdict(job.settings),
-    )
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One CPU thread, in this process and in those it starts.
-
-    So sums are taken in the same order on every machine.
-    """
-    threads = torch.get_num_threads()
-    with _environment(dict.fromkeys(THREAD_VARIABLES, "1")):
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
-
-
-@contextmanager
-def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for the duration of a block."""
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
-
-
 def _num_epochs(jobs: Sequence[Job]) -> int:
     return sum(job.settings.epochs for job in jobs)
-
-
-def _attempt(job: Job, out: Path, on_epochs: Callable[[int], None]) -> str:
-    """Do one job; return its error message, empty if it went well."""
-    try:
-        run_job(job, out, on_epochs)
-    except Exception as error:  # the other jobs are done all the same
-        return f"{type(error).__name__}: {error}"
-    return ""
-
-
-# ---------------------------------------------------------------------------------- data of a job
-
-
-def _data_key(job: Job) -> tuple[str, str | None, int, tuple[tuple[str, Any], ...]]:
-    """What the data of a job depend on: name, folder, seed and settings of the data set."""
-    return job.dataset, job.root, job.settings.seed, tuple(sorted(job.data.items()))
-
-
-def _load(job: Job) -> Dataset:
-    return _load_once(*_data_key(job))
-
-
-@lru_cache(maxsize=1)
-def _load_once(
-    name: str, root: str | None, seed: int, data: tuple[tuple[str, Any], ...]
-) -> Dataset:
-    """The data set; kept, because jobs are ordered by seed and the next one often needs it."""
-    return datasets.load(name, root=root, seed=seed, **dict(data))
 
 
 # ------------------------------------------------------------------------------- worker processes
@@ -188,32 +124,26 @@ def _count(epochs: int) -> None:
         _counter.value += epochs
 
 
-def _prepare(job: Job) -> None:
-    """Build the data of a job once, so that workers find them in the cache on disk."""
-    with suppress(Exception):  # the jobs that need these data will report the error
-        _load(job)
-
-
-def _work(job: Job, out: Path) -> str:
-    return _attempt(job, out, _count)
+def _work(job: Job, out: Path, say: bool) -> str:
+    return attempt(job, out, _count, say)
 
 
 def _execute_on_workers(
-    todo: Sequence[Job], out: Path, workers: int, on_epochs: Callable[[int], None]
+    todo: Sequence[Job], out: Path, workers: int, on_epochs: Callable[[int], None], say: bool
 ) -> Failures:
     context = multiprocessing.get_context("spawn")
     counter = context.Value("q", 0)
     others = {process.pid for process in multiprocessing.active_children()}
     with (
         one_thread(),
-        _environment(KEEP_MEMORY),
+        environment(KEEP_MEMORY),
         ProcessPoolExecutor(workers, context, _start_worker, (counter,)) as pool,
     ):
         try:
-            distinct_data = {_data_key(job): job for job in todo}
-            for preparing in [pool.submit(_prepare, job) for job in distinct_data.values()]:
+            distinct_data = {data_key(job): job for job in todo}
+            for preparing in [pool.submit(prepare_data, job) for job in distinct_data.values()]:
                 preparing.result()
-            futures = {pool.submit(_work, job, out): job for job in todo}
+            futures = {pool.submit(_work, job, out, say): job for job in todo}
             return _collect(futures, counter, on_epochs)
         except BrokenProcessPool:
             raise OSError(

@@ -16,9 +16,9 @@ A name may be written with ``-`` or ``_``. A value is
 - or any other word, such as the name of a rule or the path of a file.
 
 Each option allows one part of this: :func:`read_word` a number or word, :func:`read_value` any one
-value, :func:`read_values` a value, list or range, :func:`read_law` a law. Everything else is
-refused in one form that names the option, what it allows, and the text that was given.
-:func:`write` is the way back, from a value to its text.
+value, :func:`read_values` a value, list or range, :func:`read_law` a law, :func:`read_space` a list
+or a law. Everything else is refused in one form that names the option, what it allows, and the text
+that was given. :func:`write` is the way back, from a value to its text.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ ONE_WORD = "name=value with one number or word"
 ONE_VALUE = "name=value with one value"
 VALUES = "name=1,2,3 or name=low:high:count or name=log:low:high:count"
 OF_A_RANGE = "the count must be whole and >= 1, and low and high > 0 after log:"
+SPACE = "name=a,b,c or name=low:high or name=log:low:high or name=int:low:high"
+OF_A_LAW = "low < high, whole after int: and > 0 after log:"
 LAW = "name=low:high or name=log:low:high or name=int:low:high"
 
 NAMED = {"true": True, "false": False, "none": None, "null": None}
@@ -79,6 +81,30 @@ def read_law(option: str, text: str) -> tuple[str, tuple[Any, ...]]:
     if len(numbers) != 2:
         _refuse(option, LAW, text)
     return name, (kind, *numbers)
+
+
+def read_space(option: str, text: str) -> tuple[str, tuple[Any, ...]]:
+    """The name and where its values are searched: a law, or ``("choice", a, b, c)``."""
+    name, given = _name_and_text(option, text, SPACE)
+    kind, numbers = _span(given)
+    if len(numbers) == 2:
+        low, high = numbers
+        whole = isinstance(low, int) and isinstance(high, int)
+        if low >= high or (kind == "log" and low <= 0) or (kind == "int" and not whole):
+            _refuse(option, f"{SPACE}; {OF_A_LAW}", text)
+        return name, (kind, low, high)
+    _, values = read_values(option, text)
+    if len(values) < 2 or any(value in values[:i] for i, value in enumerate(values)):
+        _refuse(option, f"{SPACE}; two or more values that differ", text)
+    return name, ("choice", *values)
+
+
+def write_space(law: tuple[Any, ...]) -> str:
+    """The text that :func:`read_space` reads as this law."""
+    kind, *values = law
+    if kind == "choice":
+        return ",".join(map(write, values))
+    return ":".join(([] if kind == "uniform" else [kind]) + [write(value) for value in values])
 
 
 def write(value: Any) -> str:

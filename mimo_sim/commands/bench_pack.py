@@ -23,13 +23,18 @@ def pack(
 ) -> None:
     """Store all finished runs of a folder in one file, which `bench compare` reads too.
 
-    It is a table of text with one row per number. Checkpoints are left out.
+    It is a table of text with one row per number. The trials of `bench tune` go there too, so that
+    a search can go on elsewhere. Checkpoints are left out.
     """
     from mimo_sim import benchmark
 
     count = benchmark.pack(results, out)
     if not quiet:
-        typer.echo(f"packed {count} {'run' if count == 1 else 'runs'} into {out}")
+        searches = len(benchmark.packed.load(out).searches)
+        found = f"{count} {'run' if count == 1 else 'runs'}"
+        if searches:
+            found += f" and the trials of {searches} {'search' if searches == 1 else 'searches'}"
+        typer.echo(f"packed {found} into {out}")
 
 
 @bench.command()
@@ -48,7 +53,7 @@ def unpack(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write the runs of a file as folders again, as `bench run` wrote them."""
+    """Write the runs and trials of a file as folders again, as they were before `bench pack`."""
     from mimo_sim import benchmark
 
     written, kept = benchmark.unpack(file, out, without or [])

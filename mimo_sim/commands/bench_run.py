@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mimo_sim._progress import on_terminal, progress_bar
+from mimo_sim._progress import in_lines, on_terminal, progress_bar
 from mimo_sim.commands import _grammar as grammar
 from mimo_sim.commands import bench
 from mimo_sim.commands._options import Out, Quiet
@@ -32,12 +32,15 @@ def _else(default: str) -> str:
 
 @bench.command("list")
 def list_() -> None:
-    """List methods, with their family and default hyper-parameters, and data sets."""
+    """List methods, with family, source, needs and default hyper-parameters, and data sets."""
     from mimo_sim import datasets, methods
 
     typer.echo("Methods, each with the defaults that --set changes\n")
     for name, method in methods.catalogue().items():
         say_wrapped(f"{name} ({method.family}): {method.about}")
+        say_wrapped(f"needs {method.requirements()}", INDENT)
+        if method.waits:
+            say_wrapped(f"waits for the device in every step: {method.waits}", INDENT)
         defaults = [f"{key}={grammar.write(value)}" for key, value in method.hyper.items()]
         say_wrapped(" ".join(defaults), INDENT)
     typer.echo("\nData sets, each with the shapes of its modalities\n")
@@ -102,6 +105,13 @@ def run(
             help="Processes, one CPU thread each; by default one per CPU core, or one on a GPU."
         ),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Workers of a dask cluster do the runs: tcp://HOST:PORT of its scheduler, or "
+            "local:2 to start two. They share the folder --out."
+        ),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the train split, instead of the preset's.")
     ] = None,
@@ -130,8 +140,9 @@ def run(
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="One of frames, gru, lenet, linear, mlp, patches, resnet18, transformer; one per "
-            "modality joined by commas; or by name, sound=gru,face=lenet.",
+            help="One of frames, gru, lenet, linear, mlp, patches, resnet18, transformer, or "
+            "pretrained:FOLDER (of transformers); one per modality joined by commas; or by name, "
+            "sound=gru,face=lenet.",
             show_default=_else("chosen by shape"),
         ),
     ] = None,
@@ -155,6 +166,13 @@ def run(
             help="Crop and flip colour pictures in training: none, clip (the frames of a video "
             "alike) or frame (each by itself).",
             show_default=_else("none"),
+        ),
+    ] = None,
+    masks: Annotated[
+        str | None,
+        typer.Option(
+            help="Modalities, joined by commas, that are spectrograms: hide bands of frequency and "
+            "time at random in training."
         ),
     ] = None,
     select: Annotated[
@@ -198,6 +216,7 @@ def run(
         "width": width,
         "select": select,
         "augment": augment,
+        "masks": masks,
     }
     options |= {name: value for name, value in given.items() if value is not None}
     options |= {
@@ -227,7 +246,7 @@ def run(
     refused = benchmark.refused_methods(dataset, fusion)
     if "all" in method and refused and not quiet:
         typer.echo(f"left out, not defined for {dataset}: {', '.join(refused)}")
-    _execute(todo, out, num_workers(jobs, devices, accelerator), quiet)
+    _execute(todo, out, num_workers(jobs, devices, accelerator), quiet, cluster)
 
 
 def data_settings(given: list[str], with_setting: bool) -> dict[str, Any]:
@@ -256,7 +275,9 @@ def num_workers(asked: int | None, devices: int, accelerator: str) -> int:
     return os.cpu_count() or 1
 
 
-def _execute(todo: Sequence[Job], out: Path, workers: int, quiet: bool) -> None:
+def _execute(
+    todo: Sequence[Job], out: Path, workers: int, quiet: bool, cluster: str | None
+) -> None:
     """Do the jobs and say how it went; exit code 2 if any failed."""
     import time
 
@@ -267,7 +288,7 @@ def _execute(todo: Sequence[Job], out: Path, workers: int, quiet: bool) -> None:
     total = sum(job.settings.epochs for job in todo)
     start = time.perf_counter()
     with progress_bar(total, on_terminal(quiet), f"{pending} of {len(todo)} runs") as advance:
-        failures = benchmark.execute(todo, out, workers, advance)
+        failures = benchmark.execute(todo, out, workers, advance, cluster, in_lines(quiet))
     if not quiet:
         done = pending - len(failures)
         typer.echo(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mimo_sim._progress import on_terminal, progress_bar
+from mimo_sim._progress import in_lines, on_terminal, progress_bar
 from mimo_sim.commands import _grammar as grammar
 from mimo_sim.commands import bench
 from mimo_sim.commands._options import Out, Quiet
@@ -40,6 +40,13 @@ def tune(
         list[str] | None,
         typer.Option("--set", help="Hyper-parameter that is not searched, e.g. mimo.lam=10."),
     ] = None,
+    space: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where to search a hyper-parameter, e.g. mimo.lam=log:1:10, "
+            "f_star=zero,running_minimum or normalise=true,false; repeatable."
+        ),
+    ] = None,
     preset: Annotated[str, typer.Option(help="cpu or full, as in `bench run`.")] = "cpu",
     root: Annotated[Path | None, typer.Option(help="Folder of the raw files.")] = None,
     setting: Annotated[
@@ -50,6 +57,7 @@ def tune(
     ] = None,
     out: Out = Path("results"),
     jobs: Annotated[int | None, typer.Option(help="Processes, as in `bench run`.")] = None,
+    cluster: Annotated[str | None, typer.Option(help="As in `bench run`.")] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the train split, instead of the preset's.")
     ] = None,
@@ -75,8 +83,9 @@ def tune(
     """Tune methods with equal budgets, then compare them on fresh seeds.
 
     Learning rate, weight decay and a method's main hyper-parameters are searched. Choices are made
-    on the validation split. The test split is measured for the fresh seeds, defaults beside tuned.
-    A killed search goes on to the same trials.
+    on the validation split; no trial measures the test split. That is measured for the fresh seeds,
+    defaults beside tuned. A killed search goes on to the same trials. `bench pack` stores trials
+    and runs in one file; after `bench unpack` elsewhere the same command goes on there.
     """
     from mimo_sim import benchmark, datasets
     from mimo_sim._checks import check_count
@@ -90,6 +99,7 @@ def tune(
     ):
         check_count(name, value, least)
     hyper = grammar.once(grammar.read_value("--set", text) for text in set_ or [])
+    laws = grammar.once(grammar.read_space("--space", text) for text in space or [])
     own_data = data_settings(data or [], with_setting=bool(setting))
     record = datasets.get(dataset)
     preset_data, options = record.preset(preset)
@@ -109,21 +119,8 @@ def tune(
         {"trial_seeds": trial_seeds, "fusion": fusion, "unimodal": unimodal},
     )
     wanted: Sequence[str | None] = setting or [record.default_setting]
-    searches = [
-        benchmark.Search(
-            job,
-            trials,
-            tuple(range(trial_seeds)),
-            sampler_seed,
-            command_line(
-                *("bench", "tune"),
-                dataset=dataset,
-                setting=job.data.get("setting") if record.default_setting else None,
-                method=job.method,
-                set=[f"{key}={grammar.write(value)}" for key, value in job.hyper.items()],
-                **said,
-            ),
-        )
+    planned = [
+        job
         for name in wanted
         for job in benchmark.plan(
             dataset,
@@ -136,13 +133,35 @@ def tune(
             None if root is None else str(root),
         )
     ]
+    own_laws = benchmark.laws_of([job.method for job in planned], laws)
+    searches = [
+        benchmark.Search(
+            job,
+            trials,
+            tuple(range(trial_seeds)),
+            sampler_seed,
+            command_line(
+                *("bench", "tune"),
+                dataset=dataset,
+                setting=job.data.get("setting") if record.default_setting else None,
+                method=job.method,
+                set=[f"{key}={grammar.write(value)}" for key, value in job.hyper.items()],
+                space=[
+                    f"{key}={grammar.write_space(law)}" for key, law in own_laws[job.method].items()
+                ],
+                **said,
+            ),
+            own_laws[job.method],
+        )
+        for job in planned
+    ]
     fresh = range(first_seed, first_seed + seeds)
     runs = len(searches) * (trials * trial_seeds + 2 * seeds)
     total = runs * searches[0].job.settings.epochs
     title = f"{len(searches)} searches of {trials} trials"
     with progress_bar(total, on_terminal(quiet), title) as advance:
         workers = num_workers(jobs, 1, "auto")
-        failures = benchmark.tune(searches, fresh, out, workers, advance)
+        failures = benchmark.tune(searches, fresh, out, workers, advance, cluster, in_lines(quiet))
     if not quiet:
         places = {search.job.place.parts[0] for search in searches}
         show_results(

@@ -78,7 +78,8 @@ def verify(name: Name, root: Root = None, quiet: Quiet = False) -> None:
     folder, _ = files.data_folder(root)
     record = datasets.get(name)
     if record.plan is not None:
-        _verify_stores(name, folder, quiet)
+        with files.located(root):
+            _verify_stores(name, folder, quiet)
         return
     downloads = record.raw_files(folder)
     total = sum(len(download.files) for download in downloads)
@@ -151,6 +152,8 @@ def _prepare_store(
     if quiet:
         return
     counts = (f"{s['kept']} / {s['listed']} {name}" for name, s in manifest["splits"].items())
+    for path, told in plan.lists.items():
+        typer.echo(f"list {plan.root / path}: {told}")
     typer.echo(f"store {plan.folder}\nkept / listed: {', '.join(counts)}")
     for word, left in (("left out", manifest["left_out"]), ("dropped", manifest["dropped"])):
         if left:
@@ -201,7 +204,8 @@ def prepare(
     record.refuse_bad(chosen)
     folder, _ = files.data_folder(root)
     if record.plan is not None:
-        _prepare_store(record, folder, chosen, jobs, allow_missing, quiet)
+        with files.located(root):
+            _prepare_store(record, folder, chosen, jobs, allow_missing, quiet)
     downloads = record.raw_files(folder)
     with progress_bar(len(downloads), on_terminal(quiet), "downloading") as advance:
         written = files.fetch(folder, downloads, advance)

@@ -33,6 +33,12 @@ def timing(
     ] = "wall",
     accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
+    captured: Annotated[
+        bool,
+        typer.Option(
+            "--captured", help="On CUDA, take whole steps as graphs where a method allows it."
+        ),
+    ] = False,
     threads: Annotated[
         int | None, typer.Option(help="CPU threads; by default torch's choice.")
     ] = None,
@@ -65,9 +71,9 @@ def timing(
             clock=clock,  # type: ignore[arg-type]
             accelerator=accelerator,
             precision=precision,  # type: ignore[arg-type]
+            captured=captured,
             on_round=advance,
         )
-    baseline = timings.baseline_of(found)
     shapes = {name: [batch_size, *shape] for name, shape in timings.SHAPES[network].items()}
     measured = "time between CUDA events" if device.type == "cuda" else CLOCKS[clock]
     content = {
@@ -83,8 +89,12 @@ def timing(
             {
                 "method": one.method,
                 "hyper": one.hyper,
+                "fusion": one.fusion,
                 "seconds": {part: one.quartiles(part) for part in timings.PARTS},
-                "ratio": {part: one.quartiles(part, baseline) for part in timings.PARTS},
+                "ratio": {
+                    part: one.quartiles(part, timings.baseline_of(found, one.fusion))
+                    for part in timings.PARTS
+                },
             }
             for one in found
         ],

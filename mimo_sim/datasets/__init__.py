@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -123,5 +124,8 @@ def load(name: str, root: str | Path | None = None, seed: int = 0, **settings: A
     record = get(name)
     check_path("root", root)
     record.refuse_bad(settings)
-    with explained():
+    from mimo_sim.datasets._files import located
+
+    needs_files = bool(record.downloads or record.plan)
+    with explained(), located(root) if needs_files else nullcontext():
         return record.build(root, check_count("seed", seed, 0), **settings)

@@ -10,7 +10,8 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -81,6 +82,22 @@ def data_folder(root: str | Path | None) -> tuple[Path, bool]:
     if chosen:
         return Path(chosen), False
     return cache_folder() / "data", True
+
+
+@contextmanager
+def located(root: str | Path | None) -> Iterator[None]:
+    """Inside this block, the error about a missing file also says how the folder was chosen."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if len(error.args) != 1:  # of the system, not a sentence of ours
+            raise
+        folder, _ = data_folder(root)
+        lacking = "" if folder.is_dir() else ", which is not there"
+        raise FileNotFoundError(
+            f"{error} (The data folder is {folder}{lacking}; choose another one with `root`, "
+            "--root or $MIMO_SIM_DATA.)"
+        ) from None
 
 
 def cached_arrays(

@@ -43,11 +43,17 @@ def listing(root: Path) -> clips.Listing:
     """The clips of both lists."""
     samples, sums = [], {}
     for split in ("train", "test"):
-        path = root / FOLDER / f"{split}.csv"
         published = f"cremad_ratings/splits/{split}.csv"
-        if not path.is_file():
-            path = root / published
-        text = clips.list_text(path, f"GeWu-Lab/OGM-GE_CVPR2022, data/CREMAD/{split}.csv")
+        places = [root / FOLDER / f"{split}.csv", root / published]
+        source = f"GeWu-Lab/OGM-GE_CVPR2022, data/CREMAD/{split}.csv"
+        there = [place for place in places if place.is_file()]
+        if not there:
+            raise FileNotFoundError(
+                f"the {split} list of CREMA-D is missing. Looked for {places[0]} and {places[1]}. "
+                f"It comes from {source}"
+            )
+        path = there[0]
+        text = clips.list_text(path, source)
         sums[path] = ratings.SUMS[published].removeprefix("sha256:")
         for line, row in enumerate(csv.reader(text.splitlines()), 1):
             where = f"{path}, line {line}"

@@ -53,7 +53,7 @@ def _methods_of(module: ModuleType) -> Iterator[tuple[str, type[Method]]]:
             continue
         if not cls.name or cls.__module__ != module.__name__:
             continue
-        parameters = inspect.signature(cls).parameters
+        parameters = inspect.signature(cls.__init__).parameters
         bare = [
             key for key in cls.hyper_names() if parameters[key].default is inspect.Parameter.empty
         ]
@@ -78,9 +78,10 @@ def catalogue() -> dict[str, Entry]:
     if not from_elsewhere(__name__):
         with suppress(ValueError, TypeError, SyntaxError, OSError):
             return _catalogue.read(__path__)
+    keys = (*_catalogue.TEXTS, *_catalogue.OTHERS)
     return {
         name: _catalogue.Entry(
-            name, get(name).title, get(name).family, get(name).about, create(name).hyper
+            **{key: getattr(get(name), key) for key in keys}, hyper=create(name).hyper
         )
         for name in available()
     }

@@ -20,11 +20,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 from torch import Tensor, nn
 
 from mimo_sim._checks import did_you_mean
+from mimo_sim.methods._conformance import Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Batch, Forward, Plan
 
@@ -32,8 +33,14 @@ if TYPE_CHECKING:
     from mimo_sim.networks._base import FusionNetwork
 
 Search: TypeAlias = Mapping[str, tuple[Any, ...]]  # hyper-parameter -> law of its values
-Needs = Literal["joint", "encoders", "slices"]
+Needs = Literal["joint", "encoders", "slices", "gates", "query"]
 Family = Literal["reference", "data", "feed-forward", "objective", "gradient", "multi-phase"]
+
+LACKS = {  # what a method needs -> the attribute that the network must have, and what to say
+    "slices": ("linear", "a joint output that is a sum over modalities, as that of fusion 'late'"),
+    "gates": ("gated", "gates between the encoders, as those of fusion 'mmtm'"),
+    "query": ("queried", "a class token that asks all modalities, as that of fusion 'attention'"),
+}
 
 
 class Method(nn.Module):
@@ -54,18 +61,28 @@ class Method(nn.Module):
         What the method changes; one of :data:`Family`.
     about : str
         One short line with the source, for lists.
+    waits : str
+        Why a step waits for a result of the device, such as in ``tensor.item()``; empty where none
+        does. A test listens.
+    conformance : Conformance, optional
+        Paper, released code and which of both this follows, for ``docs/conformance.md``. The
+        methods of this package have it.
     search : mapping
         Where `mimo-sim bench tune` looks for its main hyper-parameters, beside learning rate and
         weight decay: ``("log", low, high)``, ``("uniform", low, high)``, ``("int", low, high)``
         or ``("choice", value, ...)``.
     uses_heads : bool
         Whether it trains the uni-modal heads of the model.
+    capturable : bool
+        Whether every step of an epoch launches the same kernels, so that a CUDA graph may replay
+        one: nothing is decided on numbers, drawn, or counted in Python.
     needs_classes : bool
         Whether it is undefined for regression.
-    needs : {"joint", "encoders", "slices"}
+    needs : {"joint", "encoders", "slices", "gates", "query"}
         What it needs of the network. ``"joint"``: nothing but outputs. ``"encoders"`` (default): a
         feature depends on its own modality alone. ``"slices"``: also, the joint output is a sum
-        over modalities.
+        over modalities. ``"query"``: also, a class token asks for the tokens of all modalities.
+        ``"gates"``: there are gates between the encoders.
     min_modalities, max_modalities : int
         How many modalities it can take; a `max_modalities` of None sets no bound.
 
@@ -79,12 +96,20 @@ class Method(nn.Module):
     title: ClassVar[str] = ""
     family: ClassVar[Family] = "reference"
     about: ClassVar[str] = ""
+    waits: ClassVar[str] = ""
+    conformance: ClassVar[Conformance | None] = None
     search: ClassVar[Search] = {}
     uses_heads: ClassVar[bool] = False
+    capturable: ClassVar[bool] = False
     needs_classes: ClassVar[bool] = False
     needs: ClassVar[Needs] = "encoders"
     min_modalities: ClassVar[int] = 1
     max_modalities: ClassVar[int | None] = None
+
+    def __new__(cls, *args: Any, **hyper: Any) -> Self:
+        """Refuse an unknown hyper-parameter with a hint, before any constructor sees it."""
+        cls.refuse_unknown(hyper)
+        return super().__new__(cls)
 
     def __init__(self, **hyper: Any) -> None:
         super().__init__()
@@ -102,7 +127,7 @@ class Method(nn.Module):
         """Names of the hyper-parameters: the constructor's arguments."""
         return tuple(
             p.name
-            for p in inspect.signature(cls).parameters.values()
+            for p in list(inspect.signature(cls.__init__).parameters.values())[1:]
             if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
         )
 
@@ -131,14 +156,13 @@ class Method(nn.Module):
         num_modalities : int or None
             How many modalities the data set has; None where this is not known.
         network : class, optional
-            The fusion network; late fusion suits every method.
+            The fusion network.
         """
-        if network is not None and cls.needs == "slices" and not network.linear:
-            return (
-                f"method {cls.name!r} needs a joint output that is a sum over modalities, as that "
-                f"of fusion 'late'. Got fusion {network.name!r}"
-            )
-        if network is not None and cls.needs != "joint" and not network.separate:
+        if network is not None and cls.needs in LACKS:
+            attribute, words = LACKS[cls.needs]
+            if not getattr(network, attribute):
+                return f"method {cls.name!r} needs {words}. Got fusion {network.name!r}"
+        if network is not None and cls.needs not in ("joint", "gates") and not network.separate:
             return (
                 f"method {cls.name!r} needs encoders that do not look at each other. "
                 f"Got fusion {network.name!r}"
@@ -154,6 +178,17 @@ class Method(nn.Module):
         else:
             return ""
         return f"method {cls.name!r} needs {bound} modalities. Got {num_modalities}"
+
+    @classmethod
+    def default_fusion(cls) -> str:
+        """``late`` where the method is defined in late fusion, else the first network it suits."""
+        from mimo_sim.networks._registry import available, get_network
+
+        names = ("late", *available())
+        suited = (
+            name for name in names if not cls.refusal("classification", None, get_network(name))
+        )
+        return next(suited, "late")
 
     def extra_repr(self) -> str:
         """The hyper-parameters, as ``repr`` shows them."""

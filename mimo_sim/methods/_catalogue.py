@@ -1,8 +1,8 @@
 """What the methods are called and take, read from their source: torch need not be imported.
 
-A list of names should not wait seconds for torch. A class says ``name``, ``family`` and ``about``
-as plain text, and its constructor says the hyper-parameters with their defaults. Both can be read
-without running the file.
+A list of names should not wait seconds for torch. A class says ``name``, ``family``, ``about``
+and what it needs as plain text and numbers, and its constructor says the hyper-parameters with
+their defaults. Both can be read without running the file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any
 
 BASE = "Method"  # the class that every method comes from
-TEXTS = ("name", "title", "family", "about")
+TEXTS = ("name", "title", "family", "about", "needs", "waits")
+OTHERS = ("uses_heads", "needs_classes", "min_modalities", "max_modalities")
+NETWORKS = {
+    "joint": "any fusion network",
+    "encoders": "encoders that do not look at each other",
+    "slices": "a joint output that is a sum over modalities",
+    "gates": "gates between the encoders (--fusion mmtm)",
+    "query": "a class token that asks all modalities (--fusion attention)",
+}  # what a method needs, in words
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,9 @@ class Entry:
 
     Attributes
     ----------
-    name, title, family, about : str
+    name, title, family, about, needs, waits : str
+    uses_heads, needs_classes : bool
+    min_modalities, max_modalities : int, the latter or None
         As in its class.
     hyper : dict
         Hyper-parameters with their defaults.
@@ -33,7 +43,29 @@ class Entry:
     title: str
     family: str
     about: str
+    needs: str = "encoders"
+    waits: str = ""
+    uses_heads: bool = False
+    needs_classes: bool = False
+    min_modalities: int = 1
+    max_modalities: int | None = None
     hyper: dict[str, Any] = field(default_factory=dict)
+
+    def requirements(self) -> str:
+        """What it needs of network and data, in words."""
+        words = [NETWORKS[self.needs]]
+        if self.uses_heads:
+            words.append("heads on the encoders")
+        if self.needs_classes:
+            words.append("classes")
+        least, most = self.min_modalities, self.max_modalities
+        if least == most:
+            words.append(f"{least} modalities")
+        elif most is not None:
+            words.append(f"at most {most} modalities")
+        elif least > 1:
+            words.append(f"{least} or more modalities")
+        return ", ".join(words)
 
 
 def read(folders: Iterable[str]) -> dict[str, Entry]:
@@ -66,11 +98,11 @@ def read(folders: Iterable[str]) -> dict[str, Entry]:
             if _value("name", line[:1]) is not None:
                 raise ValueError(f"{name} may be a method by a base class from elsewhere")
             continue
-        texts = {key: _text(key, line) for key in TEXTS}
-        if texts["name"] in found:
-            raise ValueError(f"two methods are called {texts['name']}")
-        if texts["name"]:
-            found[texts["name"]] = Entry(**texts, hyper=_defaults(line))
+        said = {key: _literal(key, line) for key in (*TEXTS, *OTHERS)}
+        if said["name"] in found:
+            raise ValueError(f"two methods are called {said['name']}")
+        if said["name"]:
+            found[said["name"]] = Entry(**said, hyper=_defaults(line))
     return {name: found[name] for name in sorted(found)}
 
 
@@ -92,12 +124,12 @@ def _line(name: str, classes: dict[str, ast.ClassDef]) -> list[ast.ClassDef]:
     return [classes[one.__name__] for one in make(name).__mro__[:-1]]
 
 
-def _text(key: str, line: list[ast.ClassDef]) -> str:
-    """The text that the nearest class in the line gives to a name."""
+def _literal(key: str, line: list[ast.ClassDef]) -> Any:
+    """What the nearest class in the line gives to a name."""
     value = _value(key, line)
     if value is None:
         raise ValueError(f"{line[0].name} has no {key}")
-    return str(ast.literal_eval(value))
+    return ast.literal_eval(value)
 
 
 def _value(key: str, line: list[ast.ClassDef]) -> ast.expr | None:

@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 from mimo_sim._checks import check_positive
 from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._buffers import EpochMean
+from mimo_sim.methods._conformance import SAME_TENSORS, Conformance
 from mimo_sim.methods._evaluation import evaluation_mode
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scores import mean_of_others
@@ -76,6 +77,17 @@ class AGM(Method):
     title: ClassVar[str] = "AGM"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "slows down the modality that runs ahead (ICCV 2023)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Li, Li, Hu, Lei, Li, Zhou, ICCV 2023",
+        follows="released code",
+        code="lihong2303/AGM_ICCV2023",
+        released=(
+            "The sign is that of the code. A public benchmark has the opposite one. Only the "
+            "fusion layer's weight decides on clipping."
+        ),
+        compared=SAME_TENSORS,
+        apart="round-off",
+    )
     search: ClassVar[Search] = {"alpha": ("log", 0.1, 10.0)}
     needs: ClassVar[Needs] = "slices"
     min_modalities: ClassVar[int] = 2

@@ -12,6 +12,7 @@ from torch import Tensor
 from mimo_sim._checks import check_choice, check_positive, check_within
 from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._buffers import EpochMean
+from mimo_sim.methods._conformance import Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Batch, Forward
 
@@ -95,6 +96,16 @@ class AMCo(Method):
     title: ClassVar[str] = "AMCo"
     family: ClassVar[Family] = "feed-forward"
     about: ClassVar[str] = "masks the modality that the output depends on (ICASSP 2023)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Zhou, Liang, Zheng, Xuan, Kumada, ICASSP 2023",
+        follows="benchmark",
+        code="GeWu-Lab/BalanceBenchmark",
+        released=(
+            "No code of the authors; equations of the paper not at hand. The benchmark masks "
+            "everything from the second epoch on, and takes the losses of masked logits; here "
+            "the share grows once, and losses are unmasked."
+        ),
+    )
     search: ClassVar[Search] = {"sigma": ("uniform", 0.1, 0.9), "p_max": ("uniform", 0.3, 1.0)}
     needs: ClassVar[Needs] = "slices"
     needs_classes: ClassVar[bool] = True

@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 from mimo_sim._checks import check_choice, check_positive
 from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._buffers import EpochMean
+from mimo_sim.methods._conformance import Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 from mimo_sim.methods._windows import Window, check_window, inside
@@ -153,6 +154,18 @@ class AMSS(Method):
     title: ClassVar[str] = "AMSS"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "trains a sub-network, larger for the weaker modality (T-PAMI 2024)"
+    waits: ClassVar[str] = "how many channels it draws depends on the batch"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Yang, Pan, Jiang, Xu, Tang, T-PAMI 2024, arXiv:2404.08347",
+        follows="paper",
+        code="njustkmg/TPAMI-AMSS",
+        released=(
+            "Masks convolutions of the residual stages only. The entropy of the labels takes "
+            "frequencies as logits: entropy='released' here."
+        ),
+        compared="the released coefficient on the same tensors",
+        apart="round-off",
+    )
     search: ClassVar[Search] = {"temperature": ("log", 0.05, 1.0)}
     needs: ClassVar[Needs] = "slices"
     needs_classes: ClassVar[bool] = True
@@ -251,6 +264,14 @@ class AMSSPlus(AMSS):
     name: ClassVar[str] = "amss_plus"
     title: ClassVar[str] = "AMSS+"
     about: ClassVar[str] = "AMSS with gradients corrected for the draw (T-PAMI 2024)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Yang, Pan, Jiang, Xu, Tang, T-PAMI 2024, arXiv:2404.08347",
+        follows="paper",
+        code="njustkmg/TPAMI-AMSS",
+        released="In the fusion layer the number of an entry stands in place of its importance.",
+        compared="the released coefficient on the same tensors",
+        apart="round-off",
+    )
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mimo_sim._checks import check_choice, check_count, check_positive
 from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._buffers import EpochMean
+from mimo_sim.methods._conformance import Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scaling import scale_gradients
 from mimo_sim.methods._step import Forward
@@ -101,6 +102,15 @@ class ARL(Method):
     title: ClassVar[str] = "ARL"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "larger steps for the certain but less used modality (ICCV 2025)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Wei, Luo, Luo, ICCV 2025, arXiv:2507.10203",
+        follows="reading",
+        code="shicaiwei123/ICCV2025-ARL",
+        released=(
+            "Computes the weights but does not hand them to the encoders, which train with 1.5 "
+            "both."
+        ),
+    )
     search: ClassVar[Search] = {"gamma": ("uniform", 1.0, 8.0), "temperature": ("log", 2.0, 16.0)}
     needs: ClassVar[Needs] = "slices"
     needs_classes: ClassVar[bool] = True

@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_choice, check_count, check_positive
 from mimo_sim.methods._base import Family, Method, Search
+from mimo_sim.methods._conformance import Conformance
 from mimo_sim.methods._layers import new_linear
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scores import true_class_probability
@@ -103,6 +104,16 @@ class AUG(Method):
     title: ClassVar[str] = "AUG"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "boosting, with more blocks for the weaker modality (NeurIPS 2025)"
+    waits: ClassVar[str] = "how many blocks a modality has decides what is computed"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Jiang, Huang, Yang, NeurIPS 2025, arXiv:2502.20120",
+        follows="paper",
+        code="njustkmg/NeurIPS25-AUG",
+        released=(
+            "New blocks are never given to the optimizer, so that they keep their random start: "
+            "train_new=False here."
+        ),
+    )
     search: ClassVar[Search] = {"mu": ("uniform", 0.1, 0.9), "lam": ("uniform", 0.1, 1.0)}
     needs_classes: ClassVar[bool] = True
     min_modalities: ClassVar[int] = 2

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mimo_sim._checks import check_choice, check_positive
 from mimo_sim.methods._base import Search
+from mimo_sim.methods._conformance import SAME_TENSORS, Conformance
 from mimo_sim.methods._gradient_weighting import GradientWeighting
 from mimo_sim.methods._gramians import EPS, squared_norm, two_by_two
 
@@ -74,6 +75,13 @@ class CAGrad(GradientWeighting):
     name: ClassVar[str] = "cagrad"
     title: ClassVar[str] = "CAGrad"
     about: ClassVar[str] = "improves the worse of two losses, near the mean gradient (NeurIPS 2021)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Liu, Liu, Jin, Stone, Liu, NeurIPS 2021",
+        follows="both",
+        code="median-research-group/LibMTL",
+        compared=SAME_TENSORS,
+        apart="round-off",
+    )
     search: ClassVar[Search] = {"c": ("uniform", 0.1, 0.9)}
 
     def __init__(self, c: float = 0.5, rescale: str = "c2") -> None:

@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 from mimo_sim._checks import check_choice, check_positive
 from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._buffers import EpochMean
+from mimo_sim.methods._conformance import Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scaling import scale_gradients
 from mimo_sim.methods._step import Forward
@@ -101,6 +102,15 @@ class CGGM(Method):
     title: ClassVar[str] = "CGGM"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "damps the modality whose classifier improves fastest (NeurIPS 2024)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Guo, Jin, Chen, Zhao, NeurIPS 2024, arXiv:2411.01409",
+        follows="paper",
+        code="zrguo/CGGM",
+        released=(
+            "Compares weights, where the paper compares gradients: an argument here. "
+            "Classifiers have an optimizer of their own."
+        ),
+    )
     search: ClassVar[Search] = {"rho": ("uniform", 1.0, 2.0), "lam": ("log", 0.02, 1.0)}
     needs: ClassVar[Needs] = "slices"
     uses_heads: ClassVar[bool] = True

@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_positive
 from mimo_sim.methods._base import Family, Method, Needs, Search
+from mimo_sim.methods._conformance import SAME_TENSORS, Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 
@@ -77,6 +78,17 @@ class CML(Method):
     title: ClassVar[str] = "CML"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "confidence must not grow when a modality is removed (ICML 2023)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Ma, Zhang, Zhang, Wu, Fu, Zhou, Hu, ICML 2023",
+        follows="released code",
+        code="QingyangZhang/CML",
+        released=(
+            "The released code is for other networks; the form for classifiers is that of a "
+            "benchmark, which cuts off the sum over the batch instead of each sample."
+        ),
+        compared=SAME_TENSORS,
+        apart="round-off",
+    )
     search: ClassVar[Search] = {"lam": ("log", 0.01, 1.0)}
     needs: ClassVar[Needs] = "slices"
     needs_classes: ClassVar[bool] = True

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mimo_sim._checks import check_count, check_positive
 from mimo_sim.methods._base import Family, Method, Search
+from mimo_sim.methods._conformance import Conformance
 from mimo_sim.methods._evaluation import evaluation_mode
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Batch, Forward, Plan
@@ -66,6 +67,16 @@ class DataRemixing(Method):
     title: ClassVar[str] = "Data Remixing"
     family: ClassVar[Family] = "data"
     about: ClassVar[str] = "samples go to the modality least sure of them (ICML 2025)"
+    waits: ClassVar[str] = "which modality a batch keeps decides what is computed"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Ma, Chen, Deng, ICML 2025, arXiv:2506.11550",
+        follows="both",
+        code="MatthewMaxy/Remix_ICML2025",
+        released=(
+            "Takes pictures before sound. Resting encoders run, so that their batch-norm "
+            "statistics move."
+        ),
+    )
     search: ClassVar[Search] = {"weight": ("uniform", 0.1, 0.9), "gamma": ("uniform", 0.5, 2.0)}
     uses_heads: ClassVar[bool] = True
     needs_classes: ClassVar[bool] = True

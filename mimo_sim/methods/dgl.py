@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mimo_sim._checks import check_positive
 from mimo_sim.methods._base import Family, Method, Search
+from mimo_sim.methods._conformance import Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 
@@ -44,6 +45,14 @@ class DGL(Method):
     title: ClassVar[str] = "DGL"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "joint loss for fusion, uni-modal losses for encoders (ICCV 2025)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Wei, Luo, Luo, ICCV 2025, arXiv:2507.10213",
+        follows="both",
+        code="shicaiwei123/ICCV2025-GDL",
+        released="Two modalities.",
+        compared="three steps of the released code",
+        apart="3e-8",
+    )
     search: ClassVar[Search] = {"alpha": ("log", 0.4, 40.0)}
 
     def __init__(self, alpha: float = 4.0, clip: float | None = 40.0) -> None:

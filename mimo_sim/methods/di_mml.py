@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_count, check_positive
 from mimo_sim.methods._base import Family, Method, Search
+from mimo_sim.methods._conformance import Conformance
 from mimo_sim.methods._evaluation import evaluation_mode
 from mimo_sim.methods._layers import new_linear
 from mimo_sim.methods._run import Run
@@ -118,6 +119,12 @@ class DIMML(Method):
     title: ClassVar[str] = "DI-MML"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "detached encoders that teach each other, then fusion (MM 2024)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Fan, Xu, Wang, Liu, Guo, MM 2024",
+        follows="released code",
+        code="fanyunfeng-bit/DI-MML",
+        released="Stage two is a training of its own.",
+    )
     search: ClassVar[Search] = {"align": ("log", 0.1, 10.0), "contrast": ("log", 0.1, 10.0)}
     uses_heads: ClassVar[bool] = True
     needs_classes: ClassVar[bool] = True

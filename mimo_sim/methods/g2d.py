@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 from mimo_sim._checks import check_choice, check_count, check_positive
 from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._buffers import EpochMean
+from mimo_sim.methods._conformance import Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scaling import scale_gradients
 from mimo_sim.methods._scores import true_class_probability
@@ -92,6 +93,16 @@ class G2D(Method):
     title: ClassVar[str] = "G2D"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "uni-modal teachers distil; the weak encoder trains first (ICCV 2025)"
+    waits: ClassVar[str] = "how sure the teachers are decides which encoders train"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Rakib, Bagavathi, ICCV 2025, arXiv:2506.21514",
+        follows="both",
+        code="rAIson-Lab/G2D",
+        released=(
+            "Two modalities. Joint output is the mean of uni-modal ones, here their sum. Equal "
+            "confidence is an error."
+        ),
+    )
     search: ClassVar[Search] = {
         "logit_weight": ("log", 0.1, 10.0),
         "feature_weight": ("log", 0.1, 10.0),

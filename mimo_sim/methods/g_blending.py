@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mimo_sim._checks import check_count, check_positive
 from mimo_sim.methods._base import Family, Method, Search
+from mimo_sim.methods._conformance import SAME_TENSORS, Conformance
 from mimo_sim.methods._evaluation import evaluation_losses
 from mimo_sim.methods._rehearsal import practise, rehearsal, unimodal_losses
 from mimo_sim.methods._run import Run
@@ -82,6 +83,17 @@ class GBlending(Method):
     title: ClassVar[str] = "Gradient Blending"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "loss weights from gain and over-fitting of each branch (CVPR 2020)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Wang, Tran, Feiszli, CVPR 2020",
+        follows="paper",
+        code="facebookresearch/VMZ",
+        released=(
+            "The released code adds up losses with given weights; no estimator of the weights "
+            "is released."
+        ),
+        compared=SAME_TENSORS,
+        apart="round-off",
+    )
     search: ClassVar[Search] = {"super_epoch": ("int", 2, 10)}
     uses_heads: ClassVar[bool] = True
     blend: Tensor

@@ -11,6 +11,7 @@ from torch import Tensor
 from mimo_sim._checks import check_positive
 from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._buffers import EpochMean
+from mimo_sim.methods._conformance import SAME_TENSORS, Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 
@@ -69,6 +70,17 @@ class InfoReg(Method):
     title: ClassVar[str] = "InfoReg"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "pulls leading encoders back while information grows (CVPR 2025)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Huang, Wei, Yang, Hu, CVPR 2025",
+        follows="paper",
+        code="GeWu-Lab/InfoReg_CVPR2025",
+        released=(
+            "Other coefficients for sound and picture, gaps of sums over the batch, one trace "
+            "that decides for both modalities, traces of ten epochs."
+        ),
+        compared=SAME_TENSORS,
+        apart="round-off",
+    )
     search: ClassVar[Search] = {"beta": ("uniform", 0.5, 0.99), "threshold": ("log", 0.01, 0.2)}
     needs: ClassVar[Needs] = "slices"
     min_modalities: ClassVar[int] = 2

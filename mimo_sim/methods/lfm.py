@@ -13,6 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_choice, check_positive
 from mimo_sim.methods._base import Family, Method, Search
+from mimo_sim.methods._conformance import Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 from mimo_sim.methods.mmcosine import cosine_logits
@@ -124,6 +125,15 @@ class LFM(Method):
     title: ClassVar[str] = "LFM"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "first matches modalities, then fits labels (NeurIPS 2024)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Yang, Wan, Jiang, Xu, NeurIPS 2024",
+        follows="paper",
+        code="njustkmg/NeurIPS24-LFM",
+        released=(
+            "Has no contrastive term: it compares posteriors, with KL(m, p) in place of the "
+            "Jensen-Shannon divergence. This is match='posterior'."
+        ),
+    )
     search: ClassVar[Search] = {"temperature": ("log", 0.02, 1.0), "scale": ("log", 0.1, 10.0)}
     uses_heads: ClassVar[bool] = True
     needs_classes: ClassVar[bool] = True

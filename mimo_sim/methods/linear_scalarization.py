@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mimo_sim._checks import check_positive
 from mimo_sim.methods._base import Family, Method, Needs, Search
+from mimo_sim.methods._conformance import SAME_TENSORS, Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 
@@ -35,9 +36,17 @@ class LinearScalarization(Method):
     title: ClassVar[str] = "linear scalarization"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "joint loss plus uni-modal losses, fixed weights"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Wei, Hu, ICML 2024 (their uniform baseline)",
+        follows="both",
+        code="GeWu-Lab/MMPareto_ICML2024",
+        compared=SAME_TENSORS,
+        apart="round-off",
+    )
     search: ClassVar[Search] = {"weight": ("log", 0.1, 10.0)}
     needs: ClassVar[Needs] = "joint"
     uses_heads: ClassVar[bool] = True
+    capturable: ClassVar[bool] = True
     weights: Tensor
     """One weight () for all modalities, or one per modality (K,)."""
 

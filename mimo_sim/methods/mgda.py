@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_choice
+from mimo_sim.methods._conformance import SAME_TENSORS, Conformance
 from mimo_sim.methods._gradient_weighting import GradientWeighting, Scope
 from mimo_sim.methods._gramians import squared_norm, two_by_two
 
@@ -78,6 +79,16 @@ class MGDA(GradientWeighting):
     name: ClassVar[str] = "mgda"
     title: ClassVar[str] = "MGDA"
     about: ClassVar[str] = "least-norm combination of the gradients (NeurIPS 2018)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Desideri, 2012; Sener, Koltun, NeurIPS 2018",
+        follows="paper",
+        code="median-research-group/LibMTL",
+        released=(
+            "Weights .999 and .001 at the ends of the segment, where the definition has 1 and 0."
+        ),
+        compared=SAME_TENSORS,
+        apart="round-off",
+    )
 
     def __init__(
         self, scope: Scope = "encoder", normalisation: Normalisation | None = "none"

@@ -16,6 +16,7 @@ from torch import Tensor
 from mimo_sim._checks import check_choice, check_positive
 from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._buffers import SizedByLosses
+from mimo_sim.methods._conformance import Conformance
 from mimo_sim.methods._criterion import checked_losses, gate
 from mimo_sim.methods._fstar import FStar, Numbers, make_rule
 from mimo_sim.methods._run import Run
@@ -135,9 +136,18 @@ class MIMOLoss(SizedByLosses, Method):
     title: ClassVar[str] = "MIMO"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "penalises the worst uni-modal optimality gap (arXiv:2511.06686)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Fernando, Ram, Zhou, Dan, Samulowitz, Baracaldo, Chen, arXiv:2511.06686",
+        follows="paper",
+        released=(
+            "The announced code, heshandevaka/MIMO, could not be had. Of the paper there was a "
+            "summary of Eq. 8-11 and Algorithm 1."
+        ),
+    )
     search: ClassVar[Search] = {"lam": ("log", 0.5, 20.0), "mu": ("log", 0.01, 1.0)}
     needs: ClassVar[Needs] = "joint"
     uses_heads: ClassVar[bool] = True
+    capturable: ClassVar[bool] = True
     smoothed: Tensor
     """Exponential averages (K,) of the losses; empty before the first step."""
     first: Tensor

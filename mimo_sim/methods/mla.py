@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mimo_sim._checks import check_choice
 from mimo_sim.methods._base import Family, Method, Search
+from mimo_sim.methods._conformance import SAME_TENSORS, Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Batch, Forward
 
@@ -81,6 +82,18 @@ class MLA(Method):
     title: ClassVar[str] = "MLA"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "alternating uni-modal steps through a shared head (CVPR 2024)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Zhang, Yoon, Bansal, Yao, CVPR 2024",
+        follows="paper",
+        code="Cecile-hi/Multimodal-Learning-with-Alternating-Unimodal-Adaptation",
+        released=(
+            "The projection looks for a parameter of another name, so it never runs. It would "
+            "divide element by element and never reset P. With torch 1.8 encoders take a second "
+            "step, by momentum alone."
+        ),
+        compared=SAME_TENSORS,
+        apart="round-off",
+    )
     search: ClassVar[Search] = {"fusion": ("choice", "entropy", "mean")}
     uses_heads: ClassVar[bool] = True
     needs_classes: ClassVar[bool] = True

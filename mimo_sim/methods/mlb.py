@@ -10,6 +10,7 @@ from torch import Tensor
 from mimo_sim._checks import check_positive
 from mimo_sim.methods._base import Family, Method, Search
 from mimo_sim.methods._buffers import EpochMean
+from mimo_sim.methods._conformance import Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scaling import scale_gradients
 from mimo_sim.methods._scores import mean_of_others, true_class_probability
@@ -67,6 +68,12 @@ class MLB(Method):
     title: ClassVar[str] = "MLB"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "larger steps for encoders that lag, smaller for others (BMVC 2024)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Kontras, Chatzichristos, Blaschko, De Vos, BMVC 2024, arXiv:2405.07930",
+        follows="both",
+        code="kkontras/MLB",
+        released="Its classes do not start as released, and its settings are not in it.",
+    )
     search: ClassVar[Search] = {"alpha": ("log", 0.2, 10.0), "beta": ("uniform", 1.0, 4.0)}
     uses_heads: ClassVar[bool] = True
     needs_classes: ClassVar[bool] = True

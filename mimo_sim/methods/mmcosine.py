@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_positive
 from mimo_sim.methods._base import Family, Method, Needs, Search
+from mimo_sim.methods._conformance import SAME_TENSORS, Conformance
 
 if TYPE_CHECKING:
     from mimo_sim.networks._base import FusionNetwork
@@ -49,6 +50,13 @@ class MMCosine(Method):
     title: ClassVar[str] = "MMCosine"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "normalised features and class weights (ICASSP 2023)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Xu, Feng, Zhang, Hu, ICASSP 2023",
+        follows="both",
+        code="GeWu-Lab/MMCosine_ICASSP23",
+        compared=SAME_TENSORS,
+        apart="round-off",
+    )
     search: ClassVar[Search] = {"scale": ("log", 2.0, 30.0)}
     needs: ClassVar[Needs] = "slices"
     needs_classes: ClassVar[bool] = True

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mimo_sim._checks import check_positive
 from mimo_sim.methods._base import Search
+from mimo_sim.methods._conformance import SAME_TENSORS, Conformance
 from mimo_sim.methods._gradient_weighting import GradientWeighting
 from mimo_sim.methods._gramians import EPS, squared_norm, two_by_two
 from mimo_sim.methods.mgda import min_norm_weights
@@ -62,6 +63,17 @@ class MMPareto(GradientWeighting):
     name: ClassVar[str] = "mmpareto"
     title: ClassVar[str] = "MMPareto"
     about: ClassVar[str] = "scaled least-norm direction where gradients conflict (ICML 2024)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Wei, Hu, ICML 2024",
+        follows="paper",
+        code="GeWu-Lab/MMPareto_ICML2024",
+        released=(
+            "Scales every parameter tensor by itself, where the paper has the whole gradient of "
+            "an encoder. K + 2 backward passes."
+        ),
+        compared=SAME_TENSORS,
+        apart="round-off",
+    )
     search: ClassVar[Search] = {"gamma": ("uniform", 1.0, 2.0)}
 
     def __init__(self, gamma: float = 1.5) -> None:

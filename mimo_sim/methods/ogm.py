@@ -10,6 +10,7 @@ from torch import Tensor
 from mimo_sim._checks import check_positive
 from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._buffers import EpochMean
+from mimo_sim.methods._conformance import SAME_TENSORS, Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scores import mean_of_others, true_class_probability
 from mimo_sim.methods._step import Forward
@@ -60,6 +61,14 @@ class OGM(Method):
     title: ClassVar[str] = "OGM"
     family: ClassVar[Family] = "gradient"
     about: ClassVar[str] = "scales down the better modality's encoder gradient (CVPR 2022)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Peng, Wei, Deng, Wang, Hu, CVPR 2022",
+        follows="paper",
+        code="GeWu-Lab/OGM-GE_CVPR2022",
+        released="Modulates convolution kernels only. Equal scores damp the audio encoder.",
+        compared=SAME_TENSORS,
+        apart="round-off",
+    )
     search: ClassVar[Search] = {"alpha": ("uniform", 0.1, 1.0)}
     needs: ClassVar[Needs] = "slices"
     min_modalities: ClassVar[int] = 2
@@ -124,6 +133,17 @@ class OGMGE(OGM):
     name: ClassVar[str] = "ogm_ge"
     title: ClassVar[str] = "OGM-GE"
     about: ClassVar[str] = "OGM plus gradient noise (CVPR 2022)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Peng, Wei, Deng, Wang, Hu, CVPR 2022",
+        follows="released code",
+        code="GeWu-Lab/OGM-GE_CVPR2022",
+        released=(
+            "The noise has the spread of a gradient's elements; the paper has the covariance of "
+            "the mini-batch gradient."
+        ),
+        compared=SAME_TENSORS,
+        apart="round-off",
+    )
 
     def __init__(self, alpha: float = 0.8, window: Window = (0, 50), noise: float = 1.0) -> None:
         check_positive("noise", noise, allow_zero=True)

@@ -10,6 +10,7 @@ from torch import Tensor
 from mimo_sim._checks import check_count, check_positive
 from mimo_sim.methods._base import Family, Method, Needs, Search
 from mimo_sim.methods._buffers import EpochMean
+from mimo_sim.methods._conformance import SAME_TENSORS, Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scores import mean_of_others, true_class_probability
 from mimo_sim.methods._step import Batch
@@ -65,6 +66,17 @@ class OPM(Method):
     title: ClassVar[str] = "OPM"
     family: ClassVar[Family] = "feed-forward"
     about: ClassVar[str] = "drops features of the modality that predicts better (T-PAMI 2024)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Wei, Hu, Du, Wen, T-PAMI 2024",
+        follows="paper",
+        code="GeWu-Lab/BML_TPAMI2024",
+        released=(
+            "A stray bracket keeps the file from running. The drop rate carries a gradient that "
+            "it should not have."
+        ),
+        compared=SAME_TENSORS,
+        apart="round-off",
+    )
     search: ClassVar[Search] = {"q_base": ("uniform", 0.1, 0.8), "lam": ("uniform", 0.1, 1.0)}
     needs: ClassVar[Needs] = "slices"
     min_modalities: ClassVar[int] = 2

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim._checks import check_choice
+from mimo_sim.methods._conformance import SAME_TENSORS, Conformance
 from mimo_sim.methods._gradient_weighting import GradientWeighting, Scope
 from mimo_sim.methods._gramians import two_by_two
 
@@ -66,6 +67,13 @@ class PCGrad(GradientWeighting):
     name: ClassVar[str] = "pcgrad"
     title: ClassVar[str] = "PCGrad"
     about: ClassVar[str] = "sum of gradients without their conflicting parts (NeurIPS 2020)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Yu, Kumar, Gupta, Levine, Hausman, Finn, NeurIPS 2020",
+        follows="both",
+        code="median-research-group/LibMTL",
+        compared=SAME_TENSORS,
+        apart="round-off",
+    )
 
     def __init__(self, scope: Scope = "encoder") -> None:
         check_choice("scope", scope, get_args(Scope))

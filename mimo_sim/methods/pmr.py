@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_choice, check_positive
 from mimo_sim.methods._base import Family, Method, Search
+from mimo_sim.methods._conformance import SAME_TENSORS, Conformance
 from mimo_sim.methods._evaluation import evaluation_mode
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._scores import true_class_probability
@@ -70,6 +71,17 @@ class PMR(Method):
     title: ClassVar[str] = "PMR"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "prototype loss for the slower modality (CVPR 2023)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Fan, Xu, Wang, Wang, Guo, CVPR 2023",
+        follows="released code",
+        code="fanyunfeng-bit/Modal-Imbalance-PMR",
+        released=(
+            "Helps the slower modality with a fixed weight and has no entropy term; the paper's "
+            "weight is rule='clip'."
+        ),
+        compared=SAME_TENSORS,
+        apart="round-off",
+    )
     search: ClassVar[Search] = {"alpha": ("log", 0.1, 10.0)}
     min_modalities: ClassVar[int] = 2
     needs_classes: ClassVar[bool] = True

@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_count, check_positive
 from mimo_sim.methods._base import Family, Method, Search
+from mimo_sim.methods._conformance import SAME_TENSORS, Conformance
 from mimo_sim.methods._evaluation import evaluation_mode
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Batch, Forward
@@ -87,6 +88,16 @@ class ReconBoost(Method):
     title: ClassVar[str] = "ReconBoost"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "alternating boosting through a shared head (ICML 2024)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Hua, Xu, Bao, Yang, Huang, ICML 2024",
+        follows="paper",
+        code="huacong/ReconBoost",
+        released=(
+            "The alignment term has no gradient. Batch-norm statistics of resting encoders move."
+        ),
+        compared=SAME_TENSORS,
+        apart="round-off",
+    )
     search: ClassVar[Search] = {"w1": ("log", 1.0, 10.0), "alpha": ("uniform", 0.1, 1.0)}
     uses_heads: ClassVar[bool] = True
     needs_classes: ClassVar[bool] = True

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mimo_sim._checks import check_count, check_positive
 from mimo_sim.methods._base import Family, Method, Search
+from mimo_sim.methods._conformance import SAME_TENSORS, Conformance
 from mimo_sim.methods._evaluation import evaluation_mode
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._windows import epochs_or_share
@@ -79,6 +80,14 @@ class Relearning(Method):
     title: ClassVar[str] = "Diagnosing & Re-learning"
     family: ClassVar[Family] = "multi-phase"
     about: ClassVar[str] = "re-initialises encoders softly, as far as they over-fit (ECCV 2024)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Wei, Li, Feng, Hu, ECCV 2024",
+        follows="both",
+        code="GeWu-Lab/Diagnosing_Relearning_ECCV2024",
+        released="Evaluates an epoch before it re-initialises.",
+        compared=SAME_TENSORS,
+        apart="round-off",
+    )
     search: ClassVar[Search] = {"lam": ("log", 0.5, 10.0)}
     needs_classes: ClassVar[bool] = True
     blend: Tensor

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mimo_sim._checks import check_choice, check_count, check_positive
 from mimo_sim.methods._base import Family, Method, Search
+from mimo_sim.methods._conformance import SAME_TENSORS, Conformance
 from mimo_sim.methods._evaluation import evaluation_mode
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._shapley import coalitions, shapley
@@ -74,6 +75,17 @@ class SMV(Method):
     title: ClassVar[str] = "SMV"
     family: ClassVar[Family] = "data"
     about: ClassVar[str] = "repeats samples with the modality that contributes little (CVPR 2024)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Wei, Feng, Wang, Hu, CVPR 2024",
+        follows="released code",
+        code="GeWu-Lab/Valuate-and-Enhance-Multimodal-Cooperation",
+        released=(
+            "Values samples in randomly augmented form. The strength is applied outside the "
+            "power, and the subset is drawn with replacement, as here."
+        ),
+        compared=SAME_TENSORS,
+        apart="round-off",
+    )
     search: ClassVar[Search] = {"subset": ("uniform", 0.1, 0.5)}
     min_modalities: ClassVar[int] = 2
     needs_classes: ClassVar[bool] = True

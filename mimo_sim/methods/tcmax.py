@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim.methods._base import Family, Method, Needs
+from mimo_sim.methods._conformance import Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 
@@ -55,6 +56,14 @@ class TCMax(Method):
     title: ClassVar[str] = "TCMax"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "true pairs of modalities against all pairs of the batch (ICLR 2026)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="ICLR 2026, openreview MbQhdzAhSl",
+        follows="both",
+        code="hubaak/TCMax",
+        released="Two modalities. For other fusions it draws pairs.",
+        compared="the released function on the same tensors",
+        apart="1e-7",
+    )
     needs: ClassVar[Needs] = "slices"
     needs_classes: ClassVar[bool] = True
     min_modalities: ClassVar[int] = 2

@@ -10,6 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim._checks import check_count, check_positive
 from mimo_sim.methods._base import Family, Method, Search
+from mimo_sim.methods._conformance import Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 from mimo_sim.methods._teachers import Teachers
@@ -41,6 +42,16 @@ class UMT(Method):
     title: ClassVar[str] = "UMT"
     family: ClassVar[Family] = "objective"
     about: ClassVar[str] = "distils features of uni-modal teachers (ICML 2023)"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="Du, Teng, Li, Liu, Yuan, Wang, Yuan, Zhao, ICML 2023",
+        follows="benchmark",
+        code="GeWu-Lab/BalanceBenchmark",
+        released=(
+            "No code of the authors. In the benchmark teachers are in training mode; its weight "
+            "is not verified against the paper."
+        ),
+        compared="the benchmark's code on the same tensors",
+    )
     search: ClassVar[Search] = {"lam": ("log", 1.0, 100.0)}
 
     def __init__(self, lam: float = 10.0, epochs: int | None = None) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mimo_sim.methods._base import Family, Method
+from mimo_sim.methods._conformance import SAME_TENSORS, Conformance
 from mimo_sim.methods._run import Run
 from mimo_sim.methods._step import Forward
 
@@ -28,7 +29,14 @@ class Unimodal(Method):
     title: ClassVar[str] = "encoders alone"
     family: ClassVar[Family] = "reference"
     about: ClassVar[str] = "each encoder alone with its own head; joint output: their mean"
+    conformance: ClassVar[Conformance | None] = Conformance(
+        paper="the usual training of one modality",
+        follows="definition",
+        compared=SAME_TENSORS,
+        apart="round-off",
+    )
     uses_heads: ClassVar[bool] = True
+    capturable: ClassVar[bool] = True
 
     def fuse(self, model: FusionNetwork, features: Sequence[Tensor]) -> Tensor:
         """Mean (B, C) of the heads' outputs."""

@@ -40,12 +40,20 @@ class FusionNetwork(nn.Module, ABC):
         z is a sum of one linear map for each feature. Then :meth:`sliced` is defined.
     separate : bool
         A feature depends on its own modality alone.
+    gated : bool
+        There are gates between the encoders, which `features` takes from outside where asked
+        (:class:`mimo_sim.networks.mmtm.MMTM`).
+    queried : bool
+        A class token asks for the tokens of all modalities, and `fuse` turns its query where asked
+        (:class:`mimo_sim.networks.attention.AttentionFusion`).
     """
 
     name: ClassVar[str] = ""
     about: ClassVar[str] = ""
     linear: ClassVar[bool] = False
     separate: ClassVar[bool] = True
+    gated: ClassVar[bool] = False
+    queried: ClassVar[bool] = False
     fusion: nn.Linear  # where `linear`
 
     def __init__(

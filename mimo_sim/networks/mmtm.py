@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from mimo_sim.networks._base import FusionNetwork
 
+Gating: TypeAlias = "Callable[[int, Gate, Sequence[Tensor]], Sequence[Tensor]]"
 RATIO = 4  # all channels together over the length of the joint code
 
 
@@ -29,15 +30,26 @@ class Gate(nn.Module):
         self.squeeze = nn.Linear(sum(channels), joint)
         self.excite = nn.ModuleList(nn.Linear(joint, each) for each in channels)
 
+    def means(self, signals: Sequence[Tensor]) -> list[Tensor]:
+        """The mean (B, channels[k]) of each channel of signals (B, channels[k], ...)."""
+        return [x if x.ndim == 2 else x.flatten(2).mean(2) for x in signals]
+
+    def values(self, means: Sequence[Tensor]) -> list[Tensor]:
+        """Gates (B, channels[k]) in (0, 2) from the means of the channels."""
+        code = self.squeeze(torch.cat(list(means), dim=1)).relu()
+        return [2 * torch.sigmoid(excite(code)) for excite in self.excite]
+
     def forward(self, signals: Sequence[Tensor]) -> list[Tensor]:
         """Signals (B, channels[k], ...) of the same shapes."""
-        means = [x if x.ndim == 2 else x.flatten(2).mean(2) for x in signals]
-        code = self.squeeze(torch.cat(means, dim=1)).relu()
-        gated = []
-        for x, excite in zip(signals, self.excite, strict=True):
-            gate = 2 * torch.sigmoid(excite(code))
-            gated.append(x * gate.view(*gate.shape, *[1] * (x.ndim - 2)))
-        return gated
+        return scaled(signals, self.values(self.means(signals)))
+
+
+def scaled(signals: Sequence[Tensor], gates: Sequence[Tensor]) -> list[Tensor]:
+    """Signals (B, channels[k], ...) times gates (B or 1, channels[k])."""
+    return [
+        x * gate.view(*gate.shape, *[1] * (x.ndim - 2))
+        for x, gate in zip(signals, gates, strict=True)
+    ]
 
 
 class MMTM(FusionNetwork):
@@ -59,6 +71,7 @@ class MMTM(FusionNetwork):
     name: ClassVar[str] = "mmtm"
     about: ClassVar[str] = "gates between the stages of the encoders (CVPR 2020)"
     separate: ClassVar[bool] = False
+    gated: ClassVar[bool] = True
 
     def build(self) -> None:
         """The gates and the joint head."""
@@ -75,18 +88,30 @@ class MMTM(FusionNetwork):
         self.encoders.train()
         self.head = nn.Linear(sum(self.widths), self.num_outputs)
 
-    def features(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Features h_k (B, d_k) after the last gate."""
+    def features(self, inputs: Sequence[Tensor], gating: Gating | None = None) -> list[Tensor]:
+        """Features h_k (B, d_k) after the last gate.
+
+        Parameters
+        ----------
+        inputs : K tensors (B, *shape_k)
+        gating : function, optional
+            Says what the gates are, instead of the network: it gets the number of a gate, the
+            :class:`Gate` and the signals (B, channels[k], ...) before it, and returns K tensors
+            (B or 1, channels[k]).
+        """
         cut = [merged(stages(encoder), self.depth) for encoder in self.encoders]
         signals = list(inputs)
-        for gate, *parts in zip(self.gates, *cut, strict=True):
+        for number, (gate, *parts) in enumerate(zip(self.gates, *cut, strict=True)):
             for k, part in enumerate(parts):
                 lower = getattr(self.encoders[k], "autocast", None)
                 device = signals[k].device.type
                 with nullcontext() if lower is None else torch.autocast(device, lower):
                     signals[k] = part(signals[k])
                 signals[k] = signals[k].float()
-            signals = gate(signals)
+            if gating is None:
+                signals = gate(signals)
+            else:
+                signals = scaled(signals, gating(number, gate, signals))
         return signals
 
     def fuse(self, features: Sequence[Tensor]) -> Tensor:

@@ -5,11 +5,14 @@ from ._style import MODALITY_COLORS as MODALITY_COLORS
 from ._style import page_style as page_style
 from ._style import style as style
 from ._style import write as write
+from .animation import draw_race_frames as draw_race_frames
+from .animation import write_animation as write_animation
 from .benchmark.epochs import draw_epochs as draw_epochs
 from .benchmark.grid import draw_grid as draw_grid
 from .benchmark.looks import method_looks as method_looks
 from .benchmark.overview import draw_benchmark as draw_benchmark
 from .benchmark.page import comparison_page as comparison_page
+from .benchmark.ranks import draw_ranks as draw_ranks
 from .benchmark.trade_off import draw_gap as draw_gap
 from .benchmark.trade_off import pareto_front as pareto_front
 from .benchmark.trade_off import worth_drawing as worth_drawing

@@ -33,6 +33,11 @@ def check_choices(on_error: str, backend: str, engine: str, cluster: Any) -> Non
             "`cluster` and backend='dask' go together."
             f" Got cluster={cluster!r}, backend={backend!r}."
         )
+    check_cluster(cluster)
+
+
+def check_cluster(cluster: Any) -> None:
+    """Raise ``ValueError`` for a text that is no address and no ``local``."""
     if isinstance(cluster, str) and not CLUSTER.fullmatch(cluster):
         raise ValueError(
             "`cluster` must be an address such as tcp://127.0.0.1:8786, or local, or local:2."

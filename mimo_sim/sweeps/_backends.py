@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -38,6 +38,32 @@ def _in_processes(recipe: Recipe, chunks: Chunks, workers: int | None, _: Any) -
 
 def _in_dask(recipe: Recipe, chunks: Chunks, workers: int | None, cluster: Any) -> Results:
     distributed = _extra("distributed")
+    with connected(cluster, workers) as client:
+        # Enough to keep all workers busy, and few enough results and parameters on their way.
+        ahead = 4 + 2 * sum(client.nthreads().values())
+        running = distributed.as_completed(
+            [client.submit(compute, recipe, *chunk, pure=False) for chunk in islice(chunks, ahead)],
+            with_results=True,
+        )
+        for _, result in running:
+            yield result
+            for chunk in islice(chunks, 1):
+                running.add(client.submit(compute, recipe, *chunk, pure=False))
+
+
+@contextmanager
+def connected(cluster: Any, workers: int | None = None) -> Iterator[Any]:
+    """A client of dask.
+
+    Parameters
+    ----------
+    cluster : str or object of dask
+        ``"tcp://host:port"`` of a scheduler, or a cluster; ``"local"`` and ``"local:2"`` start
+        processes here.
+    workers : int, optional
+        Number of processes for ``"local"``; by default as many as dask thinks good.
+    """
+    distributed = _extra("distributed")
     with ExitStack() as stack:
         if isinstance(cluster, str) and cluster.partition(":")[0] == "local":
             count = cluster.partition(":")[2] or workers
@@ -49,17 +75,7 @@ def _in_dask(recipe: Recipe, chunks: Chunks, workers: int | None, cluster: Any) 
                     silence_logs="ERROR",
                 )
             )
-        client = stack.enter_context(distributed.Client(cluster))
-        # Enough to keep all workers busy, and few enough results and parameters on their way.
-        ahead = 4 + 2 * sum(client.nthreads().values())
-        running = distributed.as_completed(
-            [client.submit(compute, recipe, *chunk, pure=False) for chunk in islice(chunks, ahead)],
-            with_results=True,
-        )
-        for _, result in running:
-            yield result
-            for chunk in islice(chunks, 1):
-                running.add(client.submit(compute, recipe, *chunk, pure=False))
+        yield stack.enter_context(distributed.Client(cluster))
 
 
 def _extra(module: str) -> Any:

@@ -1,4 +1,4 @@
-"""Random crops and flips of colour pictures, made on the device for a whole batch.
+"""Random crops and flips of colour pictures, and masks in spectrograms, for a batch on the device.
 
 What happens to a sample is drawn from the seed, the epoch, the pass and the sample's place in the
 split: not from a generator that moves on. So it depends neither on the size of batches nor on who
@@ -8,18 +8,21 @@ reads them, and a resumed run draws what it would have drawn.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mimo_sim._checks import check_choice
 from mimo_sim.training._streams import stream
 
 COLOURS = 3
 AREA = (0.08, 1.0)  # of the crop, as a share of the picture
 ASPECT = (3 / 4, 4 / 3)  # of the crop: its width over its height
 DRAWS = 5  # area, aspect, two places, flip
+MASKS = 2  # of each kind in a spectrogram
+SHARES = (27 / 80, 0.2)  # the most that one mask hides: of the frequencies, of the time
 MASK = 2**53 - 1
 
 
@@ -62,6 +65,76 @@ def augmented(
             made = made.unflatten(0, (len(x), frames)).transpose(1, 2)  # type: ignore[no-untyped-call]
         found.append(made)
     return found
+
+
+def masked_places(masks: str | None, shapes: Mapping[str, Sequence[int]]) -> list[int]:
+    """Which inputs get masks.
+
+    Parameters
+    ----------
+    masks : str or None
+        Names of modalities, joined by commas; None for none.
+    shapes : mapping
+        Modality -> shape of one input.
+
+    Raises
+    ------
+    ValueError
+        For another name, or a modality that is no spectrogram (1, frequency, time).
+    """
+    names = list(shapes)
+    places = []
+    for name in (word.strip() for word in (masks or "").split(",")):
+        if not masks:
+            break
+        check_choice("masks", name, names)
+        shape = tuple(shapes[name])
+        if len(shape) != 3 or shape[0] != 1:
+            raise ValueError(
+                "`masks` must name modalities that are spectrograms (1, frequency, time). "
+                f"Got {name!r} with the shape {shape}."
+            )
+        places.append(names.index(name))
+    return places
+
+
+def masked(
+    inputs: Sequence[Tensor], index: Tensor, places: Sequence[int], seed: int, epoch: int, draw: int
+) -> list[Tensor]:
+    """The inputs of a batch, some spectrograms with hidden bands (SpecAugment, Park et al. 2019).
+
+    Two bands of frequencies, each 0 to 27/80 of them wide, and two of time, each 0 to 1/5 of it,
+    become the mean of the spectrogram. Widths and places are uniform. The paper hides so many
+    frequencies (27 of 80) and, in its mildest policies, such a share of the time; it stretches
+    the time too, which is left out here.
+
+    Parameters
+    ----------
+    inputs : K tensors (B, *shape_k)
+    index : Tensor (B,)
+        Places of the samples in the train split.
+    places : sequence of int
+        Which inputs; they are (B, 1, frequency, time).
+    seed, epoch, draw : int
+    """
+    found = list(inputs)
+    for k in places:
+        x = inputs[k]
+        base = stream(seed, f"mask {k}", epoch, draw)
+        numbers = uniform(base, index, 4 * MASKS).view(len(index), 2, MASKS, 2)
+        rows = _bands(numbers[:, 0], x.shape[2], SHARES[0])[:, None, :, None]
+        columns = _bands(numbers[:, 1], x.shape[3], SHARES[1])[:, None, None, :]
+        found[k] = torch.where(rows | columns, x.mean((1, 2, 3), keepdim=True), x)
+    return found
+
+
+def _bands(numbers: Tensor, size: int, share: float) -> Tensor:
+    """Which of `size` places lie in a band (B, size), from B x bands x 2 numbers in [0, 1)."""
+    width = (numbers[..., 0] * (int(share * size) + 1)).floor()
+    start = (numbers[..., 1] * (size - width + 1)).floor()
+    place = torch.arange(size, device=numbers.device)
+    inside = (place >= start[..., None]) & (place < (start + width)[..., None])
+    return inside.any(1)
 
 
 def _maps(numbers: Tensor) -> Tensor:

@@ -20,4 +20,8 @@ DEFINITIONS = {
         "Shapley value of the joint accuracy when absent modalities have zero features, "
         "or zero network inputs; sums to v(all) - v(none)"
     ),
+    "utilisation": (
+        "conditional utilisation rate: the share of its accuracy that the head of a modality loses "
+        "when its gates know of the other modalities only their mean over the train split"
+    ),
 }

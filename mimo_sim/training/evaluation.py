@@ -23,6 +23,7 @@ from mimo_sim.networks._base import FusionNetwork
 from mimo_sim.training.metrics import accuracy, correlation, macro_f1
 from mimo_sim.training.probes import linear_probe
 from mimo_sim.training.settings import Select
+from mimo_sim.training.utilisation import conditional_utilisation
 
 
 class EvaluatedRun(Protocol):
@@ -210,18 +211,30 @@ def validation_score(run: EvaluatedRun, row: dict[str, float]) -> float:
 
 
 @torch.no_grad()
-def final_figures(run: EvaluatedRun, test: Split, *, probes: bool) -> dict[str, Any]:
-    """All figures of the network on ``"validation"`` and on ``"test"``; see :func:`measure`."""
-    seen = {"validation": encode(run, run.validation), "test": encode(run, test)}
-    scores: list[list[float]] | list[None] = [None, None]
+def final_figures(run: EvaluatedRun, test: Split | None, *, probes: bool) -> dict[str, Any]:
+    """All figures of the network on ``"validation"`` and, where given, on ``"test"``.
+
+    See :func:`measure`. A network with gates, and a head for each encoder, also has the
+    ``utilisation`` of each modality
+    (:func:`mimo_sim.training.utilisation.conditional_utilisation`).
+    """
+    splits = {"validation": run.validation} | ({} if test is None else {"test": test})
+    seen = {name: encode(run, split) for name, split in splits.items()}
+    scores: list[list[float]] | list[None] = [None] * len(seen)
     if probes:
         train = encode(run, run.train)
         scores = probe_scores(run, train, seen["validation"], list(seen.values()))
     blank = blank_features(run)
-    return {
+    found = {
         name: measure(run, one, blank, fitted)
         for (name, one), fitted in zip(seen.items(), scores, strict=True)
     }
+    with_heads = "heads" in found["validation"]["unimodal"]
+    if run.model.gated and with_heads and run.task == "classification":
+        rates = conditional_utilisation(run, list(splits.values()))
+        for figures, each in zip(found.values(), rates, strict=True):
+            figures["utilisation"] = dict(zip(run.modality_names, each, strict=True))
+    return found
 
 
 @torch.no_grad()

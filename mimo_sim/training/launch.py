@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mimo_sim import methods
-from mimo_sim._checks import check_path
+from mimo_sim._checks import check_flag, check_path
 from mimo_sim._progress import progress_bar
 from mimo_sim.datasets._data import Dataset
 from mimo_sim.errors import NonFiniteError
@@ -39,6 +39,7 @@ def train(
     callback: Callable[[dict[str, float]], None] | None = None,
     config: dict[str, Any] | None = None,
     encoders: Mapping[str, OwnEncoder] | None = None,
+    measure_test: bool = True,
     **settings: Any,
 ) -> Result:
     """Train a method on a data set, then measure it on validation and, once, on test.
@@ -68,6 +69,8 @@ def train(
         Own encoders by modality: a ``torch.nn.Module`` from (B, *shape) to (B, width), which is
         copied and keeps its start weights, or a function that makes one, such as the class. A
         function is called under the seed of the run. Other modalities have those of `encoder`.
+    measure_test : bool
+        False leaves the test split alone, as a search must: figures are of validation only.
     **settings
         The other fields of :class:`Settings`.
 
@@ -93,6 +96,7 @@ def train(
     if not isinstance(dataset, Dataset):
         raise TypeError(f"`dataset` must be what mimo_sim.datasets.load returns. Got {dataset!r}.")
     check_path("folder", folder)
+    check_flag("measure_test", measure_test)
     own = _checked_encoders(encoders)
     if callback is not None and options.devices > 1:
         raise ValueError(f"`callback` needs `devices` = 1. Got devices={options.devices}.")
@@ -111,9 +115,13 @@ def train(
                 on_epoch(count)
 
         if options.devices == 1:
-            result = _train_and_test(fabric, method, dataset, options, place, own, tick, callback)
+            result = _train_and_test(
+                fabric, method, dataset, options, place, own, measure_test, tick, callback
+            )
         else:
-            result = _in_several_processes(fabric, method, dataset, options, place, own)
+            result = _in_several_processes(
+                fabric, method, dataset, options, place, own, measure_test
+            )
     if record is not None:
         record.close(result, DEFINITIONS)
         result.folder = record.folder
@@ -141,6 +149,7 @@ def _train_and_test(
     settings: Settings,
     folder: Path | None,
     encoders: Mapping[str, OwnEncoder],
+    measure_test: bool,
     on_epoch: Callable[[int], None] = lambda _: None,
     callback: Callable[[dict[str, float]], None] | None = None,
 ) -> Result:
@@ -156,7 +165,7 @@ def _train_and_test(
         begun = True
 
     run.fit(folder, tick)
-    measured = run.test(dataset.test)
+    measured = run.test(dataset.test if measure_test else None)
     data = {
         "name": dataset.name,
         "modalities": run.modality_names,
@@ -169,6 +178,8 @@ def _train_and_test(
         **records.environment(run.device),
         "origin": origins.described(run.origin),
     }
+    if run.device.type == "cuda":
+        about["steps"] = f"eager: {run.steps.why_not}" if run.steps.why_not else "captured"
     return Result(run.table, measured, about, run.model, run.method)
 
 
@@ -179,6 +190,7 @@ def _in_several_processes(
     settings: Settings,
     folder: Path | None,
     encoders: Mapping[str, OwnEncoder],
+    measure_test: bool,
 ) -> Result:
     """The same in new processes, one for each device.
 
@@ -194,6 +206,7 @@ def _in_several_processes(
                 settings=settings,
                 folder=folder,
                 encoders=encoders,
+                measure_test=measure_test,
                 place=place,
             )
             # not as arguments: the launcher walks through those and refuses frozen dataclasses
@@ -215,12 +228,13 @@ def _one_of_several(
     settings: Settings,
     folder: Path | None,
     encoders: Mapping[str, OwnEncoder],
+    measure_test: bool,
     place: str,
 ) -> None:
     """What each process does."""
     found: Result | NonFiniteError
     try:
-        found = _train_and_test(fabric, method, dataset, settings, folder, encoders)
+        found = _train_and_test(fabric, method, dataset, settings, folder, encoders, measure_test)
     except NonFiniteError as error:  # on every process alike
         found = error
     if fabric.is_global_zero:

@@ -24,8 +24,9 @@ from mimo_sim.methods._step import Batch, Forward, Plan
 from mimo_sim.networks import get_network
 from mimo_sim.training import checkpoint, evaluation, origins
 from mimo_sim.training._ahead import made_ahead
-from mimo_sim.training._augment import augmented
+from mimo_sim.training._augment import augmented, masked, masked_places
 from mimo_sim.training._build import OwnEncoder, make_fabric, make_network, make_optimizer
+from mimo_sim.training._capture import Steps
 from mimo_sim.training._streams import order, stream
 from mimo_sim.training._table import Totals, columns
 from mimo_sim.training.records import CHECKPOINT
@@ -86,6 +87,8 @@ class TrainingRun:
         self.task, self.num_outputs = dataset.task, dataset.num_outputs
         self.modalities = dataset.modalities
         self.modality_names = [modality.name for modality in dataset.modalities]
+        shapes = {modality.name: modality.shape for modality in dataset.modalities}
+        self.masked = masked_places(settings.masks, shapes)
         self.loss_function: LossFunction = (
             cross_entropy if self.task == "classification" else half_squared_error
         )
@@ -105,6 +108,7 @@ class TrainingRun:
         self.method = copy.deepcopy(method).to(self.device)
         self.generator = torch.Generator(self.device)
         self.optimizer: torch.optim.Optimizer
+        self.steps = Steps(self)
 
     # ------------------------------------------------------------------------ what methods use
 
@@ -136,13 +140,16 @@ class TrainingRun:
     def _shuffled(self, plan: Plan | None, draw: int) -> Iterator[Batch]:
         """Training batches in the order of a draw."""
         batches = self._made(self.train, self._chosen(plan, draw))
-        if self.settings.augment == "none":
+        if self.settings.augment == "none" and not self.masked:
             return batches
         return (self._augmented(batch, draw) for batch in batches)
 
     def _augmented(self, batch: Batch, draw: int) -> Batch:
-        kind, seed = self.settings.augment, self.settings.seed
-        inputs = augmented(batch.inputs, batch.index, kind, seed, self.epoch, draw)
+        kind, drawn = self.settings.augment, (self.settings.seed, self.epoch, draw)
+        inputs = list(batch.inputs)
+        if kind != "none":
+            inputs = augmented(inputs, batch.index, kind, *drawn)
+        inputs = masked(inputs, batch.index, self.masked, *drawn)
         return replace(batch, inputs=inputs)
 
     def _made(
@@ -302,8 +309,9 @@ class TrainingRun:
         self.model.train()
         method.train()
         method.begin_epoch(self)
+        self.steps.begin_epoch()
         for batch in self._shuffled(method.samples(self), 0):
-            out = method.step(self, batch)
+            out = self.steps.take(self, batch)
             self._tally(totals, out)
             if not self.table and totals.samples == len(batch.target):
                 loss = float(self.mean(totals.sums["loss"]))
@@ -349,8 +357,8 @@ class TrainingRun:
         """Features of every sample of a split; see :func:`mimo_sim.training.evaluation.encode`."""
         return evaluation.encode(self, split)
 
-    def test(self, split: Split) -> dict[str, Any]:
-        """Final figures on validation and on test, of the selected epoch.
+    def test(self, split: Split | None) -> dict[str, Any]:
+        """Final figures of the selected epoch: on validation and, if there is a `split`, on test.
 
         Raises
         ------
@@ -366,7 +374,7 @@ class TrainingRun:
             raise RuntimeError("this run was tested already; the test split is measured once.")
         self._tested = True
         self.method.eval()
-        test = split.to(self.device)
+        test = None if split is None else split.to(self.device)
         found = evaluation.final_figures(self, test, probes=self.settings.probes)
         found["selected_epoch"] = self.selection.epoch(len(self.table))
         found["selection"] = self.settings.select

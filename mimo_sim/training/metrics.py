@@ -40,7 +40,7 @@ def macro_f1(predicted: Tensor, target: Tensor, classes: int) -> float:
     counts = confusion_matrix(predicted, target, classes).double()
     hits = counts.diagonal()
     both = counts.sum(0) + counts.sum(1)  # predicted + true; F1 = 2 hits / both
-    return float(torch.where(both > 0, 2 * hits / both.clamp_min(1), 0.0).mean())
+    return float((2 * hits / both.clamp_min(1)).mean())  # without `both` there are no hits
 
 
 def correlation(output: Tensor, target: Tensor) -> float:
@@ -51,7 +51,7 @@ def correlation(output: Tensor, target: Tensor) -> float:
     a = output.double() - output.double().mean(0)
     b = target.double() - target.double().mean(0)
     scale = a.norm(dim=0) * b.norm(dim=0)
-    return float(torch.where(scale > 0, (a * b).sum(0) / scale.clamp_min(1e-300), 0.0).mean())
+    return float(torch.where(scale > 0, (a * b).sum(0) / scale, 0.0).mean())
 
 
 if not TYPE_CHECKING:  # a type checker must still see which names there are

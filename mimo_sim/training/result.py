@@ -20,7 +20,7 @@ class Result:
         One row for each epoch: losses, accuracies, encoder norms, what the method reports.
     metrics : dict
         Figures of the selected epoch on ``"validation"`` and on ``"test"``. The test split is
-        measured once, after training.
+        measured once, after training, or not at all with ``measure_test=False``.
     about : dict
         Times, sizes, versions, device.
     model : FusionNetwork

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from mimo_sim._checks import check_choice, check_count, check_positive, did_you_mean
 from mimo_sim.networks import encoders, get_network
 from mimo_sim.networks._base import Unimodal
+from mimo_sim.networks.encoders._pretrained import PREFIX, checksum
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
 Schedule = Literal["step", "cosine", "constant"]
@@ -21,6 +22,7 @@ NEWER = {  # without them, older records say the same
     "fusion": "late",
     "unimodal": "heads",
     "augment": "none",
+    "masks": None,
 }
 COUNTS = {"epochs": 1, "batch_size": 1, "seed": 0, "devices": 1, "width": 1, "probe_every": 0}
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps", "tpu")
@@ -59,7 +61,8 @@ class Settings:
     encoder : str, mapping or None
         A name for all modalities (:func:`mimo_sim.networks.make_encoder`); one name for each,
         joined by commas; or names by modality, ``{"sound": "gru"}`` or ``"sound=gru"``. None, and a
-        modality that is not named, choose by the shape of the input.
+        modality that is not named, choose by the shape of the input. ``pretrained:FOLDER`` has the
+        weights of a local folder; records have their checksum.
     width : int
         Feature length of every encoder.
     fusion : str
@@ -70,6 +73,9 @@ class Settings:
     augment : {"none", "clip", "frame"}
         Crop and flip colour pictures (3, H, W) and videos (3, T, H, W) at random in training: the
         frames of a video all alike, or each by itself. Other inputs stay as they are.
+    masks : str or None
+        Modalities, joined by commas, that are spectrograms (1, frequency, time): bands of
+        frequency and of time are hidden at random in training.
     select : {"last", "best"}
         Keep the last epoch, or the first of those with the best validation accuracy (regression:
         the lowest validation loss).
@@ -100,6 +106,7 @@ class Settings:
     fusion: str = "late"
     unimodal: Unimodal = "heads"
     augment: Augment = "none"
+    masks: str | None = None
     select: Select = "last"
     probes: bool = True
     probe_every: int = 0
@@ -126,6 +133,10 @@ class Settings:
         for _, name in self._encoders():
             if name:  # an empty one chooses by shape
                 encoders.get(name)
+        if self.masks is not None and not isinstance(self.masks, str):
+            raise TypeError(
+                f"`masks` must be names of modalities joined by commas. Got masks={self.masks!r}."
+            )
         if self.batch_size % self.devices:
             raise ValueError(
                 "`batch_size` must be a multiple of `devices`. "
@@ -153,7 +164,12 @@ class Settings:
     def described(self) -> dict[str, Any]:
         """All fields, as a record has them; those that are newer than 0.3.0 where they matter."""
         every = asdict(self)
-        return {
+        weights = {
+            name: checksum(name.removeprefix(PREFIX))
+            for _, name in self._encoders()
+            if name.startswith(PREFIX)
+        }
+        return ({"pretrained": weights} if weights else {}) | {
             name: value
             for name, value in every.items()
             if name not in NEWER or value != NEWER[name]

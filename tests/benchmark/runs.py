@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mimo_sim import benchmark, datasets
-from mimo_sim.benchmark import workers
+from mimo_sim.benchmark import one_job
 from mimo_sim.cli import main
 from mimo_sim.datasets._data import Dataset
 from mimo_sim.training import origins
@@ -33,17 +33,17 @@ def load_tiny(name: str, root: str | None = None, seed: int = 0, **settings: Any
 @pytest.fixture
 def tiny_data(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every data set is the tiny one, and runs are as if this checkout had no changes."""
-    workers._load_once.cache_clear()
+    one_job._load_once.cache_clear()
     monkeypatch.setattr(datasets, "load", load_tiny)
     monkeypatch.setattr(origins, "here", lambda: COMMITTED)
     yield
-    workers._load_once.cache_clear()  # no other test finds these data under a true name
+    one_job._load_once.cache_clear()  # no other test finds these data under a true name
 
 
 @cache
 def _train(out: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        workers._load_once.cache_clear()
+        one_job._load_once.cache_clear()
         patch.setattr(datasets, "load", load_tiny)
         patch.setattr(origins, "here", lambda: COMMITTED)
         assert benchmark.execute(small_plan("vanilla", "mimo", "mmcosine", seeds=3), out) == []

@@ -31,12 +31,13 @@ class MyEncoder(nn.Module):
         return self.network(x)  # type: ignore[no-any-return]
 
 
-def test_the_five_lines_of_the_document() -> None:
+def test_the_five_lines_of_readme_and_document() -> None:
     text = (ROOT / "docs/real_data.md").read_text()
     section = text.split("## Your own data\n")[1].split("\n## ")[0]
     whole, lines = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     exec(whole, {})
     assert len(lines.splitlines()) == 5
+    assert lines in (ROOT / "README.md").read_text()
     rng = np.random.default_rng(0)
     number = rng.integers(3, size=240)
     given: dict[str, Any] = {

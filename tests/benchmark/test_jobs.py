@@ -15,6 +15,11 @@ from tests.networks import SETTINGS, new_run, tiny_regression
 pytestmark = pytest.mark.usefixtures("tiny_data")
 
 
+def late() -> list[str]:
+    """The methods that are defined for late fusion."""
+    return [name for name in methods.available() if methods.get(name).default_fusion() == "late"]
+
+
 def test_plans_give_hyper_parameters_to_the_methods_that_take_them() -> None:
     grid = {"mimo.lam": [1, 10], "mu": [0.1, 1.0]}
     jobs = small_plan("vanilla", "mimo", grid=grid, hyper={"gap": "relative"}, seeds=1)
@@ -27,12 +32,12 @@ def test_plans_give_hyper_parameters_to_the_methods_that_take_them() -> None:
     ]
     assert jobs[1].config["hyper"]["gap"] == "relative"
     every = small_plan("all", seeds=1)
-    assert {job.method for job in every} == set(methods.available())
+    assert {job.method for job in every} == set(late())
 
 
 def test_all_means_all_that_are_defined_for_regression() -> None:
     jobs = benchmark.plan("synthetic", ["all"], [0], {"epochs": 1})
-    chosen, every = {job.method for job in jobs}, set(methods.available())
+    chosen, every = {job.method for job in jobs}, set(late())
     assert {"vanilla", "mimo", "unimodal", "mgda"} <= chosen
     assert chosen == {name for name in every if not methods.get(name).needs_classes}
     assert chosen < every
@@ -47,7 +52,7 @@ def test_all_means_all_that_are_defined_for_one_modality(
     record = replace(datasets.get("digits"), modalities={"top": (40,)})
     monkeypatch.setattr(datasets, "get", lambda name: record)
     chosen = {job.method for job in small_plan("all", seeds=1)}
-    every = set(methods.available())
+    every = set(late())
     assert chosen == {name for name in every if methods.get(name).min_modalities == 1}
     assert chosen < every
     words = r"method 'ogm' needs at least 2 modalities\. Got 1 \(digits\)\."
@@ -57,12 +62,13 @@ def test_all_means_all_that_are_defined_for_one_modality(
 
 @pytest.mark.parametrize("name", methods.available())
 def test_a_run_refuses_regression_exactly_where_the_plan_does(name: str) -> None:
-    if name in benchmark.refused_methods("synthetic"):
+    fusion = methods.get(name).default_fusion()
+    if name in benchmark.refused_methods("synthetic", fusion):
         words = rf"method '{name}' is defined for classification\. Got regression \(line\)\."
         with pytest.raises(ValueError, match=words):
-            new_run(methods.create(name), tiny_regression())
+            new_run(methods.create(name), tiny_regression(), fusion=fusion)
     else:
-        assert len(train(name, tiny_regression(), epochs=1, **SETTINGS).table)
+        assert len(train(name, tiny_regression(), epochs=1, fusion=fusion, **SETTINGS).table)
 
 
 @pytest.mark.parametrize(

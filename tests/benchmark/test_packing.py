@@ -80,7 +80,7 @@ def test_every_kind_of_entry_survives(tmp_path: Path) -> None:
     }
     one = Contents("d", "m-x=[0,50]", 3, tree, [{"epoch": "0", "a": ""}, {"a": "0.1"}], tree)
     packed.save([one], tmp_path / "x.csv.gz")
-    (found,) = packed.load(tmp_path / "x.csv.gz")
+    (found,) = packed.load(tmp_path / "x.csv.gz").runs
     assert found == one
     assert list(found.config) == list(tree)
 

@@ -49,6 +49,17 @@ def test_ratios_are_formed_within_rounds() -> None:
     assert slow.quartiles("gradient", base) is None
 
 
+def test_a_method_is_timed_in_a_network_that_it_suits() -> None:
+    chosen = [methods.create(name) for name in ("ogm", "rollingq")]
+    found, _ = timing.time_methods(chosen, rounds=1, warm_up=0, batch_size=4, accelerator="cpu")
+    expected = [("vanilla", "late"), ("vanilla", "attention"), ("ogm", "late")]
+    assert [(one.method, one.fusion) for one in found] == [*expected, ("rollingq", "attention")]
+    found[1].seconds["step"], found[3].seconds["step"] = [2.0], [5.0]
+    name, step, ratio, *_ = timing.timing_rows(found)[3]
+    assert (name, step) == ("rollingq (attention)", "5000.00")
+    assert ratio.startswith("2.500 ")
+
+
 def test_a_timed_step_is_the_methods_step() -> None:
     settings = Settings(epochs=1, batch_size=8, encoder="lenet")
     data = timing.random_data("lenet", 8)

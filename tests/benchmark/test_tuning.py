@@ -11,10 +11,15 @@ from typing import Any
 import pytest
 
 from mimo_sim import benchmark, methods
-from mimo_sim.benchmark import comparison, tables, tuning
+from mimo_sim.benchmark import comparison, one_job, tables, tuning
 from mimo_sim.benchmark.remade import command_of
+from mimo_sim.benchmark.search import Search
+from mimo_sim.benchmark.trials import Trials
 from mimo_sim.benchmark.wording import OF_TRAINING
+from mimo_sim.datasets._data import Split
+from mimo_sim.training.loop import TrainingRun
 from tests.benchmark.runs import command, small_plan
+from tests.networks import tiny
 
 pytestmark = pytest.mark.usefixtures("tiny_data")
 FRESH = (7, 8)
@@ -24,8 +29,11 @@ class KilledError(BaseException):
     """Nothing catches it: what is on disk is what a killed process leaves."""
 
 
-def searches(*names: str, trials: int = 3, **more: Any) -> list[benchmark.Search]:
-    return [benchmark.Search(job, trials, **more) for job in small_plan(*names, seeds=1)]
+def searches(
+    *names: str, trials: int = 3, fusion: str = "late", **more: Any
+) -> list[benchmark.Search]:
+    plan = small_plan(*names, seeds=1, settings={"fusion": fusion})
+    return [benchmark.Search(job, trials, **more) for job in plan]
 
 
 def stored(out: Path) -> dict[str, Any]:
@@ -49,9 +57,7 @@ def raced(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
 
 def test_every_method_says_where_to_look_and_its_own_class_takes_it() -> None:
     for name in methods.available():
-        (search,) = searches(name) if not methods.get(name).refusal("classification", 2) else [None]
-        if search is None:
-            continue
+        (search,) = searches(name, fusion=methods.get(name).default_fusion())
         assert set(search.space) - set(OF_TRAINING) == set(methods.get(name).search)
         for key, (kind, *values) in methods.get(name).search.items():
             default = methods.create(name).hyper[key]
@@ -104,11 +110,80 @@ def test_scores_are_those_of_the_validation_split(
     (search,) = searches("mimo")
     for trial in found:
         (tmp_path / "again").mkdir(exist_ok=True)
-        job = search.job_with(trial["values"], 0, {})
+        job = search.trial(trial["values"], 0, 0)
         place = tmp_path / str(found.index(trial))
         assert benchmark.execute([job], place) == []
         (run,) = benchmark.read(place)
         assert run.metrics("validation")["accuracy"] == trial["score"]
+
+
+def test_no_trial_measures_the_test_split(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[tuple[bool, bool]] = []
+    measured = TrainingRun.test
+
+    def watched(run: TrainingRun, split: Split | None) -> dict[str, Any]:
+        found = measured(run, split)
+        seen.append(("test" in found, "probe" in found["validation"]["unimodal"]))
+        return found
+
+    monkeypatch.setattr(TrainingRun, "test", watched)
+    assert benchmark.tune(searches("vanilla", "mimo", trials=2), (7,), tmp_path) == []
+    trials, fresh = seen[:4], seen[4:]
+    assert trials == [(False, False)] * 4
+    assert fresh == [(True, True)] * 4
+    (search,) = searches("mimo")
+    job = search.trial(search.defaults, 0, 0)
+    other = replace(tiny(), test=tiny(seed=5).test)
+    monkeypatch.setattr(one_job, "load_data", lambda job: other)
+    assert benchmark.execute([job], tmp_path / "a") == []
+    (run,) = benchmark.read(tmp_path / "a")
+    assert set(run.result["metrics"]) == {"validation", "selected_epoch", "selection"}
+
+
+def test_a_packed_search_goes_on_elsewhere(raced: Callable[[], Path], tmp_path: Path) -> None:
+    """Killed in its second trial, packed, and continued on another machine."""
+    calls = 0
+
+    def kill(done: int) -> None:
+        nonlocal calls
+        calls += done
+        if calls >= 9:
+            raise KilledError
+
+    here, there, file = tmp_path / "here", tmp_path / "there", tmp_path / "race.csv.gz"
+    with pytest.raises(KilledError):
+        benchmark.tune(searches("vanilla", "mimo", "umt"), FRESH, here, 1, kill)
+    assert benchmark.pack(here, file) == 0
+    partial = stored(here)
+    assert [len(one["trials"]) for one in partial.values()] == [1, 1, 1]
+    with pytest.raises(ValueError, match="has trials of a search and no finished run"):
+        benchmark.read(file)
+    assert benchmark.unpack(file, there) == ([], [])
+    assert stored(there) == partial
+    told = list[dict[str, Any]]()
+    new = Trials.tell
+
+    def tell(self: Trials, trial: Any, values: dict[str, Any], score: float | None) -> None:
+        told.append(values) if self.told == len(self.stored) else None
+        new(self, trial, values, score)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trials, "tell", tell)
+        assert benchmark.tune(searches("vanilla", "mimo", "umt"), FRESH, there) == []
+    assert len(told) == 6  # of nine: the first three were not trained again
+    assert stored(there) == stored(raced())
+    assert benchmark.pack(there, file) == 12
+    again = tmp_path / "again.csv.gz"
+    benchmark.pack(file, again)
+    assert again.read_bytes() == file.read_bytes()
+    benchmark.unpack(file, here)  # more trials of the same searches go over the fewer there
+    assert stored(here) == stored(there)
+    benchmark.unpack(file, tmp_path / "less", ["mimo-tuned"])
+    assert set(stored(tmp_path / "less")) == {"vanilla-tuned", "umt-tuned"}
+    other = {"search": {"another": 1}, "trials": []}
+    (here / "trials/digits/umt-tuned.json").write_text(json.dumps(other))
+    benchmark.unpack(file, here)
+    assert stored(here)["umt-tuned"] == other  # another search is left alone
 
 
 def test_a_killed_search_goes_on_to_the_same_trials_and_runs(
@@ -158,9 +233,9 @@ def test_defaults_and_tuned_stand_side_by_side(raced: Callable[[], Path]) -> Non
             leads = [value[f"{name}-tuned", seed] - value["vanilla-tuned", seed] for seed in FRESH]
             assert row.lead[0] == pytest.approx(sum(leads) / 2)
     ((title, header, cells),) = tables.tuned_tables(runs)
-    assert title.startswith("digits: tuned with equal budgets, test split of fresh seeds")
-    assert header[:5] == ("method", "trials", "seeds", "defaults", "tuned")
-    assert [line[1:3] for line in cells] == [("3", "2")] * 3
+    assert title.startswith("digits: tuned with equal budgets (trials x seeds of each), test split")
+    assert header[:5] == ("method", "budget", "seeds", "defaults", "tuned")
+    assert [line[1:3] for line in cells] == [("3 x 1", "2")] * 3
     assert list(tables.tuned_tables([run for run in runs if "tuned" not in run.method])) == []
     more = [
         replace(run, result=_with_trials(run.result, 5)) if run.method == "umt-tuned" else run
@@ -178,17 +253,17 @@ def _with_trials(result: dict[str, Any], trials: int) -> dict[str, Any]:
 def test_a_trial_that_diverges_counts_and_is_not_chosen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (search,) = searches("vanilla", trials=2)
+    (one,) = searches("vanilla", trials=2)
     start = {"lr": 1e12, "weight_decay": 1e-4}
     wide = {"lr": ("log", 1e-3, 1e13), "weight_decay": ("log", 1e-5, 1e-2)}
-    monkeypatch.setattr(tuning.Search, "defaults", start)
-    search.__dict__["space"] = wide
-    trials = tuning.Trials(search, tmp_path)
-    tuning._round(0, [trials], tmp_path, 1, lambda _: None)
-    assert trials.stored == [{"values": start, "score": None}]
+    monkeypatch.setattr(Search, "defaults", start)
+    one.__dict__["space"] = wide
+    stored = Trials(one, tmp_path)
+    tuning._round(0, [stored], tmp_path, 1, lambda _: None)
+    assert stored.stored == [{"values": start, "score": None}]
     with pytest.raises(ValueError, match="every trial diverged"):
-        trials.best()
-    again = tuning.Trials(search, tmp_path)
+        stored.best()
+    again = Trials(one, tmp_path)
     tuning._round(0, [again], tmp_path, 1, lambda _: None)
     again.tell(*again.ask(), 0.5)
     assert again.best()["trial"] == 1
@@ -209,11 +284,64 @@ def test_what_is_unfair_or_another_search_is_refused(
         searches("mimo", trials=0)
 
 
+def test_a_space_is_searched_on_demand(tmp_path: Path) -> None:
+    laws = benchmark.laws_of(
+        ["vanilla", "mimo"],
+        {
+            "lr": ("log", 0.01, 0.1),
+            "mimo.f_star": ("choice", "zero", "epoch_minimum"),
+            "normalise": ("choice", True, False),
+            "lam": ("uniform", 3.0, 4.0),
+        },
+    )
+    assert laws["vanilla"] == {"lr": ("log", 0.01, 0.1)}
+    plain, mimo = (
+        benchmark.Search(job, 4, laws=laws[job.method])
+        for job in small_plan("vanilla", "mimo", seeds=1)
+    )
+    assert set(mimo.space) == {"lr", "weight_decay", "lam", "mu", "f_star", "normalise"}
+    first = mimo.defaults
+    assert first["f_star"] == "zero"  # the default is not in the space
+    assert first["normalise"] is False
+    assert (first["lam"], first["mu"]) == (3.0, 0.1)
+    own = searches("mimo", trials=4)
+    assert benchmark.tune([plain, mimo, *own], (7,), tmp_path) == []
+    runs = benchmark.read(tmp_path)
+    name = "mimo-tuned-f_star=searched-normalise=searched"
+    assert {run.method for run in runs} == {"vanilla", "vanilla-tuned", "mimo", "mimo-tuned", name}
+    (run,) = (run for run in runs if run.method == name)
+    assert run.result["config"]["hyper"]["f_star"] in ("zero", "epoch_minimum")
+    assert 3 <= run.result["config"]["hyper"]["lam"] <= 4
+    assert {trial["values"]["normalise"] for trial in stored(tmp_path)[name]["trials"]} <= {0, 1}
+    value = {run.method: run.metrics()["accuracy"] for run in runs}
+    rows = {row.method: row for row in comparison.tuned_rows(runs)}
+    found = rows["mimo-f_star=searched-normalise=searched"]
+    assert found.default[0] == value["mimo"]  # the defaults of MIMO stand beside it
+    assert found.gain[0] == value[name] - value["mimo"]
+    assert comparison.unequal_budgets(runs) == []
+
+
+@pytest.mark.parametrize(
+    ("laws", "words"),
+    [
+        ({"lam": ("log", 1, 2)}, "given twice: as one value and as a space"),
+        ({"f_star": ("choice", "zero", "zeros")}, "f_star"),
+        ({"mu": ("uniform", -1, 2)}, "`mu` must be"),
+        ({"lr": ("uniform", 0, 1)}, "`lr` must be"),
+        ({"f_star": ("choice", (1, 2), "zero")}, "the choices of 'f_star' must be numbers, words"),
+    ],
+)
+def test_a_bad_space_is_refused(laws: dict[str, Any], words: str) -> None:
+    (job,) = small_plan("mimo", seeds=1, hyper={"lam": 3})
+    with pytest.raises((ValueError, TypeError), match=words):
+        benchmark.Search(job, 2, laws=laws)
+
+
 def test_the_command_tunes_and_names_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = "tune --method linear_scalarization --trials 1 --epochs 1 --width 8 --jobs 1"
-    words += " --set weight=2 --seeds 2 --first-seed 5"
+    words += " --set weight=2 --space lr=log:0.001:0.1 --seeds 2 --first-seed 5"
     assert command(monkeypatch, words + " --out", tmp_path) == 0
     shown = capsys.readouterr().out
     assert "tuned with equal budgets" in shown
@@ -223,7 +351,8 @@ def test_the_command_tunes_and_names_itself(
         "linear_scalarization-tuned-weight=2",
     }
     again = command_of([run for run in runs if "tuned" in run.method])
-    options = "--method linear_scalarization --set weight=2 --trials 1 --epochs 1 --width 8"
+    options = "--method linear_scalarization --set weight=2 --space lr=log:0.001:0.1"
+    options += " --trials 1 --epochs 1 --width 8"
     assert again == f"mimo-sim bench tune --dataset digits {options} --seeds 2 --first-seed 5"
     page = tmp_path / "page.html"
     assert command(monkeypatch, f"compare {tmp_path} -q --html", page) == 0
@@ -232,3 +361,14 @@ def test_the_command_tunes_and_names_itself(
     assert "tuned with equal budgets" in text
     assert command(monkeypatch, f"tune --trials 0 --out {tmp_path}") == 2
     assert "`--trials` must be" in capsys.readouterr().err
+
+
+def test_a_network_with_gates_is_tuned_without_the_test_split(tmp_path: Path) -> None:
+    """Its figures hold how much each modality is used, on every split that is measured."""
+    (search,) = searches("mimo", trials=1, fusion="mmtm")
+    benchmark.tune([search], [7], tmp_path)
+    (record,) = stored(tmp_path).values()
+    assert "test" not in json.dumps(record["trials"])
+    run, *_ = benchmark.read(tmp_path)
+    assert {"validation", "test"} <= set(run.result["metrics"])
+    assert any(name.startswith("utilisation/") for name in run.metrics("validation"))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mimo_sim import benchmark
-from mimo_sim.benchmark import workers
-from tests.benchmark.runs import small_plan
+from mimo_sim.benchmark import one_job
+from tests.benchmark.runs import command, small_plan
 
 pytestmark = pytest.mark.usefixtures("tiny_data")
 
@@ -33,6 +33,21 @@ def test_one_failing_run_costs_no_other(tmp_path: Path) -> None:
     assert [run.method for run in benchmark.read(tmp_path)] == ["mimo"]
 
 
+def test_every_run_that_starts_is_said_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = small_plan("vanilla", "mimo", seeds=1)
+    assert benchmark.execute(jobs[:1], tmp_path) == []
+    assert capsys.readouterr().err == ""
+    assert benchmark.execute(jobs, tmp_path, say=True) == []
+    assert capsys.readouterr().err == f"started {tmp_path / 'digits/mimo/seed0'}\n"
+    words = "run --method mmcosine --epochs 1 --jobs 1 --out"
+    assert command(monkeypatch, words, tmp_path) == 0  # stderr is no terminal here
+    assert capsys.readouterr().err == f"started {tmp_path / 'digits/mmcosine/seed0'}\n"
+    assert command(monkeypatch, words.replace("mmcosine", "unimodal -q"), tmp_path) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_data_that_cannot_be_loaded_cost_no_other_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,7 +69,7 @@ def test_workers_give_the_same_results_as_one_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()  # workers load the true data
-    workers._load_once.cache_clear()
+    one_job._load_once.cache_clear()
     settings = {"epochs": 1, "width": 8, "accelerator": "cpu"}
     jobs = benchmark.plan("digits", ["vanilla", "ogm_ge"], [0, 1], settings)
     done: list[int] = []

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimo_sim.commands._grammar import once, read_law, read_value, read_values, read_word
+from mimo_sim.commands._grammar import (
+    once,
+    read_law,
+    read_space,
+    read_value,
+    read_values,
+    read_word,
+    write_space,
+)
 
 VALUES: list[tuple[str, Any]] = [
     ("10", 10),
@@ -78,6 +86,37 @@ def test_lists_and_ranges(text: str, values: list[Any]) -> None:
     assert name == "lam"
     assert list(map(type, found)) == list(map(type, values))
     assert found == pytest.approx(values, rel=1e-15) if ":" in text else found == values
+
+
+@pytest.mark.parametrize(
+    ("text", "law"),
+    [
+        ("1:10", ("uniform", 1, 10)),
+        ("log:1e-3:1", ("log", 1e-3, 1)),
+        ("int:2:9", ("int", 2, 9)),
+        ("zero,running_minimum", ("choice", "zero", "running_minimum")),
+        ("true,false,none", ("choice", True, False, None)),
+        ("1:3:3", ("choice", 1, 2, 3)),
+    ],
+)
+def test_spaces_are_laws_or_choices_and_can_be_written(text: str, law: tuple[Any, ...]) -> None:
+    assert read_space("--space", f"mimo.f-star={text}") == ("mimo.f_star", law)
+    assert read_space("--space", f"x={write_space(law)}") == ("x", law)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("3", "two or more values that differ"),
+        ("3,3", "two or more values that differ"),
+        ("2:1", "low < high"),
+        ("log:0:1", "> 0 after log:"),
+        ("int:0.5:1", "whole after int:"),
+    ],
+)
+def test_spaces_that_are_none_are_refused(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        read_space("--space", f"lam={text}")
 
 
 @given(st.lists(st.integers() | st.floats(allow_nan=False), min_size=1))

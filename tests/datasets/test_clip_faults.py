@@ -60,6 +60,18 @@ def test_no_actor_is_in_two_splits_where_that_is_asked_for(tmp_path: Path) -> No
     assert published.num_outputs == 6
 
 
+def test_the_lists_of_cremad_are_said_and_where_they_were_looked_for(tmp_path: Path) -> None:
+    make_cremad(tmp_path, 4)
+    done = prepare("cremad", tmp_path)
+    assert f"list {tmp_path / 'CREMA-D/train.csv'}: sha256:" in done.stdout
+    assert "(other than published)" in done.stdout
+    (tmp_path / "CREMA-D/test.csv").unlink()
+    told = str(prepare("cremad", tmp_path).exception)
+    assert "the test list of CREMA-D is missing" in told
+    for place in ("CREMA-D/test.csv", "cremad_ratings/splits/test.csv"):
+        assert str(tmp_path / place) in told
+
+
 def test_videos_of_two_splits_are_dropped_from_train(tmp_path: Path) -> None:
     make_ave(tmp_path, 10)
     done = prepare("ave", tmp_path)
@@ -121,13 +133,26 @@ def test_a_line_that_does_not_fit_is_named(
     assert words in str(refusal.value)
 
 
-def test_what_is_not_prepared_is_said_with_its_command(tmp_path: Path) -> None:
+def test_what_is_not_prepared_is_said_with_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(FileNotFoundError, match=r"mimo-sim data prepare ave --root .* size=64"):
         datasets.load("ave", tmp_path, size=64)
     done = CliRunner().invoke(app, ["data", "verify", "ave", "--root", str(tmp_path)])
     assert "mimo-sim data prepare ave" in str(done.exception)
     done = prepare("vggsound", tmp_path)
     assert "vggsound.csv is missing. It comes from https://www.robots" in str(done.exception)
+    assert f"The data folder is {tmp_path}; choose another one" in str(done.exception)
+    nowhere = tmp_path / "nowhere"
+    monkeypatch.setenv("MIMO_SIM_DATA", str(nowhere))
+    for name in ("ave", "mfeat"):
+        with pytest.raises(FileNotFoundError) as caught:
+            datasets.load(name)
+        words = f"The data folder is {nowhere}, which is not there; choose another one with `root`"
+        assert words in str(caught.value)
+        assert "$MIMO_SIM_DATA" in str(caught.value)
+    done = CliRunner().invoke(app, ["data", "prepare", "ave"])
+    assert f"The data folder is {nowhere}, which is not there" in str(done.exception)
     with pytest.raises(ValueError, match="`size` must be >= 8"):
         datasets.load("ave", tmp_path, size=4)
     with pytest.raises(ValueError, match="`setting` must be one of"):

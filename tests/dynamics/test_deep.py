@@ -17,6 +17,7 @@ from mimo_sim.dynamics.engines.layered import (
 )
 from mimo_sim.dynamics.layered import Architecture, Network, aligned_weights, gaussian_weights
 from mimo_sim.studies._fusion import correlated_preference, time_ratios
+from mimo_sim.theory.deep import check_layers
 from tests.dynamics.fusion_networks import PROBLEM
 
 pytestmark = pytest.mark.usefixtures("dynamic_sizes")
@@ -155,7 +156,79 @@ def test_time_ratios_where_they_are_known_without_integrals() -> None:
     )
 
 
+# Correlated inputs, two of them in the first modality: |D|, |C| and |M| all differ from one.
+PAIR = ms.LateFusionProblem.from_linear_model(
+    [np.array([0.9, -0.3]), np.array([1.3])],
+    [[np.diag([4.0, 1.0]), np.array([[0.5], [0.2]])], [np.array([[0.5, 0.2]]), np.eye(1)]],
+)
+
+
+@pytest.mark.parametrize(("depth", "own"), [(3, 2), (4, 2), (6, 2), (4, 3), (5, 3), (6, 4), (4, 4)])
+def test_time_ratios_are_the_integrals_of_their_definition(depth: int, own: int) -> None:
+    """By the trapezoidal rule in ln x, with the terms of the law written out once more."""
+    u0 = 0.02
+    c_a, c_b = (np.linalg.norm(cross) for cross in PAIR.sigma_yx)
+    assert c_a > c_b
+    s = c_b / c_a
+    best = PAIR.sigma_yx[0] @ np.linalg.inv(PAIR.sigma[0][0])
+    missing = np.linalg.norm(PAIR.sigma_yx[1] - best @ PAIR.sigma[0][1])
+    log_x = np.linspace(0, 60, 400_001)
+    x = np.exp(log_x)
+    second = x**s if own == 2 else (s * x ** (2.0 - own) + 1 - s) ** (-1 / (own - 2))
+    values = x ** (1.0 - own) * (x**2 + second**2 - 1) ** (-(depth - own) / 2)
+    first_time = u0 ** (2 - depth) * np.trapezoid(values * x, log_x) / c_a
+    shared = np.linalg.norm(best) ** ((depth - own) / depth)
+    own_time = math.log(1 / u0) if own == 2 else u0 ** (2 - own) / (own - 2)
+    expected = 1 + (1 - s) / (missing * shared) * own_time / first_time
+    assert ms.theory.deep_time_ratio(PAIR, depth, own, u0) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("depth", [3, 4, 7])
+def test_thresholds_solve_their_equation(depth: int) -> None:
+    ratio = 1 / float(np.divide(*ms.theory.superficial_preference(PROBLEM).correlation))
+    lam = ms.theory.deep_order_threshold(PROBLEM, depth)
+    assert (depth - 2) * ms.theory.delay_factor(depth, lam) == pytest.approx(ratio, rel=1e-9)
+    assert ms.theory.delay_factor(depth, 0.0) == pytest.approx(1 / (depth - 2), rel=1e-12)
+
+
+def test_delays_are_the_integral_of_their_definition() -> None:
+    log_x = np.linspace(-30, 60, 400_001)
+    x = np.exp(log_x)
+    for depth, a in ((5, 0.7), (6, 3.0), (9, 0.2)):
+        values = (1 + 2 * (1 + a) * x + (1 + a * a) * x * x) ** (-(depth - 1) / 2)
+        expected = np.trapezoid(values * x, log_x)
+        assert ms.theory.delay_factor(depth, a) == pytest.approx(expected, rel=1e-7)
+
+
+def test_fusion_in_the_first_layer_has_no_wait_and_limits_are_where_they_are_said() -> None:
+    for depth in (2, 3, 5):
+        assert ms.theory.deep_time_ratio(PAIR, depth, 1, 0.1) == 1
+    assert ms.theory.deep_time_ratio(PAIR, 2, 2, 0.1) == ms.theory.time_ratio(PAIR)
+    assert ms.theory.deep_time_ratio(PAIR, 5, 5, 1e-100) > 1  # u0**-3 = 1e300 is the largest
+    with pytest.raises(ValueError, match=r"init_scale\*\*\(2 - depth\) is finite at depth=5"):
+        ms.theory.deep_time_ratio(PAIR, 5, 5, 10**-100.2)
+    alone = ms.LateFusionProblem([[1.0]], [0.5], 1.0)
+    three = ms.generators.random_problem((1, 1, 1), seed=0)
+    for problem in (alone, three):
+        with pytest.raises(ValueError, match="is known for two modalities"):
+            ms.theory.deep_time_ratio(problem, 3, 3, 0.1)
+
+
+def test_layers_that_no_network_has_are_refused() -> None:
+    for depth, own in ((2, 1), (2, 2), (7, 7)):
+        check_layers(depth, own)
+    for depth, own, words in (
+        (1, 1, "`depth` must be >= 2"),
+        (2, 0, "`fusion_layer` must be >= 1"),
+        (2, 3, "`fusion_layer` must be at most depth=2"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            check_layers(depth, own)
+
+
 def test_laws_of_deep_fusion_refuse_bad_input() -> None:
+    with pytest.raises(ValueError, match="`depth` must be >= 2"):
+        ms.theory.deep_order_threshold(PROBLEM, 1)
     with pytest.raises(ValueError, match="`depth` must be >= 3"):
         ms.theory.delay_factor(2, 1.0)
     with pytest.raises(ValueError, match="must not point away"):

@@ -147,6 +147,11 @@ BAD_EARLY: list[tuple[dict[str, Any], type[Exception], str]] = [
         ValueError,
         "`initial` must be .* of shapes",
     ),
+    (
+        {"initial": (np.ones((1, 0)), [np.ones((1, 0))] * 2, np.ones((0, 2)))},  # of no width
+        ValueError,
+        "`initial` must be .* of shapes",
+    ),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -191,6 +192,13 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"start": "aligned", "problems": MIXED}, ValueError, "needs scalar targets"),
     ({"step_size": 0.0}, ValueError, "`step_size`"),
     ({"seeds": 0}, ValueError, "`seeds` must be >= 1"),
+    ({"seeds": 1_000_001}, ValueError, "`seeds` must be <= 1,000,000"),
+    ({"steps": 0}, ValueError, "`steps` must be >= 1"),
+    ({"width": 0}, ValueError, "`width` must be >= 1"),
+    ({"record_every": 0}, ValueError, "`record_every` must be >= 1"),
+    ({"init_scale": 0.0}, ValueError, "`init_scale` must be finite and > 0"),
+    ({"progress": 1}, TypeError, "`progress` must be True or False"),
+    ({"initial": 3}, TypeError, "`initial` must be a Network"),
     ({"samples": 5}, ValueError, "`samples` must be even"),
     ({"samples": 2}, ValueError, "`samples` must be >= 4"),
     ({"architecture": Architecture(activation="relu")}, ValueError, "`samples` is needed"),
@@ -217,6 +225,38 @@ def test_training_refuses_bad_input(
     }
     with pytest.raises(error, match=words):
         simulate_layered(**(arguments | change))
+
+
+def test_defaults_of_deep_training() -> None:
+    parameters = inspect.signature(simulate_layered).parameters
+    defaults = {n: p.default for n, p in parameters.items() if p.default is not p.empty}
+    assert defaults == {
+        "width": 32,
+        "init_scale": 0.05,
+        "seeds": 1,
+        "start": "gaussian",
+        "samples": None,
+        "record_every": 1,
+        "initial": None,
+        "progress": False,
+    }
+    parameters = inspect.signature(learning_steps).parameters
+    assert [parameters[name].default for name in ("fraction", "of", "converged")] == [
+        0.5,
+        "response",
+        0.05,
+    ]
+
+
+def test_learning_needs_the_loss_to_have_fallen() -> None:
+    """To a twentieth of its first value, or below."""
+    excess = xr.DataArray([[1.0, 0.4, 0.0499], [1.0, 0.4, 0.0501]], dims=("seed", "step"))
+    norm = xr.DataArray([[0.0, 0.8, 1.0]] * 2, dims=("seed", "step"))
+    run = xr.Dataset({"response": norm, "excess_mm": excess}, {"step": [0, 5, 10]})
+    first, second = learning_steps(run).values
+    assert first == 5
+    assert math.isnan(second)
+    assert learning_steps(run, converged=0.06).values.tolist() == [5, 5]
 
 
 def test_architectures_refuse_bad_input() -> None:

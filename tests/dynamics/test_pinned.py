@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import warnings
@@ -13,7 +14,11 @@ import pytest
 import xarray as xr
 
 import mimo_sim as ms
+from mimo_sim.rules import Rule
 from mimo_sim.solvers import Solver
+from mimo_sim.theory.emergence import emergence_chain
+from mimo_sim.theory.joint import residual_correlation, turned
+from mimo_sim.theory.mimo import initial_sigma
 from tests.pinned import Case, difference, kept, plain
 
 RELATIVE = 1e-8
@@ -110,6 +115,68 @@ def theory(problem: str) -> dict[str, Any]:
     return found
 
 
+RULES: list[Rule] = [
+    *(ms.rules.create(name) for name in ms.rules.available()),
+    ms.LinearScalarization(weight=0.3),
+    ms.CAGrad(c=0.8, rescale="c"),
+    ms.MMPareto(gamma=0.7),
+    ms.OGM(alpha=0.1),
+    ms.OGM(alpha=3.0),
+    ms.STCH(mu=0.4),
+    ms.MGDA(scope="encoder"),
+]
+
+
+def laws(problem: str) -> dict[str, Any]:
+    """What theory says of rules, of deep networks and of orders, where it says something."""
+    p, t = PROBLEMS[problem], ms.theory
+    forms: dict[str, Callable[[], Any]] = {
+        **{f"growth {rule}": functools.partial(t.rule_growth_rates, p, rule) for rule in RULES},
+        **{
+            f"smoothness {rule} {start}": functools.partial(
+                t.smoothness, p, rule, init_norm_squared=start
+            )
+            for rule in RULES
+            for start in (0.0, 0.6)
+        },
+        **{
+            f"deep ratio {depth} {own}": functools.partial(t.deep_time_ratio, p, depth, own, 0.03)
+            for depth in (2, 3, 4, 6)
+            for own in range(2, depth + 1)
+        },
+        **{
+            f"chain {lam}": functools.partial(emergence_chain, p, lam)
+            for lam in (0.1, 0.8, 2.0, 30.0)
+        },
+        "orders": lambda: t.order_thresholds(p, 20.0),
+        "ratios of sums": lambda: [t.scalarization_time_ratio(p, w) for w in (0.4, 1.0, 3.0)],
+        "sigma": lambda: [
+            initial_sigma(p, 0.3, f_star) for f_star in ("exact", "zero", "running_minimum")
+        ],
+        "chattering": lambda: [t.chattering_threshold(p, lam, 0.05) for lam in (0.5, 4.0)],
+        "width": lambda: t.sufficient_width(p),
+        "price": lambda: t.worst_gap_bound(p, 3.0, 0.2),
+        "left": lambda: residual_correlation(p, 0, 1),
+        "turned": lambda: [
+            turned(gain, np.array([[1.0, 0.3]]), np.array([[-0.4, x]]), False)
+            for gain in (0.5, 9.0)
+            for x in (-0.12, 0.7, 3.0)
+        ],
+    }
+    found: dict[str, Any] = {}
+    for name, form in forms.items():
+        try:
+            value = form()
+        except ValueError:  # not for this problem
+            value = None
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            value = dataclasses.asdict(value)
+        if isinstance(value, tuple):
+            value = [dataclasses.astuple(one) for one in value]
+        found[name] = value
+    return found
+
+
 def warned(text: str, **settings: Any) -> dict[str, Any]:
     """Whether a run ends with advice."""
     with warnings.catch_warnings(record=True) as caught:
@@ -145,6 +212,7 @@ CASES: dict[str, Case] = {
     "early infinite": functools.partial(early, "figure1", "mimo", width=math.inf),
     "ensemble batch": functools.partial(ensemble, "batch"),
     **{f"theory {problem}": functools.partial(theory, problem) for problem in PROBLEMS},
+    **{f"theory of {problem}, laws": functools.partial(laws, problem) for problem in PROBLEMS},
     "chatters": functools.partial(warned, "sigma", steps=400, step_size=0.02),
 }
 PINNED = kept("dynamics/pinned")

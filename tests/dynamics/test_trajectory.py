@@ -270,6 +270,24 @@ def test_converged_runs_are_not_reported() -> None:
         assert (ms.half_times(run).values > 0).all()
 
 
+def test_the_last_tenth_begins_with_the_last_row_up_to_nine_tenths() -> None:
+    """Of steps 0 ... 100 these are rows 90 to 100."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ms.half_times(norms(np.r_[np.zeros(90), np.ones(11)]))
+        ms.half_times(norms(np.r_[np.zeros(50), np.full(50, 0.9501), 1.0]))  # 5% is still at rest
+    with pytest.warns(ms.UnconvergedWarning, match="100% over the last tenth of 100 steps"):
+        ms.half_times(norms(np.r_[np.zeros(91), np.ones(10)]))
+    with pytest.warns(ms.UnconvergedWarning, match="5% over the last tenth"):
+        ms.half_times(norms(np.r_[np.zeros(50), np.full(50, 0.9499), 1.0]))
+
+
+def test_three_rows_are_enough() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert ms.half_times(norms([0.0, 1.0, 1.0], steps=[0, 50, 100])).values.tolist() == [50]
+
+
 def test_half_times_of_a_run_at_other_resolutions() -> None:
     settings: dict[str, Any] = {"steps": 3000, "step_size": 0.02, "width": math.inf}
     fine = ms.half_times(ms.simulate(PROBLEM, ms.Vanilla(), **settings))

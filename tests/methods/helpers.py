@@ -81,12 +81,18 @@ def noisy_means(
 
 
 def new_run(
-    name: str, data: Dataset | None = None, epochs: int = 2, seed: int = 0, **hyper: Any
+    name: str,
+    data: Dataset | None = None,
+    epochs: int = 2,
+    seed: int = 0,
+    fusion: str | None = None,
+    **hyper: Any,
 ) -> TrainingRun:
+    fusion = fusion or methods.get(name).default_fusion()
     return TrainingRun(
         methods.create(name, **hyper),
         images_and_vectors() if data is None else data,
-        Settings(epochs=epochs, batch_size=16, width=4, seed=seed, lr=0.05),
+        Settings(epochs=epochs, batch_size=16, width=4, seed=seed, lr=0.05, fusion=fusion),
     )
 
 
@@ -110,9 +116,15 @@ def _settings(given: dict[str, Any]) -> Settings:
     return Settings(**{"epochs": 3, "batch_size": 16, "width": 8, "probes": False} | given)
 
 
+def fresh_run(method: Method, data: Dataset, **settings: Any) -> TrainingRun:
+    """A run of this method, in the network that it is made for, before its setup."""
+    settings = {"fusion": method.default_fusion()} | settings
+    return TrainingRun(method, data, _settings(settings))
+
+
 def set_up(method: Method, data: Dataset, **settings: Any) -> Any:
     """A run of this method before its first step."""
-    run = TrainingRun(method, data, _settings(settings))
+    run = fresh_run(method, data, **settings)
     run.method.setup(run)
     run.optimizer = run.new_optimizer([run.model, run.method])
     return run
@@ -120,7 +132,7 @@ def set_up(method: Method, data: Dataset, **settings: Any) -> Any:
 
 def trained(method: Method, data: Dataset, **settings: Any) -> TrainingRun:
     """A run of this method that has trained."""
-    run = TrainingRun(method, data, _settings(settings))
+    run = fresh_run(method, data, **settings)
     run.fit()
     return run
 

@@ -47,6 +47,8 @@ RESUMED: list[tuple[str, dict[str, Any]]] = [
     ("dgl", {}),
     ("di_mml", {"start": 1, "stage_two": 1}),
     ("g2d", {"release": 2, "epochs": 1}),
+    ("greedy", {"eps": 0.0}),
+    ("greedy", {"rule": "random"}),
     ("lfm", {}),
     ("lfm", {"weight": "fitted", "match": "posterior"}),
     ("mlb", {}),
@@ -62,6 +64,7 @@ RESUMED: list[tuple[str, dict[str, Any]]] = [
     ("smv", {"warm_up": 1}),
     ("smv", {"warm_up": 1, "level": "modality", "subset": 0.5}),
     ("relearning", {"every": 1}),
+    ("rollingq", {"rotations": 2}),
     ("tcmax", {}),
     ("umt", {"lam": 1.0, "epochs": 1}),
     ("pmr", {"rule": "clip"}),
@@ -94,7 +97,8 @@ def test_same_seed_same_bytes_and_a_stopped_run_continues(
     dataset = noisy_means(methods.get(name).max_modalities or 3)
     whole = trained(methods.create(name, **hyper), dataset)
     assert len(whole.table) == 3
-    assert not same_state(whole.model, trained(methods.create("vanilla"), dataset).model)
+    plain = trained(methods.create("vanilla"), dataset, fusion=whole.settings.fusion)
+    assert not same_state(whole.model, plain.model)
 
     def stop(_: int) -> None:
         if len(stopped.table) == 2:

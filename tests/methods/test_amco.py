@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
 
 from mimo_sim import methods
-from mimo_sim.methods.amco import mask, mask_ratio, shares
+from mimo_sim.methods.amco import mask, shares
 from tests.methods.helpers import (
     gradients,
     images_and_vectors,
@@ -25,14 +25,6 @@ from tests.methods.helpers import (
     trained,
 )
 from tests.methods.tiny import LOGITS
-
-
-def test_the_numbers_of_the_public_benchmark() -> None:
-    ratios = [mask_ratio(level / 0.3) for level in (0, 0.1, 0.2, 0.3, 1)]
-    assert ratios == pytest.approx([0, 0.5, 0.866025, 1, 1], abs=1e-6)
-    share, rest = shares([*LOGITS]).tolist()
-    assert share == pytest.approx(0.565138, abs=1e-6)
-    assert rest == pytest.approx(1 - share)
 
 
 @pytest.mark.parametrize("k", [2, 3])

@@ -26,14 +26,6 @@ from tests.methods.helpers import (
 from tests.methods.tiny import LOGITS
 
 
-def test_the_numbers_of_the_released_code() -> None:
-    assert dependence(LOGITS).tolist() == pytest.approx([0.529412, 0.470588], abs=1e-6)
-    # for two modalities the shares of 1 / n are those of n, exchanged
-    assert certainty(LOGITS).flip(0).tolist() == pytest.approx([0.453563, 0.546437], abs=1e-6)
-    omega = asymmetric_weights(LOGITS, 8.0)
-    assert omega.tolist() == pytest.approx([0.533998, 0.466002], abs=1e-6)
-
-
 @given(arrays(float, (2, 4, 3), elements=entries.map(lambda x: x + 0.1)), st.floats(0, 20))
 def test_weights_are_weights_and_change_places_with_the_modalities(
     outputs: Any, temperature: float

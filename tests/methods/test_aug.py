@@ -20,13 +20,6 @@ from tests.methods.tiny import LOGITS, TARGET
 NEVER = 1e9
 
 
-def test_the_loss_of_the_released_code() -> None:
-    old, new = LOGITS
-    assert float(sustained_boosting_loss(old, new, TARGET, 0.5)) == pytest.approx(
-        1.583564, abs=1e-6
-    )
-
-
 def test_without_a_residual_it_is_three_cross_entropies() -> None:
     old, new = LOGITS
     plain = [F.cross_entropy(z, TARGET) for z in (old + new, old, new)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,12 @@ class Method(nn.Module):
     title = ""
     family = "reference"
     about = ""
+    needs = "encoders"
+    waits = ""
+    uses_heads = False
+    needs_classes = False
+    min_modalities = 1
+    max_modalities: ClassVar[int | None] = None
 """
 
 
@@ -33,9 +40,25 @@ def test_the_catalogue_says_what_the_classes_say() -> None:
     assert tuple(found) == methods.available()
     for name, entry in found.items():
         cls = methods.get(name)
-        texts = (entry.name, entry.title, entry.family, entry.about)
-        assert texts == (cls.name, cls.title, cls.family, cls.about)
+        for key in (*_catalogue.TEXTS, *_catalogue.OTHERS):
+            assert getattr(entry, key) == getattr(cls, key)
+        assert entry.requirements()
         assert entry.hyper == methods.create(name).hyper
+
+
+@pytest.mark.parametrize(
+    ("needs", "words"),
+    [
+        ({}, "encoders that do not look at each other"),
+        ({"uses_heads": True, "needs_classes": True}, "other, heads on the encoders, classes"),
+        ({"min_modalities": 2}, "2 or more modalities"),
+        ({"max_modalities": 2}, "at most 2 modalities"),
+        ({"needs": "gates", "min_modalities": 2, "max_modalities": 2}, "mmtm), 2 modalities"),
+    ],
+)
+def test_what_a_method_needs_is_said_in_words(needs: dict[str, Any], words: str) -> None:
+    entry = _catalogue.Entry("one", "", "objective", "One on trial", **needs)
+    assert entry.requirements().endswith(words)
 
 
 @pytest.fixture
@@ -54,9 +77,9 @@ def test_new_files_and_what_they_inherit_are_found(folder: Path) -> None:
     found = _catalogue.read([str(folder)])
     assert list(found) == ["one", "three", "two"]
     hyper = {"lam": -1.5, "window": (0, 50)}
-    assert found["one"] == _catalogue.Entry("one", "", "objective", "One on trial", hyper)
-    assert found["two"] == _catalogue.Entry("two", "", "objective", "mixed in", hyper)
-    assert found["three"] == _catalogue.Entry("three", "", "gradient", "3", {})
+    assert found["one"] == _catalogue.Entry("one", "", "objective", "One on trial", hyper=hyper)
+    assert found["two"] == _catalogue.Entry("two", "", "objective", "mixed in", hyper=hyper)
+    assert found["three"] == _catalogue.Entry("three", "", "gradient", "3")
 
 
 @pytest.mark.parametrize(

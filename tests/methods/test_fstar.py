@@ -205,6 +205,17 @@ def test_references_are_trained_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls == [2, 2, 2, 3]
 
 
+def test_a_rule_owns_its_references() -> None:
+    """What a run does with them, such as load a checkpoint, does not reach the next run."""
+    first, other = fstar.Reference(1), fstar.Reference(1)
+    run = started("mimo", f_star="zero")
+    first.begin_epoch(run)
+    kept = first.value.tolist()
+    first.value.zero_()
+    other.begin_epoch(run)
+    assert other.value.tolist() == kept != [0, 0]
+
+
 @pytest.mark.parametrize("values", [[[0.1, 0.2]], [], [0.1, float("nan")], float("inf")])
 def test_f_star_is_a_number_or_one_number_per_modality(values: Any) -> None:
     with pytest.raises(ValueError, match="`f_star` must be finite: a number or one number"):

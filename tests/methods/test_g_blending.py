@@ -47,6 +47,8 @@ def test_blend_weights() -> None:
     assert blend(held_after=[2.5, 1.0, 1.0])[0] == 0  # it got worse
     assert blend(held_after=[3.0, 3.0, 3.0]) == pytest.approx([1 / 3] * 3)  # nobody gained
     assert blend(train_after=[1.0, 1.0, 1.0]) == pytest.approx([1 / 3] * 3)  # nobody over-fitted
+    small = np.array([0.1 / 1.4**2, 0.2 / 1.3**2, 0.0])  # that they are small does not matter
+    assert blend(held_after=[1.9, 1.8, 2.0]) == pytest.approx(small / small.sum())
     # An over-fitting below 0.01, here of the first branch, counts as 0.01.
     assert blend(train_after=[1.0, 0.5, 0.5]) == pytest.approx(np.array([2500, 1, 1]) / 2502)
 

@@ -332,3 +332,14 @@ def test_mgda_normalisation_undoes_a_change_of_scale() -> None:
     )
     by_loss = MGDA(normalisation="loss").weights(gram, losses)
     assert (by_loss * losses).sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("m", [2, 3, 4])
+def test_a_stack_of_gramians_is_weighed_one_by_one(m: int) -> None:
+    rows = torch.randn(5, 3, m, 6, generator=torch.Generator().manual_seed(m), dtype=torch.float64)
+    grams = rows @ rows.mT
+    found = min_norm_weights(grams)
+    assert found.shape == (5, 3, m)
+    for i in range(5):
+        for j in range(3):
+            torch.testing.assert_close(found[i, j], min_norm_weights(grams[i, j]))

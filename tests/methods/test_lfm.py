@@ -16,7 +16,6 @@ from mimo_sim import methods
 from mimo_sim.methods.lfm import (
     contrastive_gap,
     fitted_weight,
-    heuristic_weight,
     posterior_gap,
 )
 from mimo_sim.training import Settings, TrainingRun
@@ -56,11 +55,6 @@ def test_the_fitted_weight_of_the_released_code() -> None:
     assert found == pytest.approx(expected, abs=1e-6)
     assert fitted_weight(25, 50) == pytest.approx(0.539155, abs=1e-6)
     assert (fitted_weight(1000), fitted_weight(180)) == (0, 1)
-
-
-def test_the_heuristic_weight_of_matching() -> None:
-    matching = [1 - heuristic_weight(epoch) for epoch in range(5)]
-    assert matching == pytest.approx([0.632, 0.393, 0.283, 0.221, 0.181], abs=5e-4)
 
 
 @given(arrays(float, (3, 4, 3), elements=entries))

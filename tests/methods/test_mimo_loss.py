@@ -276,3 +276,26 @@ def test_where_no_loss_is_finite_no_modality_has_a_weight() -> None:
     joint, losses = leaves([math.inf, math.inf])
     mimo(joint, losses)
     assert mimo.report()["sigma"] == [0.0, 0.0]
+
+
+def test_the_gate_has_the_precision_of_the_first_features() -> None:
+    generator = torch.Generator().manual_seed(0)
+    double = torch.randn(8, 4, generator=generator, dtype=torch.float64, requires_grad=True)
+    single = torch.randn(8, 4, generator=generator, requires_grad=True)
+    mimo = MIMOLoss(lam=1.7, mu=0.3, heads="plain", f_star="zero")
+    losses = [h.double().square().mean() for h in mimo.gate([double, single])]
+    mimo(torch.tensor(1.0, dtype=torch.float64), losses).backward()
+    sigma = mimo.report()["sigma"][0]
+    assert double.grad is not None
+    torch.testing.assert_close(
+        double.grad, 1.7 * sigma * 2 * double.detach() / 32, rtol=1e-12, atol=0.0
+    )
+
+
+def test_the_state_follows_the_losses_to_their_device() -> None:
+    """To one without data here, on which nothing can be looked at."""
+    mimo = MIMOLoss(f_star="epoch_minimum")
+    for _ in range(2):
+        value = mimo(torch.zeros((), device="meta"), torch.zeros(3, device="meta"))
+    assert value.device.type == mimo.smoothed.device.type == mimo.f_star.value.device.type == "meta"
+    assert value.shape == ()

@@ -101,8 +101,28 @@ def test_ogm_ge_noise_of_a_single_number_is_not_nan() -> None:
     assert gradient.item() == pytest.approx(1.0, abs=1e-6)
 
 
+def test_ogm_ge_noise_of_a_flat_gradient_is_tiny() -> None:
+    run = started("ogm_ge")
+    gradient = torch.zeros(2, 3)
+    run.generator.manual_seed(5)
+    run.method.modulate(run, gradient, torch.tensor(0.5))  # type: ignore[operator]
+    run.generator.manual_seed(5)
+    torch.testing.assert_close(gradient, 1e-8 * torch.randn(2, 3, generator=run.generator))
+
+
 def test_a_modality_of_score_zero_holds_back_the_other_one() -> None:
     """Its ratio is as large as the small number in the divisor lets it become."""
     assert ogm.modulation(torch.tensor([1.0, 0.0]), 1e-8).tolist() == pytest.approx(
         [1 - math.tanh(1.0), 1.0], rel=1e-6
     )
+
+
+@pytest.mark.parametrize(("alpha", "acts"), [(0.0, False), (1.0, True), (2.0, True)])
+def test_every_strength_but_zero_acts(alpha: float, acts: bool) -> None:
+    run = started("ogm", alpha=alpha)
+    out = run.method.forward_pass(run, one_batch(run))
+    run.method.backward(run, out)
+    before = gradients(run.model)
+    run.method.gradients(run, out)
+    assert same(before, gradients(run.model)) is not acts
+    assert bool(run.method.report()) is acts

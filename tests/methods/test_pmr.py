@@ -84,3 +84,18 @@ def test_it_acts_inside_its_window_only_and_with_a_weight_only() -> None:
     run.epoch = 1
     run.method.alpha = 0.0
     assert not run.method.acts(run)
+
+
+def test_prototypes_are_means_over_the_samples_of_all_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two processes, of which the other one sees nothing: all sums and counts are halved."""
+    prototypes = []
+    for share in (1.0, 0.5):
+        run = set_up(methods.create("pmr"), noisy_means(classes=3), batch_size=48)
+        one_of_each = [int((run.train.target == c).nonzero()[0]) for c in range(3)]
+        run.train = run.train.take(torch.tensor(one_of_each))
+        monkeypatch.setattr(run, "mean", lambda values, share=share: share * values)
+        run.method.begin_epoch(run)
+        prototypes.append(run.method.prototypes_0.clone())
+    torch.testing.assert_close(*prototypes)

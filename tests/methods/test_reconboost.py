@@ -147,3 +147,25 @@ def test_a_joint_phase_trains_the_whole_ensemble() -> None:
         )
     )
     assert same_state(run.model.fusion, before.fusion)
+
+
+def test_alignment_is_with_the_modality_of_the_stage_before() -> None:
+    """Of three modalities: in stage 1 that is modality 0, in stage 3 it is modality 2."""
+    for epoch, k, before in ((2, 1, 0), (6, 0, 2)):
+        run = set_up(methods.create("reconboost", alpha=40.0), noisy_means(3), weight_decay=0.0)
+        enter(run, epoch)
+        batch = next(iter(run.batches()))
+        reference = copy.deepcopy(run.model)
+        outputs = [
+            reference.heads[0](encoder(x))
+            for encoder, x in zip(reference.encoders, batch.inputs, strict=True)
+        ]
+        members = [f.detach() for j, f in enumerate(outputs) if j != k and j <= epoch // 2]
+        loss = boosting_loss(outputs[k], torch.stack(members).sum(0), batch.target, 5.0, 1.0)
+        apart = outputs[k].softmax(1) - outputs[before].detach().softmax(1)
+        (loss + 40 * apart.square().mean()).backward()
+        run.method.step(run, batch)
+        for mine, other in zip(
+            run.model.encoders[k].parameters(), reference.encoders[k].parameters(), strict=True
+        ):
+            torch.testing.assert_close(mine.grad, other.grad)

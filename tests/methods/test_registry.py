@@ -13,7 +13,7 @@ from mimo_sim.methods.mimo import MIMOLoss
 
 
 def test_all_methods_are_found() -> None:
-    assert len(methods.available()) == len(set(methods.available())) >= 23
+    assert len(methods.available()) == len(set(methods.available())) >= 38
     for name in methods.available():
         cls = methods.get(name)
         assert cls.name == name

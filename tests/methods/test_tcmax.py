@@ -44,10 +44,6 @@ def by_loops(parts: Tensor, target: Tensor) -> float:
     return -float(torch.stack(true).log().mean()) - math.log(b)
 
 
-def test_the_number_of_the_released_code() -> None:
-    assert float(total_correlation_loss([*LOGITS], TARGET)) == pytest.approx(1.326667, abs=1e-6)
-
-
 @given(logits, st.floats(-5, 5))
 def test_it_is_the_sum_over_all_tuples(values: Any, shift: float) -> None:
     parts = torch.from_numpy(values)

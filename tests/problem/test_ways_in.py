@@ -102,6 +102,7 @@ def test_samples_have_the_moments_at_the_sampling_error(problem: ms.LateFusionPr
 def test_sampling_is_seeded() -> None:
     first, again, other = (FIGURE_1.sample(5, seed=seed) for seed in (3, 3, 4))
     assert first[1].tobytes() == again[1].tobytes() != other[1].tobytes()
+    assert FIGURE_1.sample(5)[1].tobytes() == FIGURE_1.sample(5, seed=0)[1].tobytes()
     with pytest.raises(ValueError, match=r"`n_samples` must be >= 1. Got n_samples=0"):
         FIGURE_1.sample(0)
 

@@ -200,3 +200,21 @@ def find(dim: int, words: str) -> None:
         except ms.OutsideTheoryError as error:
             if words in str(error):
                 raise
+
+
+@pytest.mark.parametrize("lam", [0.5, 2.0])
+def test_a_modality_that_only_repeats_another_waits_until_it_leads(lam: float) -> None:
+    """y = x_1 + x_3, and x_2 knows of y what it shares with x_1. By hand."""
+    problem = ms.LateFusionProblem([[4, 1, 0], [1, 4, 0], [0, 0, 1]], [4, 1, 1], 5.0)
+    both = math.hypot(1, lam)
+    first = 1 / (4 * both)  # the others grow at the rate 1 meanwhile
+    third = first + (1 - first) / both
+    second = third + (1 - first) / lam  # nothing of it is left for the joint head
+    found = theory.mimo_learning_times(problem, lam)
+    np.testing.assert_allclose(found, [first, second, third], rtol=1e-12)
+
+
+def test_a_change_of_order_just_below_the_largest_penalty_is_found() -> None:
+    (change,) = theory.order_thresholds(FIGURE_1, 2.0165)
+    assert change.lam == pytest.approx(theory.order_threshold(FIGURE_1), rel=1e-9)
+    assert theory.order_thresholds(FIGURE_1, 2.015) == ()

@@ -190,3 +190,5 @@ def test_chattering_threshold_is_proportional_to_mu_over_lam(
 def test_nothing_chatters_without_penalty_or_competitor() -> None:
     assert theory.chattering_threshold(FIGURE_1, 0.0, 0.1) == math.inf
     assert theory.chattering_threshold(random_problem(dims=(2,), seed=0), 1.0, 0.1) == math.inf
+    useless = ms.LateFusionProblem([[1, 0], [0, 1]], [1, 0], 1.0)  # its gap is zero from the start
+    assert theory.chattering_threshold(useless, 1.0, 0.1) == math.inf

@@ -51,7 +51,9 @@ def test_one_modality_that_explains_all_leaves_the_other_waiting_for_ever() -> N
         ms.MIMO(lam=3.0, mu=0.05),
         ms.MIMO(lam=3.0, mu=0.05, heads="plain"),
         ms.MIMO(f_star="zero"),
+        ms.MIMO(lam=0.0, heads="plain"),  # nothing is plain about it but the heads
         ms.Vanilla(),
+        ms.Vanilla(heads="plain"),
     ],
 )
 def test_the_summary_repeats_the_functions(method: Solver) -> None:

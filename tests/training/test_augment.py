@@ -11,7 +11,7 @@ import torch
 
 import mimo_sim as ms
 from mimo_sim.training import Settings, train
-from mimo_sim.training._augment import _maps, augmented, uniform
+from mimo_sim.training._augment import _bands, _maps, augmented, masked, masked_places, uniform
 from mimo_sim.training.loop import TrainingRun
 
 
@@ -83,6 +83,72 @@ def test_draws_depend_on_seed_epoch_pass_and_sample_only() -> None:
     assert torch.equal(torch.cat(parts), whole)
     for other in ((0, 2, 3), (1, 0, 3), (1, 2, 0)):
         assert not torch.allclose(augmented([video], index, "frame", *other)[0], whole)
+
+
+def test_masks_hide_bands_and_leave_the_rest() -> None:
+    sound, index = torch.randn(400, 1, 40, 50), torch.arange(400)
+    other = torch.randn(400, 1, 40, 50)
+    made, same = masked([sound, other], index, [0], 3, 1, 0)
+    assert same is other
+    hidden = made != sound
+    mean = sound.mean((1, 2, 3), keepdim=True).expand_as(sound)
+    assert torch.equal(made[hidden], mean[hidden])
+    rows, columns = hidden.all(3)[:, 0], hidden.all(2)[:, 0]
+    assert torch.equal(hidden[:, 0], rows[:, :, None] | columns[:, None, :])  # nothing but bands
+    assert rows.sum(1).max() <= 2 * int(40 * 27 / 80)
+    assert columns.sum(1).max() <= 2 * 10
+    starts = rows.diff(dim=1, prepend=torch.zeros(400, 1, dtype=torch.bool)) & rows
+    assert starts.sum(1).max() <= 2
+    assert rows.any(0).all()  # every frequency is hidden in some sample
+    assert columns.any(0).all()
+
+
+def test_widths_of_masks_are_uniform() -> None:
+    numbers = uniform(0, torch.arange(20_000), 2).view(20_000, 1, 2)
+    widths = _bands(numbers, 80, 27 / 80).sum(1)
+    shares = widths.bincount() / len(widths)
+    assert len(shares) == 28  # 0 to 27
+    np.testing.assert_allclose(shares, 1 / 28, atol=0.006)  # four standard errors, 0.0013 each
+
+
+def test_masks_depend_on_seed_epoch_pass_and_sample_only() -> None:
+    sound, index = torch.randn(6, 1, 16, 20), torch.tensor([4, 9, 2, 7, 0, 30])
+    (whole,) = masked([sound], index, [0], 1, 2, 3)
+    parts = [masked([sound[a:b]], index[a:b], [0], 1, 2, 3)[0] for a, b in ((0, 1), (1, 6))]
+    assert torch.equal(torch.cat(parts), whole)
+    for drawn in ((0, 2, 3), (1, 0, 3), (1, 2, 0)):
+        assert not torch.equal(masked([sound], index, [0], *drawn)[0], whole)
+
+
+def test_masks_go_to_spectrograms_that_are_named() -> None:
+    shapes = {"audio": (1, 20, 30), "note": (5,), "face": (3, 8, 8)}
+    assert masked_places(None, shapes) == []
+    assert masked_places("audio", shapes) == [0]
+    with pytest.raises(ValueError, match=r"`masks` must be one of .*Got masks='sound'"):
+        masked_places("sound", shapes)
+    for name in ("note", "face"):
+        with pytest.raises(ValueError, match=f"spectrograms .* Got '{name}' with the shape"):
+            masked_places(name, shapes)
+    with pytest.raises(TypeError, match="`masks` must be names of modalities"):
+        Settings(1, masks=3)  # type: ignore[arg-type]
+
+
+def test_training_sees_masks_and_evaluation_does_not() -> None:
+    rng = np.random.default_rng(0)
+    sounds = rng.normal(size=(60, 1, 12, 12))
+    y = rng.integers(0, 2, 60)
+    made = ms.datasets.from_arrays({"audio": sounds, "note": rng.normal(size=(60, 3))}, y)
+    options = Settings(1, masks="audio", **SETTINGS)
+    run = TrainingRun(ms.methods.create("vanilla"), made, options)
+    run.epoch = 0
+    for batch in run.batches():
+        plain = run.inputs(run.train, batch.index).inputs
+        assert not torch.equal(batch.inputs[0], plain[0])
+        assert torch.equal(batch.inputs[1], plain[1])
+    for batch in run.evaluation_batches(run.train):
+        assert torch.equal(batch.inputs[0], run.inputs(run.train, batch.index).inputs[0])
+    assert options.described()["masks"] == "audio"
+    assert "masks" not in Settings(1).described()
 
 
 def data() -> ms.datasets.Dataset:

@@ -32,9 +32,9 @@ RESUMED = ("agm", "g_blending", "mimo", "ogm_ge")
 def test_an_interrupted_run_continues_to_the_same_bytes(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = tiny()
-    whole = train(name, data, epochs=3, **SETTINGS)
     cls, steps = methods.get(name), []
+    data, settings = tiny(), SETTINGS | {"fusion": cls.default_fusion()}
+    whole = train(name, data, epochs=3, **settings)
     real = cls.step
 
     def fragile(self: Any, run: Run, batch: Batch) -> Forward:
@@ -45,11 +45,11 @@ def test_an_interrupted_run_continues_to_the_same_bytes(
 
     monkeypatch.setattr(cls, "step", fragile)
     with pytest.raises(KeyboardInterrupt):
-        train(name, data, epochs=3, folder=tmp_path / "run", **SETTINGS)
+        train(name, data, epochs=3, folder=tmp_path / "run", **settings)
     assert (tmp_path / "run" / "checkpoint.pt").is_file()
-    resumed = train(name, data, epochs=3, folder=tmp_path / "run", **SETTINGS)
+    resumed = train(name, data, epochs=3, folder=tmp_path / "run", **settings)
     assert same(state(whole), state(resumed))
-    assert without_seconds(whole.table) == without_seconds(resumed.table)
+    assert repr(without_seconds(whole.table)) == repr(without_seconds(resumed.table))
     assert whole.metrics == resumed.metrics
 
 

@@ -87,3 +87,40 @@ def test_a_probe_ignores_units_and_features_that_never_move() -> None:
     (second,) = probes.linear_probe((scaled, y), (scaled, y), [scaled], 3)
     # LBFGS as above, and float32 features of size 1e3
     np.testing.assert_allclose(torch.softmax(first, 1), torch.softmax(second, 1), atol=5e-3)
+
+
+def test_penalties_go_from_one_down_in_tenths() -> None:
+    assert pytest.approx([1.0, 0.1, 0.01, 0.001, 0.0001], rel=1e-12) == probes.PENALTIES
+
+
+def test_on_a_tie_the_stronger_penalty_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Classes that are far apart: every penalty gets all of the validation split right."""
+    x, y = _blobs(90, 3, spread=0.05)
+    (chosen,) = probes.linear_probe((x, y), (x, y), [x], 3)
+    monkeypatch.setattr(probes, "PENALTIES", (1.0,))
+    (strongest,) = probes.linear_probe((x, y), (x, y), [x], 3)
+    assert torch.equal(chosen, strongest)
+    assert metrics.accuracy(chosen, y) == 1
+
+
+@pytest.mark.parametrize("noise", [0.0, 5.0])
+def test_a_ridge_probe_chooses_its_penalty_by_the_error_on_validation(noise: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, x_new = (torch.randn(n, 20, generator=generator) for n in (25, 400))
+    y, y_new = (z[:, :1] + noise * torch.randn(len(z), 1, generator=generator) for z in (x, x_new))
+    errors = {}
+    for penalty in probes.PENALTIES:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(probes, "PENALTIES", (penalty,))
+            (alone,) = probes.linear_probe((x, y), (x_new, y_new), [x_new], 1, "regression")
+        errors[penalty] = float((alone - y_new).square().mean()), alone
+    best = min(errors, key=lambda penalty: errors[penalty][0])
+    assert best == (1e-4 if noise == 0 else 1.0)
+    (chosen,) = probes.linear_probe((x, y), (x_new, y_new), [x_new], 1, "regression")
+    torch.testing.assert_close(chosen, errors[best][1], rtol=1e-12, atol=1e-12)
+
+
+def test_a_feature_that_moves_by_less_than_1e_8_says_nothing() -> None:
+    still, moving = (torch.tensor([[0.0], [2.0 * step]]).double() for step in (0.9e-8, 1.1e-8))
+    assert probes._standardised(still, still)[1].abs().max() < 1e-7
+    np.testing.assert_allclose(probes._standardised(moving, moving)[1], [[-1], [1]], rtol=1e-6)

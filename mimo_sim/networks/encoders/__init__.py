@@ -20,6 +20,7 @@ from typing import TypeAlias
 from mimo_sim import _registry as registry
 from mimo_sim._checks import check_count, did_you_mean
 from mimo_sim.networks.encoders._base import Encoder
+from mimo_sim.networks.encoders._pretrained import PREFIX, Pretrained, refuse_unsafe
 
 __all__ = ["Encoder", "available", "default_encoder", "get", "make_encoder"]
 
@@ -57,14 +58,20 @@ def available() -> tuple[str, ...]:
 def get(name: str) -> Builder:
     """The encoder of a name: called with a shape and a width it makes a fresh one.
 
+    ``pretrained:FOLDER`` has the weights of a folder that transformers wrote.
+
     Raises
     ------
     ValueError
-        If there is no such encoder.
+        If there is no such encoder, or the folder is not safe to load.
     """
+    if name.startswith(PREFIX):
+        folder = name.removeprefix(PREFIX)
+        refuse_unsafe(folder)
+        return lambda shape, width: Pretrained(folder, shape)
     if name not in available():
         raise ValueError(
-            f"`encoder` must be one of {available()}. Got {name!r}."
+            f"`encoder` must be one of {available()} or {PREFIX}FOLDER. Got {name!r}."
             f"{did_you_mean(name, available())}"
         )
     return _registry()[name]
@@ -95,16 +102,19 @@ def make_encoder(shape: Sequence[int], name: str | None = None, width: int = 64)
     shape : tuple of int
         Of one input, without the batch axis.
     name : str or None
-        One of :func:`available`. None chooses by the shape (:func:`default_encoder`).
+        One of :func:`available`, or ``pretrained:FOLDER`` for a model of transformers in a local
+        folder. None chooses by the shape (:func:`default_encoder`).
     width : int
-        Length of the feature, >= 1; ``resnet18`` always gives 512.
+        Length of the feature, >= 1; ``resnet18`` always gives 512, and a
+        pre-trained model what it was made with.
 
     Raises
     ------
     ValueError, TypeError
         For an unknown name, a bad width, or a shape that the encoder cannot take.
     ImportError
-        If ``resnet18`` is asked for without the extra ``mimo_sim[backbones]``.
+        If ``resnet18`` or a pre-trained model is asked for without the extra
+        ``mimo_sim[backbones]``.
     """
     if not isinstance(shape, Sequence) or not shape:
         raise TypeError(f"`shape` must be a tuple of integers. Got shape={shape!r}.")

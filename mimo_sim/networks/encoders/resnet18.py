@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mimo_sim._extras import explained
 from mimo_sim.networks.encoders._base import Encoder
+from mimo_sim.networks.encoders._frames import frame_mean
 
 WIDTH = 512  # of the last block
 
@@ -29,14 +30,11 @@ class _FrameMean(nn.Module):
         self.network = ResNetModel(config)
 
     def forward(self, x: Tensor) -> Tensor:
-        frames = x.shape[2] if x.ndim == 5 else 1
-        if x.ndim == 5:  # (B, C, T, H, W) -> (B T, C, H, W)
-            x = x.transpose(1, 2).flatten(0, 1)
-        pooled: Tensor = self.network(x).pooler_output.flatten(1)
-        if frames == 1:
-            return pooled
-        by_frame: Tensor = pooled.unflatten(0, (-1, frames))  # type: ignore[no-untyped-call]
-        return by_frame.mean(1)
+        return frame_mean(self._features, x)
+
+    def _features(self, x: Tensor) -> Tensor:
+        pooled: Tensor = self.network(x).pooler_output
+        return pooled.flatten(1)
 
 
 class ResNet18(Encoder):

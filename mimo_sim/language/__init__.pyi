@@ -1,0 +1,11 @@
+from .adapters import LoRALinear as LoRALinear
+from .adapters import MokALinear as MokALinear
+from .adapters import Routing as Routing
+from .adapters import adapt as adapt
+from .model import MultimodalLanguageModel as MultimodalLanguageModel
+from .model import load_language_model as load_language_model
+from .model import tiny_language_model as tiny_language_model
+from .settings import LanguageSettings as LanguageSettings
+from .task import Sums as Sums
+from .task import load_sums as load_sums
+from .training import train_adapters as train_adapters
