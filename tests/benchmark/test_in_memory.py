@@ -196,6 +196,7 @@ MODULES = {
 }
 
 
+@pytest.mark.slow
 def test_another_package_adds_a_data_set_a_method_and_an_encoder(tmp_path: Path) -> None:
     site = tmp_path / "site"
     (site / "other_lab").mkdir(parents=True)

@@ -48,12 +48,15 @@ def finished(
     ]
 
 
-def tuning(score: float, trials: int = 20, seeds: int = 2, **values: Any) -> dict[str, Any]:
+def tuning(
+    score: float, trials: int = 20, seeds: int = 2, diverged: int = 0, **values: Any
+) -> dict[str, Any]:
     return {
         "trials": trials,
         "trial_seeds": list(range(seeds)),
         "values": values,
         "score": score,
+        "diverged": diverged,
     }
 
 
@@ -63,7 +66,7 @@ def race(figure: str = "accuracy", sign: float = 1.0) -> list[benchmark.Finished
     for method, default, tuned, about in (
         ("vanilla", [0.60, 0.62], [0.62, 0.66], tuning(0.7 * sign, lr=0.0123456)),
         ("mimo", [0.57, 0.61], [0.67, 0.73], tuning(0.8 * sign, lam=3, mu=0.05)),
-        ("cml", [0.10], [0.20, 0.20], tuning(0.3 * sign, trials=5)),
+        ("cml", [0.10], [0.20, 0.20], tuning(0.3 * sign, trials=5, diverged=1)),
     ):
         runs += finished(method, default, figure)
         runs += finished(f"{method}-tuned", tuned, figure, tuning=about)
@@ -101,13 +104,14 @@ def test_losses_are_better_when_they_are_smaller() -> None:
 def test_every_cell_of_a_tuned_table() -> None:
     ((title, header, cells),) = tables.tuned_tables(race())
     wanted = (
-        "coins: tuned with equal budgets, test split of fresh seeds, in %, mean ± 95 % interval"
+        "coins: tuned with equal budgets (trials x seeds of each), test split of fresh seeds, "
+        "in %, mean ± 95 % interval"
     )
     assert title == wanted
     assert [dict(zip(header, line, strict=True)) for line in cells][:2] == [
         {
             "method": "mimo",
-            "trials": "20",
+            "budget": "20 x 2",
             "seeds": "2",
             "defaults": "59.0 ± 25.4",
             "tuned": "70.0 ± 38.1",
@@ -118,7 +122,7 @@ def test_every_cell_of_a_tuned_table() -> None:
         },
         {
             "method": "vanilla",
-            "trials": "20",
+            "budget": "20 x 2",
             "seeds": "2",
             "defaults": "61.0 ± 12.7",
             "tuned": "64.0 ± 25.4",
@@ -128,6 +132,7 @@ def test_every_cell_of_a_tuned_table() -> None:
             "chosen values": "lr=0.0123",
         },
     ]
+    assert cells[2][1] == "5 x 2 (1 diverged)"
     assert cells[2][4] == "20.0"  # equal values have no interval
     assert list(tables.tuned_tables([])) == []
     ((_, _, (alone,)),) = tables.tuned_tables(finished("mimo-tuned", [0.9], tuning=tuning(0.9)))

@@ -24,10 +24,10 @@ INPUTS = {
 @pytest.mark.parametrize(
     ("target", "classes"),
     [
-        (LABELS, ("0", "1", "2")),
+        pytest.param(LABELS, ("0", "1", "2"), marks=pytest.mark.slow),
         (np.array(["b", "a", "c"])[LABELS], ("a", "b", "c")),
-        (torch.from_numpy(LABELS), ("0", "1", "2")),
-        (LABELS > 0, ("False", "True")),
+        pytest.param(torch.from_numpy(LABELS), ("0", "1", "2"), marks=pytest.mark.slow),
+        pytest.param(LABELS > 0, ("False", "True"), marks=pytest.mark.slow),
     ],
 )
 def test_labels_of_any_kind_train(target: Any, classes: tuple[str, ...]) -> None:

@@ -174,6 +174,7 @@ def test_a_run_from_the_disk_is_the_run_from_memory(tmp_path: Path) -> None:
     assert sizes == [36, 4, 10]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_from_the_disk_ends_as_one_that_was_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,6 +91,7 @@ def copy(tmp_path: Path) -> Copy:
     return Copy(tmp_path)
 
 
+@pytest.mark.slow
 def test_an_edit_of_an_inlined_function_is_seen_and_nothing_else_compiles_again(copy: Copy) -> None:
     first = copy.run(ENSEMBLE)
     assert first["file"] == str(copy.package / "__init__.py")

@@ -210,6 +210,7 @@ def test_objectives_are_what_they_say() -> None:
     torch.testing.assert_close(same[1], joint)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("adapter", "objective"), [("moka", "mimo"), ("lora", "joint")])
 def test_it_learns_and_the_same_seed_gives_the_same_bytes(adapter: Any, objective: Any) -> None:
     settings = LanguageSettings(

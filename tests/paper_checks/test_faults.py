@@ -29,7 +29,15 @@ def test_a_claim_is_quiet_without_a_fault(name: str) -> None:
     assert row.as_recorded, row.evidence.words
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.id)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(
+            fault, id=fault.id, marks=[pytest.mark.slow] * bool({*fault.caught_by} & {*LONG})
+        )
+        for fault in FAULTS
+    ],
+)
 def test_a_planted_fault_is_noticed(fault: Fault) -> None:
     assert fault.caught_by, "a fault nobody is named for"
     assert noticed(fault, fault.caught_by, DRAWS) == list(fault.caught_by)

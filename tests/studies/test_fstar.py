@@ -21,6 +21,7 @@ def data() -> xr.Dataset:
         return fstar.compute(2, 1, 3, counts=(100, 1000), decays=(0.0, 0.9))
 
 
+@pytest.mark.slow
 def test_records_and_weights_follow_the_laws(data: xr.Dataset) -> None:
     found = fstar.summarise(data)
     assert found["largest_error_of_depth"] < 0.12  # 60 windows
