@@ -46,8 +46,8 @@ CAPTION = (
     "- where a method has a step of its own. Work per epoch (valuations, clustering, training of "
     "branches) is not in it. "
     "Methods are as in their first epoch: inforeg, greedy and rollingq do not act yet, reconboost "
-    "and data_remixing train one modality alone. Where a network is named in brackets the ratio "
-    "is to vanilla in it."
+    "and data_remixing train one modality alone. "
+    "Where a network is named in brackets the ratio is to vanilla in it."
 )
 
 
