@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mimo_sim._checks import FloatArray
 from mimo_sim.benchmark.comparison import LEVEL, Row
-from mimo_sim.problem import FloatArray
 
 LOW_IS_GOOD = ("loss", "gap", "seconds", "error")  # words in the names of such metrics
 
@@ -47,7 +47,8 @@ class Ranking:
     @property
     def mean_ranks(self) -> FloatArray:
         """Mean rank of each method, shape (k,), ascending."""
-        return self.ranks.mean(1)
+        means: FloatArray = self.ranks.mean(1)
+        return means
 
     def as_good_as_best(self) -> list[str]:
         """The methods that Nemenyi's test does not tell from the best one."""

@@ -95,7 +95,7 @@ def as_tensor(name: str, value: Any) -> Tensor:
 
 def _all_finite(x: Tensor) -> bool:
     """Whether no number is inf or nan; in parts, for `isfinite` makes copies as large as `x`."""
-    return all(bool(part.isfinite().all()) for part in x.split(CHUNK))
+    return all(bool(part.isfinite().all()) for part in torch.split(x, CHUNK))
 
 
 @dataclass(frozen=True)
