@@ -59,7 +59,10 @@ def room(name: str) -> str:
     path = f"{TOP}.{name}"
     names = public(module)
     inner = [each for each in names if isinstance(getattr(module, each), ModuleType)]
-    top = [each for each in names if each in ms.__all__ and each not in inner]
+    own = {id(getattr(ms, each)): each for each in ms.__all__ if callable(getattr(ms, each))}
+    top = {
+        each: own[id(getattr(module, each))] for each in names if id(getattr(module, each)) in own
+    }
     parts = [f".. _room-{name}:\n", title(path), f".. automodule:: {path}\n"]
     parts += [
         entry(f"{path}.{each}", getattr(module, each))
@@ -68,7 +71,7 @@ def room(name: str) -> str:
     ]
     if top:
         parts.append("Also here, and documented where you would import them from:\n")
-        parts.append("".join(see(each, f"{TOP}.{each}") for each in top))
+        parts.append("".join(see(each, f"{TOP}.{other}") for each, other in top.items()))
     known = {id(getattr(module, each)) for each in names}
     for each in inner:
         parts += module_section(f"{path}.{each}", getattr(module, each), known)

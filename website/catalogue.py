@@ -5,6 +5,7 @@ Everything comes from the registry and the classes' own docstrings.
 
 from __future__ import annotations
 
+import mimo_sim as ms
 from mimo_sim import methods
 from mimo_sim.methods._catalogue import NETWORKS
 
@@ -20,14 +21,17 @@ def section(name: str) -> str:
     entry = methods.catalogue()[name]
     heading = f"{entry.title} (``{name}``)"
     needs = f"Needs {NETWORKS[entry.needs]}."
-    path = f"mimo_sim.methods.{methods.get(name).__name__}"
+    method = methods.get(name)
+    path = f"mimo_sim.methods.{method.__name__}"
+    known = getattr(ms, method.__name__, None) is method  # stands in the reference already
+    again = "   :no-index:\n" * known
     return "\n".join(
         [
             f".. _method-{name}:\n",
             heading,
             "~" * len(heading) + "\n",
             needs,
-            f"\n.. autoclass:: {path}\n",
+            f"\n.. autoclass:: {path}\n{again}",
         ]
     )
 

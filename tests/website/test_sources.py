@@ -101,14 +101,19 @@ def test_every_public_name_is_in_the_reference(tree: dict[str, stage.Content]) -
     assert missing == []
 
 
-def test_every_entry_of_the_reference_has_a_docstring(tree: dict[str, stage.Content]) -> None:
+def test_every_entry_of_the_reference_has_a_docstring_and_is_the_only_one(
+    tree: dict[str, stage.Content],
+) -> None:
+    seen: dict[int, str] = {}
     for place, page in tree.items():
-        for path in re.findall(r":: (mimo_sim[\w.]+)$", str(page), re.M):
+        for path, again in re.findall(r":: (mimo_sim[\w.]+)\n( *:no-index:)?", str(page)):
             value: object = ms
             for part in path.split(".")[1:]:
                 value = getattr(value, part)
             if callable(value):
                 assert inspect.getdoc(value), f"{path} in {place}"
+                assert again or seen.setdefault(id(value), path) == path, f"{path} in {place}"
+    assert len(seen) > 100
 
 
 def test_the_page_of_methods_has_every_method() -> None:
