@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -47,8 +48,21 @@ def pytest_runtest_call() -> Iterator[None]:
     """
     if torch := sys.modules.get("torch"):
         torch.random.manual_seed(0)
-    try:
+    with skipped_without_its_extra():
         return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    """Skip a test whose fixtures need an extra which is not installed."""
+    with skipped_without_its_extra():
+        return (yield)
+
+
+@contextmanager
+def skipped_without_its_extra() -> Iterator[None]:
+    try:
+        yield
     except BaseException as error:
         for cause in (error, error.__context__):
             if isinstance(cause, MissingExtraError):

@@ -48,6 +48,7 @@ def test_every_run_that_starts_is_said_in_a_line(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_data_that_cannot_be_loaded_cost_no_other_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

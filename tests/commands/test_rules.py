@@ -45,6 +45,7 @@ def test_theory_tells_the_growth_rates_of_every_rule(
     assert len(said["growth_rates"]) == 2
 
 
+@pytest.mark.slow
 def test_sweep_runs_over_rules_and_their_parameters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +68,7 @@ def test_sweep_runs_over_rules_and_their_parameters(
         assert abs(one - float(alone.loss_mm[-1])) < 1e-12
 
 
+@pytest.mark.slow
 def test_a_sweep_compares_methods_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step, "GENERATED_SIZE", 0)
     axes = {"method": ["vanilla", "mimo", "pcgrad", ms.MMPareto(2.0)]}

@@ -149,7 +149,7 @@ def test_other_parameters_reach_the_runs(tmp_path: Path) -> None:
     [
         pytest.param(signal.SIGKILL, ".png", marks=pytest.mark.slow),
         (signal.SIGKILL, ".pdf"),
-        (signal.SIGTERM, ".pdf"),
+        pytest.param(signal.SIGTERM, ".pdf", marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_figure1_leaves_no_half_file(

@@ -93,6 +93,7 @@ def test_the_simulator_agrees_with_the_cpu() -> None:
     assert_agree(ensemble("cuda", NUMBA_ENABLE_CUDASIM="1"), ensemble("batch"))
 
 
+@pytest.mark.slow
 def test_rules_agree_in_the_simulator() -> None:
     device, host = ensemble("cuda", True, NUMBA_ENABLE_CUDASIM="1"), ensemble("batch", True)
     for name in host:

@@ -294,6 +294,7 @@ def test_bad_settings_are_refused(given: dict[str, Any], words: str) -> None:
 # ---------------------------------------------------------------------------- results
 
 
+@pytest.mark.slow
 def test_the_command_keeps_what_is_there_and_writes_a_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ DRAWS = 40  # fewer than usual: a fault shows in most cases
 
 
 # Seconds for each draw. The tests of the faults and of the verdicts run these too.
-LONG = ("bottleneck-price", "largest-waiting-gap-leads")
+LONG = ("bottleneck-price", "largest-waiting-gap-leads", "landscape-no-bad-minima")
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ def test_extrapolation_gives_its_weight_to_the_easiest_and_the_slow_ones_wait(
     assert rules["fixed weights"]["largest_sigma_of_the_easiest"][2] == pytest.approx(1 / 3)
 
 
+@pytest.mark.slow
 def test_a_run_of_a_rule_repeats_a_number(data: xr.Dataset) -> None:
     drawn = _estimates.sampled(_estimates.three_modalities(), 1000, 1, size=32)
     rule = _estimates.RULES["smoothed minimum"]

@@ -69,6 +69,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same(
     assert ms.load(out).identical(found)
 
 
+@pytest.mark.slow
 def test_a_lost_process_is_an_error_that_says_how_to_go_on(tmp_path: Path) -> None:
     axes = {"rho": [0.0, 0.1, 0.2], "parent": os.getpid()}
     with pytest.raises(ChildProcessError, match="ended unexpectedly") as raised:
