@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from mimo_sim._checks import check_flag
-
 
 class Advance(Protocol):
     """Moves a progress bar forward."""
@@ -59,6 +57,8 @@ def progress_bar(
     callable
         ``advance(count=1)`` moves the bar forward.
     """
+    from mimo_sim._checks import check_flag  # here: `mimo-sim --help` needs no NumPy
+
     check_flag("progress", visible)
     if not visible:
         yield lambda count=1, /: None

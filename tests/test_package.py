@@ -69,6 +69,16 @@ def test_a_name_of_the_toy_loads_neither_xarray_nor_dask_nor_numba() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_help_is_shown_without_numpy() -> None:
+    """NumPy takes as long to import as all else that the list of commands needs."""
+    command = [sys.executable, "-X", "importtime", "-m", "mimo_sim", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "figure1" in done.stdout
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "typer" in loaded
+    assert not {"numpy", "scipy", "torch", "xarray"} & loaded
+
+
 def test_a_folder_of_the_same_name_does_not_hide_the_package(tmp_path: Path) -> None:
     """Such as the clone, where Python runs in its parent."""
     (tmp_path / "mimo_sim").mkdir()
