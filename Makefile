@@ -10,7 +10,7 @@ export MPLBACKEND := Agg
 # Nothing is compiled at the installation: the first import of a module keeps its bytecode, the processes that tests start read it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: figure1 torch site test test-all fast-tests style types test-lowest wheel mutants lint format house check explore bench gpu-bench gpu-toy gpu-timing gpu-avmnist gpu-grid studies avmnist replication sensitivity race race-store notebooks slides badges clean
+.PHONY: figure1 torch site test test-all fast-tests style types test-lowest wheel mutants lint format house check explore bench gpu-bench gpu-toy gpu-timing gpu-avmnist gpu-grid studies avmnist replication sensitivity beyond race race-store notebooks slides badges clean
 .DEFAULT_GOAL := figure1
 
 figure1: $(VENV)/.core  ## Reproduce Figure 1 into figures/ (and the convergence figure)
@@ -164,6 +164,21 @@ sensitivity: $(VENV)/.train results/sensitivity  ## AV-MNIST A: lam x mu with th
 	$(call STORE,sensitivity)
 	$(call TABLE,sensitivity) --split validation
 	$(call TABLE,sensitivity)
+
+# Beyond late fusion: the same three trainings in other networks, and uni-modal losses by heads or by masks.
+BEYOND := $(BIN)/mimo-sim bench run --preset cpu --seeds 3 --method vanilla --method linear_scalarization --method mimo
+define FUSION
+$(BEYOND) --dataset $(1) --setting=$(2) --fusion $(3) --unimodal $(4) --out results/fusion/$(1)-$(3)-$(4)
+$(BIN)/mimo-sim bench pack results/fusion/$(1)-$(3)-$(4) --out benchmarks/fusion/$(1)-$(3)-$(4).csv.gz
+endef
+
+beyond: $(VENV)/.tune  ## GRID at -10 dB and AV-MNIST A in attention and MMTM networks, 3 seeds (about 25 minutes on 2 cores); continues
+	$(call FUSION,grid,-10,attention,heads)
+	$(call FUSION,grid,-10,attention,masked)
+	$(call FUSION,grid,-10,mmtm,heads)
+	$(call FUSION,avmnist,A,attention,heads)
+	$(call FUSION,avmnist,A,attention,masked)
+	$(call FUSION,avmnist,A,mmtm,heads)
 
 # The race goes on from what is stored in benchmarks/race, on this machine or another. It is stored after every command below, and
 # by make race-store, at any time, also after a kill: trials that are over and finished runs, in one file to commit.

@@ -39,6 +39,7 @@ html, body, main { height: 100%; margin: 0; padding: 0; }
 .reveal h1, .reveal h2, .reveal h3 { text-transform: none; color: #222; margin: 0 0 .5em; }
 .reveal h1 { font-size: 1.9em; } .reveal h2 { font-size: 1.45em; }
 .reveal p, .reveal li { line-height: 1.4; }
+.reveal .slide-number { background: #333; color: #fff; }
 .reveal blockquote { width: auto; margin: .6em 0; padding: .2em 1em; font-style: normal;
   background: #eef5fb; border-left: 5px solid #0072B2; box-shadow: none; }
 .reveal section img { margin: .2em auto; width: 92%; max-height: 460px; object-fit: contain;

@@ -71,4 +71,7 @@ def test_slides_are_seen_and_obey_the_keys(opened: tuple[Any, list[str]]) -> Non
     page.keyboard.press("Space")
     page.get_by_role("heading", name="Third").wait_for(state="visible")
     assert page.evaluate("Reveal.getTotalSlides()") == 3
+    number = "getComputedStyle(document.querySelector('.slide-number'))"
+    assert page.evaluate(f"{number}.backgroundColor") == "rgb(51, 51, 51)"  # dark behind white
+    assert page.evaluate(f"{number}.color") == "rgb(255, 255, 255)"
     assert wrong == []
