@@ -168,7 +168,7 @@ sensitivity: $(VENV)/.train results/sensitivity  ## AV-MNIST A: lam x mu with th
 # Beyond late fusion: the same three trainings in other networks, and uni-modal losses by heads or by masks.
 BEYOND := $(BIN)/mimo-sim bench run --preset cpu --seeds 3 --method vanilla --method linear_scalarization --method mimo
 define FUSION
-$(BEYOND) --dataset $(1) --setting=$(2) --fusion $(3) --unimodal $(4) --out results/fusion/$(1)-$(3)-$(4)
+$(BEYOND) --dataset $(1) --setting $(2) --fusion $(3) --unimodal $(4) --out results/fusion/$(1)-$(3)-$(4)
 $(BIN)/mimo-sim bench pack results/fusion/$(1)-$(3)-$(4) --out benchmarks/fusion/$(1)-$(3)-$(4).csv.gz
 endef
 
