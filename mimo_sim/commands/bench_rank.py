@@ -127,6 +127,9 @@ def _show(ranking: Ranking) -> None:
         f"Mean ranks that differ by less than {ranking.critical_distance:.1f} are not told apart "
         f"(Nemenyi, 5 %): that is so for the best and {len(near) - 1} others."
     )
-    typer.echo(f"All methods equally good: p = {ranking.p_value:.2g} (Friedman).")
+    typer.echo(
+        f"All methods equally good: p = {ranking.p_value:.2g} (Friedman). Where this is small, "
+        "some methods differ; which ones, few data sets may not tell."
+    )
     if ranking.left_out:
         typer.echo(f"Without runs on every data set: {', '.join(ranking.left_out)}.")

@@ -21,7 +21,7 @@ READINGS = {
 
 @app.command()
 def diagnose(
-    dataset: Annotated[str, typer.Option(help="A name of `mimo-sim data list`.")],
+    dataset: Annotated[str, typer.Option(help="A name of `mimo-sim data list`, or an .npz file.")],
     root: Root = None,
     setting: Annotated[str | None, typer.Option(help="Short for --option setting=...")] = None,
     options: Option = None,
