@@ -172,7 +172,7 @@ $(BEYOND) --dataset $(1) --setting $(2) --fusion $(3) --unimodal $(4) --out resu
 $(BIN)/mimo-sim bench pack results/fusion/$(1)-$(3)-$(4) --out benchmarks/fusion/$(1)-$(3)-$(4).csv.gz
 endef
 
-beyond: $(VENV)/.tune  ## GRID at -10 dB and AV-MNIST A in attention and MMTM networks, 3 seeds (about 25 minutes on 2 cores); continues
+beyond: $(VENV)/.tune  ## GRID at -10 dB and AV-MNIST A in attention and MMTM networks, 3 seeds (GRID: about 3 minutes a network on 2 cores); continues
 	$(call FUSION,grid,-10,attention,heads)
 	$(call FUSION,grid,-10,attention,masked)
 	$(call FUSION,grid,-10,mmtm,heads)

@@ -11,7 +11,7 @@ import numpy as np
 from mimo_sim._checks import FloatArray
 from mimo_sim.benchmark.comparison import LEVEL, Row
 
-LOW_IS_GOOD = ("loss", "gap", "seconds", "error")  # words in the names of such metrics
+LOW_IS_GOOD = ("loss", "gap", "seconds", "mse")  # words in the names of such metrics
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def rank(rows: Sequence[Row], metric: str = "accuracy") -> Ranking:
     rows : sequence of Row
         Of :func:`mimo_sim.benchmark.summary`, of all data sets together.
     metric : str
-        Less is better where its name has ``loss``, ``gap``, ``error`` or ``seconds``; else more.
+        Less is better where its name has ``loss``, ``gap``, ``mse`` or ``seconds``; else more.
 
     Raises
     ------

@@ -57,10 +57,29 @@ def write_all(
         compressed = {
             name: {"zlib": True, "complevel": 4} for name in data.data_vars if data[name].ndim > 1
         }
-        data.to_netcdf(temporaries[".nc"], engine="h5netcdf", encoding=compressed)
+        same_on_all_machines(data).to_netcdf(
+            temporaries[".nc"], engine="h5netcdf", encoding=compressed
+        )
         if summary is not None:
             temporaries[".json"].write_text(to_json(summary) + "\n")
     return paths
+
+
+def same_on_all_machines(data: xr.Dataset) -> xr.Dataset:
+    """The numbers with 40 binary digits, about 12 decimal ones.
+
+    Processors add up in different orders. The last digits would differ from one to the next, and
+    with them the file.
+    """
+    import numpy as np
+
+    def rounded(values: xr.DataArray) -> xr.DataArray:
+        if values.dtype.kind != "f":
+            return values
+        digits, exponent = np.frexp(values.values)
+        return values.copy(data=np.ldexp(np.round(digits * 2.0**40) / 2.0**40, exponent))
+
+    return data.map(rounded, keep_attrs=True)
 
 
 def read_formats(text: str) -> list[str]:

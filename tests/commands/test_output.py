@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import pytest
 import typer
+import xarray as xr
 from typer.testing import CliRunner
 
 from mimo_sim.commands._options import expand, whole_width
-from mimo_sim.commands._output import command_line
+from mimo_sim.commands._output import command_line, same_on_all_machines
 
 
 @pytest.mark.parametrize(
@@ -59,3 +62,14 @@ def test_a_command_shows_the_fields_of_its_dataclasses_as_options() -> None:
     shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "120", "NO_COLOR": "1"}).stdout
     assert "Bake a cake." in shown
     assert shown.index("--name") < shown.index("Number of layers.") < shown.index("--ovens")
+
+
+def test_last_digits_of_another_processor_do_not_show() -> None:
+    values = np.array([1.0 / 3.0, -2e-23, 1.5, 0.0, math.inf, math.nan])
+    data = xr.Dataset({"norm": ("step", values), "count": ("step", np.arange(6))})
+    moved = np.concatenate([np.nextafter(values[:3], 9.0), values[3:]])
+    assert (moved[:3] != values[:3]).all()
+    stored = same_on_all_machines(data)
+    assert stored.identical(same_on_all_machines(data.assign(norm=("step", moved))))
+    np.testing.assert_allclose(stored.norm, values, rtol=1e-12)
+    assert stored["count"].identical(data["count"])

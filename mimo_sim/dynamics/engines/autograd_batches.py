@@ -12,7 +12,7 @@ import torch
 from mimo_sim._progress import progress_bar
 from mimo_sim.dynamics.batches import Batches
 from mimo_sim.dynamics.engines.autograd import LateFusionNetwork, needs_width, record_weights
-from mimo_sim.dynamics.engines.autograd_rules import gradients, seen_by, weighted
+from mimo_sim.dynamics.engines.autograd_rules import grad_norm_squared, gradients, seen_by, weighted
 from mimo_sim.dynamics.records import Options, Records, limit
 from mimo_sim.dynamics.start import Weights
 from mimo_sim.objective import running_minimum, sigma_weights
@@ -129,9 +129,7 @@ def run(
                 with torch.no_grad():
                     on_all = network()
                 records.excess_mm[row], records.excess_uni[row] = float(on_all[0]), on_all[1]
-                records.grad_norm_sq[row] = sum(
-                    float((p.grad**2).sum()) for p in every if p.grad is not None
-                )
+                records.grad_norm_sq[row] = grad_norm_squared(every)
                 record_weights(records, row, network, problem)
                 row += 1
             if t < last:

@@ -20,6 +20,11 @@ from mimo_sim.rules import Weights as RuleWeights
 Gradients = list[list[torch.Tensor]]  # of f_mm, f_1, ..., f_K, each by all parameters in order
 
 
+def grad_norm_squared(parameters: list[torch.nn.Parameter]) -> float:
+    """Sum of squares of the gradients that the parameters hold."""
+    return sum(float((p.grad**2).sum()) for p in parameters if p.grad is not None)
+
+
 def gradients(losses: list[torch.Tensor], parameters: list[torch.Tensor]) -> Gradients:
     """The gradient of each loss by all parameters."""
     found = []
@@ -117,9 +122,7 @@ def run(
             if t == options.steps[row]:
                 records.excess_mm[row], records.excess_uni[row] = losses[0], losses[1:]
                 records.weights[row] = [found.joint, found.uni]
-                records.grad_norm_sq[row] = sum(
-                    float((p.grad**2).sum()) for p in trained if p.grad is not None
-                )
+                records.grad_norm_sq[row] = grad_norm_squared(trained)
                 record_weights(records, row, network, problem)
                 row += 1
             if t < last:
