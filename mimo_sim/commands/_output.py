@@ -57,9 +57,7 @@ def write_all(
         compressed = {
             name: {"zlib": True, "complevel": 4} for name in data.data_vars if data[name].ndim > 1
         }
-        same_on_all_machines(data).to_netcdf(
-            temporaries[".nc"], engine="h5netcdf", encoding=compressed
-        )
+        data.to_netcdf(temporaries[".nc"], engine="h5netcdf", encoding=compressed)
         if summary is not None:
             temporaries[".json"].write_text(to_json(summary) + "\n")
     return paths

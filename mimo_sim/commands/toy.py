@@ -28,7 +28,13 @@ from mimo_sim.commands._options import (
     expand,
     whole_width,
 )
-from mimo_sim.commands._output import command_line, report, say_written, write_all
+from mimo_sim.commands._output import (
+    command_line,
+    report,
+    same_on_all_machines,
+    say_written,
+    write_all,
+)
 from mimo_sim.commands._problems import load_problem
 
 Hyper = Annotated[
@@ -85,6 +91,7 @@ def figure1(
             step_size=step_size,
             on_run=advance,
         )
+    data = same_on_all_machines(data)
     summary = studies.figure1.summarise(data)
     summary |= {"package_version": __version__, "command": command}
     paths = write_all(out, "figure1", plots.draw_figure1(data), data, summary)
@@ -146,7 +153,7 @@ def convergence(
     from mimo_sim import plots, studies
 
     with progress_bar(4, on_terminal(quiet), "training") as advance:
-        data = studies.convergence.compute(mu=mu, seed=seed, on_run=advance)
+        data = same_on_all_machines(studies.convergence.compute(mu=mu, seed=seed, on_run=advance))
     paths = write_all(out, "convergence", plots.draw_convergence(data), data, None)
     if not quiet:
         say_written(paths)
