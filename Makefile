@@ -166,19 +166,36 @@ sensitivity: $(VENV)/.train results/sensitivity  ## AV-MNIST A: lam x mu with th
 	$(call TABLE,sensitivity)
 
 # Beyond late fusion: the same three trainings in other networks, and uni-modal losses by heads or by masks.
-BEYOND := $(BIN)/mimo-sim bench run --preset cpu --seeds 3 --method vanilla --method linear_scalarization --method mimo
+BEYOND := $(BIN)/mimo-sim bench run --preset cpu --seeds 3
+MAIN := --method vanilla --method linear_scalarization --method mimo
 define FUSION
-$(BEYOND) --dataset $(1) --setting $(2) --fusion $(3) --unimodal $(4) --out results/fusion/$(1)-$(3)-$(4)
+if test -f benchmarks/fusion/$(1)-$(3)-$(4).csv.gz; then $(BIN)/mimo-sim bench unpack benchmarks/fusion/$(1)-$(3)-$(4).csv.gz --out results/fusion/$(1)-$(3)-$(4); fi
+$(BEYOND) --dataset $(1) --setting $(2) --fusion $(3) --unimodal $(4) $(MAIN) $(5) --out results/fusion/$(1)-$(3)-$(4)
 $(BIN)/mimo-sim bench pack results/fusion/$(1)-$(3)-$(4) --out benchmarks/fusion/$(1)-$(3)-$(4).csv.gz
 endef
 
 beyond: $(VENV)/.tune  ## GRID at -10 dB and AV-MNIST A in attention and MMTM networks, 3 seeds (GRID: about 3 minutes a network on 2 cores); continues
-	$(call FUSION,grid,-10,attention,heads)
+	$(call FUSION,grid,-10,attention,heads,--method rollingq)
 	$(call FUSION,grid,-10,attention,masked)
-	$(call FUSION,grid,-10,mmtm,heads)
-	$(call FUSION,avmnist,A,attention,heads)
+	$(call FUSION,grid,-10,mmtm,heads,--method greedy)
+	$(call FUSION,avmnist,A,attention,heads,--method rollingq)
 	$(call FUSION,avmnist,A,attention,masked)
-	$(call FUSION,avmnist,A,mmtm,heads)
+	$(call FUSION,avmnist,A,mmtm,heads,--method greedy)
+
+# Every method at its defaults. Stored runs are not trained again.
+define EVERY
+if test -f benchmarks/records/$(1).csv.gz; then $(BIN)/mimo-sim bench unpack benchmarks/records/$(1).csv.gz --out results/$(1); fi
+$(BIN)/mimo-sim bench run --preset cpu --seeds 3 --method all --dataset $(1) $(2) --out results/$(1)
+$(BIN)/mimo-sim bench pack results/$(1) --out benchmarks/records/$(1).csv.gz
+endef
+RANKED := $(addprefix --dataset ,digits mfeat cremad_ratings avmnist-A grid--10)
+
+every-method: $(VENV)/.tune  ## digits, mfeat, cremad_ratings and GRID at -10 dB, every method, 3 seeds; then ranks with AV-MNIST A (an hour on 2 cores); continues
+	$(call EVERY,digits)
+	$(call EVERY,mfeat)
+	$(call EVERY,cremad_ratings)
+	$(call EVERY,grid,--setting -10)
+	$(BIN)/mimo-sim bench rank benchmarks/records/*.csv.gz $(RANKED) --out benchmarks/records
 
 # The race goes on from what is stored in benchmarks/race, on this machine or another. It is stored after every command below, and
 # by make race-store, at any time, also after a kill: trials that are over and finished runs, in one file to commit.
@@ -190,19 +207,17 @@ F_STAR := --method mimo --space normalise=true,false --space f_star=running_mini
 
 race: $(VENV)/.tune  ## AV-MNIST A and GRID words: main methods, 12 trials each on validation, then 8 fresh seeds (hours on 2 cores); goes on from benchmarks/race
 	if test -f $(RACE_FILE); then $(BIN)/mimo-sim bench unpack $(RACE_FILE) --out results/race; fi
-	$(RACE) --dataset avmnist --setting A $(RACERS)
-	$(STORE_RACE)
-	$(RACE) --dataset avmnist --setting A $(F_STAR)
-	$(STORE_RACE)
 	$(RACE) --dataset grid --setting -10 $(RACERS)
 	$(STORE_RACE)
 	$(RACE) --dataset grid --setting -10 $(F_STAR)
 	$(STORE_RACE)
+	$(RACE) --dataset avmnist --setting A $(RACERS)
+	$(STORE_RACE)
+	$(RACE) --dataset avmnist --setting A $(F_STAR)
+	$(STORE_RACE)
 	$(RACE) --dataset grid --setting clean $(RACERS)
 	$(STORE_RACE)
 	$(RACE) --dataset grid --setting clean $(F_STAR)
-	$(STORE_RACE)
-	$(BIN)/mimo-sim bench run --dataset grid --setting clean --setting -10 --method all --first-seed 100 --seeds 3 --out results/race
 	$(STORE_RACE)
 	$(BIN)/mimo-sim bench compare results/race --out benchmarks/race --html benchmarks/race/comparison.html
 

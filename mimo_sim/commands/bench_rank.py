@@ -14,6 +14,8 @@ from mimo_sim.commands._output import command_line, read_formats, report, say_wr
 if TYPE_CHECKING:
     from mimo_sim.benchmark import Ranking
 
+MOST_NAMED = 4  # of methods that are not ranked; ranks.json has all
+
 
 @bench.command()
 def rank(
@@ -26,6 +28,10 @@ def rank(
     ] = "accuracy",
     method: Annotated[
         list[str] | None, typer.Option(help="Method to rank; repeatable. By default all.")
+    ] = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(help="Data set to rank on, as tables name it; repeatable. By default all."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -61,10 +67,21 @@ def rank(
         if not mixed:
             benchmark.refuse_doubtful(runs)
         rows += benchmark.summary(runs)
-    unknown = sorted(set(method or ()) - {row.method for row in rows})
-    if unknown:
-        raise ValueError(f"`--method` must have runs in the results. Got {unknown[0]!r}.")
-    ranking = benchmark.rank([row for row in rows if not method or row.method in method], metric)
+    for option, chosen, known in (
+        ("--method", method, {row.method for row in rows}),
+        ("--dataset", dataset, {row.dataset for row in rows}),
+    ):
+        unknown = sorted(set(chosen or ()) - known)
+        if unknown:
+            raise ValueError(f"`{option}` must have runs in the results. Got {unknown[0]!r}.")
+    ranking = benchmark.rank(
+        [
+            row
+            for row in rows
+            if (not method or row.method in method) and (not dataset or row.dataset in dataset)
+        ],
+        metric,
+    )
     if not quiet:
         _show(ranking)
     if out is None:
@@ -80,6 +97,7 @@ def rank(
         *results,
         metric=None if metric == "accuracy" else metric,
         method=method,
+        dataset=dataset,
         out=out,
         mixed=mixed,
     )
@@ -132,4 +150,8 @@ def _show(ranking: Ranking) -> None:
         "some methods differ; which ones, few data sets may not tell."
     )
     if ranking.left_out:
-        typer.echo(f"Without runs on every data set: {', '.join(ranking.left_out)}.")
+        few = ", ".join([*ranking.left_out][:MOST_NAMED])
+        more = len(ranking.left_out) - MOST_NAMED
+        typer.echo(
+            f"Without runs on every data set: {few}{f' and {more} others' if more > 0 else ''}."
+        )

@@ -123,3 +123,22 @@ def test_by_command(
     assert (out / "ranks.png").stat().st_size > 5_000
     assert command(monkeypatch, "rank", results, again, "--method", "ogmm") == 2
     assert "`--method` must have runs" in capsys.readouterr().err
+    assert command(monkeypatch, "rank", results, again, "--dataset", "coins") == 2
+    assert "`--dataset` must have runs" in capsys.readouterr().err
+
+
+def test_only_the_named_data_sets_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"m{i}" for i in range(9)]
+    found = [row(d, m, i) for d in ("digits", "mfeat") for i, m in enumerate(names)]
+    found += [row("grid", m, i) for i, m in enumerate(names[:3])]
+    monkeypatch.setattr(benchmark, "read", lambda _: [])
+    monkeypatch.setattr(benchmark, "summary", lambda _: found)
+    assert command(monkeypatch, "rank", tmp_path) == 0
+    told = capsys.readouterr().out
+    assert "Without runs on every data set: m3, m4, m5, m6 and 2 others." in told
+    assert command(monkeypatch, "rank", tmp_path, "--dataset", "digits", "--dataset", "mfeat") == 0
+    told = capsys.readouterr().out
+    assert "Without runs" not in told
+    assert "the best and" in told
