@@ -14,9 +14,12 @@ from mimo_sim.commands._options import Quiet, Seed
 from mimo_sim.commands._output import report
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mimo_sim.datasets._record import Record
 
 MOST_FAULTS = 10  # so many faulty files are named, the rest are counted
+MOST_CLASSES = 10  # named in the list
 
 Name = Annotated[str, typer.Argument(help="A name of `mimo-sim data list`.")]
 Root = Annotated[
@@ -61,12 +64,20 @@ def _facts(record: Record) -> dict[str, str]:
         raw_files = f"{count}, {size / 1e6:.0f} MB to download"
     return {
         "modalities": ", ".join(shapes),
-        "classes": " ".join(record.classes),
+        "classes": _first_classes(record.classes),
         "settings": "; ".join(f"{key}: {text}" for key, text in record.settings.items()),
         "raw files": raw_files,
         "licence": record.licence,
         "home": record.home,
     }
+
+
+def _first_classes(names: Sequence[str]) -> str:
+    """How many classes there are, and the names of the first ones."""
+    if not names:
+        return ""
+    first = ("; " if any(" " in name for name in names) else " ").join(names[:MOST_CLASSES])
+    return f"{len(names)}: {first}{' ...' if len(names) > MOST_CLASSES else ''}"
 
 
 @data.command()

@@ -201,8 +201,8 @@ def time_ratio(problem: LateFusionProblem, init_scale: float | None = None) -> f
 
     A is learned first, then B. The sign s is 1. It is -1 only when D points exactly opposite to
     C_B: B's mode has then been shrinking while A was learned. (For scalar inputs this happens when
-    learning A flips the sign of what B must learn.) For the scalar pair with r = `sigma_ratio` the
-    ratio is :math:`1 + (r^2 - 1)/(1 - \rho^2)` for :math:`\rho > -1/r`.
+    learning A flips the sign of what B must learn.) For the scalar pair with r = `sigma_ratio` > 1
+    the ratio is :math:`1 + (r^2 - 1)/(1 - \rho^2)`, for every rho.
 
     Parameters
     ----------

@@ -189,6 +189,11 @@ def test_data_commands(root: Path) -> None:
     listing = run(app, ["data", "list"])
     assert listing.exit_code == 0
     assert all(name in listing.stdout for name in datasets.available())
+    shown = [line.split()[1:] for line in listing.stdout.splitlines() if line[2:9] == "classes"]
+    assert ["10:", *"0123456789"] in shown
+    assert ["6:", "neutral", "happy", "sad", "fear", "disgust", "anger"] in shown
+    assert ["51:", *datasets.get("grid").classes[:10], "..."] in shown
+    assert any(" ".join(words[1:4]) == "Church bell; Male" for words in shown)
     checked = run(app, ["data", "verify", "digits"])
     assert (checked.exit_code, checked.stdout.strip()) == (0, "digits needs no raw files")
     made = run(app, ["data", "prepare", "digits", "--option", "noise=0.1"])

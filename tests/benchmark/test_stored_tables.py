@@ -1,0 +1,124 @@
+"""The tables of docs/real_data.md on GRID, other networks and ranks hold the stored numbers.
+
+`python -m tests.benchmark.test_stored_tables` renews them.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from mimo_sim import benchmark, methods
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "real_data.md"
+RECORDS = ROOT / "benchmarks" / "records"
+LABELS = {
+    "vanilla": "vanilla",
+    "linear_scalarization": "linear scalarization",
+    "mimo": "MIMO",
+    "unimodal": "encoders trained alone (outputs averaged)",
+    "rollingq": "RollingQ",
+    "greedy": "Greedy",
+}
+FIGURES = {"grid--10": ("accuracy", "probe/lips", "probe/audio")}
+FIGURES["grid-clean"] = FIGURES["grid--10"]
+FIGURES["avmnist-A"] = ("accuracy", "probe/image", "probe/audio")
+RANKED = ("digits", "mfeat", "cremad_ratings", "avmnist-A", "grid--10")
+NETWORKS = {
+    "attention-heads": "attention, heads on the encoders",
+    "attention-masked": "attention, the others masked",
+    "mmtm-heads": "MMTM, heads on the encoders",
+}
+
+
+@cache
+def stored(path: Path) -> dict[tuple[str, str, str], benchmark.Row]:
+    rows = benchmark.summary(benchmark.read(path))
+    return {(row.dataset, row.method, row.metric): row for row in rows}
+
+
+def cell(row: benchmark.Row) -> str:
+    """In percent; accuracies of all but vanilla as differences to it."""
+    if row.metric == "accuracy" and row.method != "vanilla":
+        return f"{100 * row.difference:+.1f} ± {100 * row.difference_half_width:.1f}"
+    return f"{100 * row.mean:.1f} ± {100 * row.half_width:.1f}"
+
+
+def late() -> list[str]:
+    rows = stored(RECORDS / "grid.csv.gz")
+    return [
+        f"| {LABELS[method]} | "
+        + " | ".join(
+            cell(rows[setting, method, figure])
+            for setting in ("grid-clean", "grid--10")
+            for figure in FIGURES[setting]
+        )
+        + " |"
+        for method in [*LABELS][:4]
+    ]
+
+
+def beyond(dataset: str) -> list[str]:
+    lines = []
+    for name, network in NETWORKS.items():
+        file = f"{dataset.split('-')[0]}-{name}.csv.gz"
+        rows = stored(ROOT / "benchmarks" / "fusion" / file)
+        for method, label in LABELS.items():
+            if (dataset, method, "accuracy") in rows:
+                cells = [cell(rows[dataset, method, figure]) for figure in FIGURES[dataset]]
+                lines.append(f"| {network} | {label} | {' | '.join(cells)} |")
+    return lines
+
+
+def every() -> list[str]:
+    """All methods at their defaults, the best mean rank first; without a rank, last."""
+    ranks: dict[str, Any] = json.loads((RECORDS / "ranks.json").read_text())["methods"]
+    rows = {}
+    for name in RANKED:
+        rows |= stored(RECORDS / f"{name.split('-')[0]}.csv.gz")
+    lines = []
+    for method in [*ranks, *(m for m in methods.available() if m not in ranks)]:
+        cells = [f"{ranks[method]['mean_rank']:.1f}" if method in ranks else "-"]
+        for dataset in RANKED:
+            row = rows.get((dataset, method, "accuracy"))
+            cells.append("-" if row is None else cell(row))
+        if any(text != "-" for text in cells):
+            lines.append(f"| `{method}` | {' | '.join(cells)} |")
+    return lines
+
+
+TABLES = {
+    "| | clean: accuracy | lips probe |": late,
+    "| network, uni-modal objectives | method | accuracy | lips probe |": partial(
+        beyond, "grid--10"
+    ),
+    "| network, uni-modal objectives | method | accuracy | picture probe |": partial(
+        beyond, "avmnist-A"
+    ),
+    "| method | mean rank |": every,
+}
+
+
+def place(head: str, lines: list[str]) -> slice:
+    start = next(i for i, line in enumerate(lines) if line.startswith(head)) + 2
+    return slice(start, lines.index("", start))
+
+
+def test_the_tables_hold_the_stored_numbers() -> None:
+    lines = PAGE.read_text(encoding="utf-8").split("\n")
+    for head, renewed in TABLES.items():
+        assert lines[place(head, lines)] == renewed()
+
+
+def main() -> None:
+    lines = PAGE.read_text(encoding="utf-8").split("\n")
+    for head, renewed in TABLES.items():
+        lines[place(head, lines)] = renewed()
+    PAGE.write_text("\n".join(lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
