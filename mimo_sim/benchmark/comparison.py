@@ -192,10 +192,9 @@ def tuned_rows(
                 about,
             )
         )
-    smaller_is_better = any("accuracy" not in run.metrics(split) for run in runs[:1])
-    return sorted(
-        rows, key=lambda row: (row.dataset, row.tuned[0] * (1 if smaller_is_better else -1))
-    )
+    smaller_is_better = {run.dataset for run in runs if "accuracy" not in run.metrics(split)}
+    sign = {row.dataset: 1 if row.dataset in smaller_is_better else -1 for row in rows}
+    return sorted(rows, key=lambda row: (row.dataset, sign[row.dataset] * row.tuned[0]))
 
 
 def tuned_name(method: str) -> str:
