@@ -195,7 +195,7 @@ every-method: $(VENV)/.tune  ## digits, mfeat, cremad_ratings and GRID at -10 dB
 	$(call EVERY,mfeat)
 	$(call EVERY,cremad_ratings)
 	$(call EVERY,grid,--setting -10)
-	$(BIN)/mimo-sim bench compare benchmarks/records/grid.csv.gz --out benchmarks/grid $(addprefix --curves ,vanilla linear_scalarization mimo unimodal)
+	$(BIN)/mimo-sim bench compare benchmarks/records/grid.csv.gz --out benchmarks/grid
 	$(BIN)/mimo-sim bench rank benchmarks/records/*.csv.gz $(RANKED) --out benchmarks/records
 
 # The race goes on from what is stored in benchmarks/race, on this machine or another. It is stored after every command below, and

@@ -122,6 +122,9 @@ def test_the_loop_of_the_readme_learns_all_three_modalities(readme: str) -> None
     losses = ast.literal_eval(alone)
     assert len(losses) == 3
     assert float(joint) < min(losses) < max(losses) < math.log(4)
+    (said,) = re.findall(r"# near ([\d.]+) (\[.*?\])", code)
+    assert float(joint) == pytest.approx(float(said[0]), abs=0.05)
+    assert losses == pytest.approx(ast.literal_eval(said[1]), abs=0.05)
 
 
 def test_the_readme_is_read_in_five_minutes(readme: str) -> None:

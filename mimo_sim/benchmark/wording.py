@@ -40,6 +40,19 @@ def method_words(name: str) -> str:
     return ", ".join([title, *filter(None, [tuned]), *given])
 
 
+def dataset_words(name: str) -> str:
+    """What a data set and its setting are called in figures.
+
+    Examples
+    --------
+    >>> dataset_words("grid--10")
+    'grid -10'
+    >>> dataset_words("digits")
+    'digits'
+    """
+    return name.replace("-", " ", 1)
+
+
 def given_hyper(name: str) -> dict[str, str]:
     """The hyper-parameters that a run was given, by the name of its folder."""
     pairs = (each.partition("=") for each in HYPER.split(name)[1:])

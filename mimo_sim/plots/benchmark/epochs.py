@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from mimo_sim.benchmark.records import FinishedRun
 from mimo_sim.benchmark.tidy import JOINT, epochs_frame
-from mimo_sim.benchmark.wording import method_words
+from mimo_sim.benchmark.wording import dataset_words, method_words
 from mimo_sim.plots._style import DASHES, style
 from mimo_sim.plots.benchmark.bands import BAND, draw_bands, logarithmic
 from mimo_sim.plots.benchmark.looks import (
@@ -108,7 +108,7 @@ def draw_epochs(
             legend_entry(labels[name], {"color": colors[name]}, ls=DASHES[k % len(DASHES)])
             for k, name in enumerate(shown)
         ]
-        note = f"{runs[0].dataset}; validation split where not said; {BAND}"
+        note = f"{dataset_words(runs[0].dataset)}; validation split where not said; {BAND}"
         if len(wanted) > len(shown):
             note += f"; {len(shown)} of {len(wanted)} methods, --curves names others"
         figure.legend(

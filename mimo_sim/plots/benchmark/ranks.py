@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mimo_sim.benchmark.ranking import Ranking
-from mimo_sim.benchmark.wording import method_words
+from mimo_sim.benchmark.wording import dataset_words, method_words
 from mimo_sim.plots._style import MODALITY_COLORS, style
 
 LINE = 0.19  # inches of height for each method
@@ -45,7 +45,7 @@ def draw_ranks(ranking: Ranking) -> Figure:
                 mec=MODALITY_COLORS[j % len(MODALITY_COLORS)],
                 mew=0.8,
                 ls="none",
-                label=dataset,
+                label=dataset_words(dataset),
             )
         ax.plot(ranking.mean_ranks, lines, "|", color="k", ms=9, mew=2, label="mean rank")
         ax.set_yticks(lines, [method_words(name) for name in ranking.methods], fontsize=7)

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from mimo_sim.benchmark.comparison import Row, rows_by_name
 from mimo_sim.benchmark.curves import CURVES
-from mimo_sim.benchmark.wording import method_words
+from mimo_sim.benchmark.wording import dataset_words, method_words
 from mimo_sim.plots._style import style
 from mimo_sim.plots.benchmark.looks import LEGEND_TEXT, LETTER_WIDTH, Look, legend_entry
 
@@ -173,7 +173,7 @@ def draw_trade_off(
     ax.set(
         xlabel="modality gap: largest - smallest probe accuracy (points)",
         ylabel=f"joint {split} accuracy (%)",
-        title=f"{dataset}, {split} split",
+        title=f"{dataset_words(dataset)}, {split} split",
     )
     figure.legend(
         handles=entries,

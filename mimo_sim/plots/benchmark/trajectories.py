@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from mimo_sim.benchmark.records import FinishedRun
 from mimo_sim.benchmark.tidy import JOINT, epochs_frame
-from mimo_sim.benchmark.wording import method_words
+from mimo_sim.benchmark.wording import dataset_words, method_words
 from mimo_sim.plots._style import JOINT_COLOR, dashes, modality_color, style
 from mimo_sim.plots.benchmark.bands import BAND, draw_bands, logarithmic
 from mimo_sim.plots.benchmark.looks import wrapped
@@ -95,7 +95,11 @@ def draw_trajectories_of_runs(runs: Sequence[FinishedRun], wanted: Sequence[str]
             borderaxespad=0,
         )
         figure.text(
-            LEFT / width, 0.07 / height, f"{runs[0].dataset}; {BAND}", fontsize=7.5, color="0.3"
+            LEFT / width,
+            0.07 / height,
+            f"{dataset_words(runs[0].dataset)}; {BAND}",
+            fontsize=7.5,
+            color="0.3",
         )
     return figure
 
