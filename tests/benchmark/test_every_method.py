@@ -22,5 +22,5 @@ def test_every_method_learns_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     late = {name for name in methods.available() if methods.get(name).default_fusion() == "late"}
     assert set(found) == late
     assert len(late) >= 36
-    dull = {name: accuracy for name, accuracy in found.items() if accuracy < 5 * CHANCE}
+    dull = {name: accuracy for name, accuracy in found.items() if accuracy < 8 * CHANCE}
     assert not dull

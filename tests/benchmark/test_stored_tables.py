@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,11 @@ def stored(path: Path) -> dict[tuple[str, str, str], benchmark.Row]:
 def cell(row: benchmark.Row) -> str:
     """In percent; accuracies of all but vanilla as differences to it."""
     if row.metric == "accuracy" and row.method != "vanilla":
-        return f"{100 * row.difference:+.1f} ± {100 * row.difference_half_width:.1f}"
-    return f"{100 * row.mean:.1f} ± {100 * row.half_width:.1f}"
+        mean, half, sign = row.difference, row.difference_half_width, "+"
+    else:
+        mean, half, sign = row.mean, row.half_width, ""
+    # without an interval: one seed, or the same value for all
+    return f"{100 * mean:{sign}.1f}" + ("" if math.isnan(half) else f" ± {100 * half:.1f}")
 
 
 def late() -> list[str]:
