@@ -10,6 +10,7 @@ import numpy as np
 
 from mimo_sim._checks import FloatArray
 from mimo_sim.benchmark.comparison import LEVEL, Row
+from mimo_sim.benchmark.records import FinishedRun
 
 LOW_IS_GOOD = ("loss", "gap", "seconds", "mse")  # words in the names of such metrics
 
@@ -54,6 +55,36 @@ class Ranking:
         """The methods that Nemenyi's test does not tell from the best one."""
         near = self.mean_ranks - self.mean_ranks[0] < self.critical_distance
         return [name for name, is_near in zip(self.methods, near, strict=True) if is_near]
+
+
+def on_shared_seeds(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
+    """The runs on the seeds that all methods of a data set have.
+
+    A seed draws the data too, so a mean over other seeds is another measure. Methods without runs
+    on every data set, which are not ranked, have no say and keep all their runs.
+
+    Raises
+    ------
+    ValueError
+        If the ranked methods have no seed in common on a data set.
+    """
+    seeds: dict[str, dict[str, set[int]]] = {}
+    for run in runs:
+        seeds.setdefault(run.dataset, {}).setdefault(run.method, set()).add(run.seed)
+    ranked = set.intersection(*map(set, seeds.values())) if seeds else set()
+    if not ranked:
+        return list(runs)
+    shared = {
+        dataset: set.intersection(*(found[method] for method in ranked))
+        for dataset, found in seeds.items()
+    }
+    for dataset, common in shared.items():
+        if not common:
+            raise ValueError(
+                f"`runs` must have a seed that all methods share on {dataset}. "
+                f"Got { ({method: sorted(seeds[dataset][method]) for method in sorted(ranked)}) }."
+            )
+    return [run for run in runs if run.method not in ranked or run.seed in shared[run.dataset]]
 
 
 def rank(rows: Sequence[Row], metric: str = "accuracy") -> Ranking:

@@ -52,36 +52,35 @@ def rank(
 ) -> None:
     """Rank methods over several data sets: mean ranks and critical distance.
 
-    Only methods with runs on every data set are ranked. Means over seeds are compared, on the test
-    split. Two methods whose mean ranks differ by less than the critical distance are not told
-    apart (Friedman's test, then Nemenyi's at 5 %).
+    Only methods with runs on every data set are ranked. Compared are means over the seeds that all
+    methods of a data set have, on the test split. Two methods whose mean ranks differ by less than
+    the critical distance are not told apart (Friedman's test, then Nemenyi's at 5 %).
     """
     from mimo_sim import benchmark, plots
     from mimo_sim._files import replacing
     from mimo_sim._json import to_json
+    from mimo_sim.benchmark.ranking import on_shared_seeds
 
     suffixes = read_formats(format_)
-    rows = []
+    runs = []
     for place in results:
-        runs = benchmark.read(place)
+        found = benchmark.read(place)
         if not mixed:
-            benchmark.refuse_doubtful(runs)
-        rows += benchmark.summary(runs)
+            benchmark.refuse_doubtful(found)
+        runs += found
     for option, chosen, known in (
-        ("--method", method, {row.method for row in rows}),
-        ("--dataset", dataset, {row.dataset for row in rows}),
+        ("--method", method, {run.method for run in runs}),
+        ("--dataset", dataset, {run.dataset for run in runs}),
     ):
         unknown = sorted(set(chosen or ()) - known)
         if unknown:
             raise ValueError(f"`{option}` must have runs in the results. Got {unknown[0]!r}.")
-    ranking = benchmark.rank(
-        [
-            row
-            for row in rows
-            if (not method or row.method in method) and (not dataset or row.dataset in dataset)
-        ],
-        metric,
-    )
+    asked = [
+        run
+        for run in runs
+        if (not method or run.method in method) and (not dataset or run.dataset in dataset)
+    ]
+    ranking = benchmark.rank(benchmark.summary(on_shared_seeds(asked)), metric)
     if not quiet:
         _show(ranking)
     if out is None:

@@ -14,6 +14,7 @@ from scipy.stats import friedmanchisquare
 
 from mimo_sim import benchmark, plots
 from mimo_sim.benchmark.comparison import Row
+from mimo_sim.benchmark.ranking import on_shared_seeds
 from tests.benchmark.runs import command
 
 NAN = math.nan
@@ -127,18 +128,47 @@ def test_by_command(
     assert "`--dataset` must have runs" in capsys.readouterr().err
 
 
+def run_of(dataset: str, method: str, seed: int, accuracy: float) -> benchmark.FinishedRun:
+    result = {
+        "config": {"settings": {"seed": seed}},
+        "metrics": {"validation": {}, "test": {"accuracy": accuracy}, "selection": "last"},
+        "definitions": {},
+        "git": "a1",
+        "seconds": 1.0,
+    }
+    return benchmark.FinishedRun(dataset, method, seed, result, Path())
+
+
 def test_only_the_named_data_sets_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = [f"m{i}" for i in range(9)]
-    found = [row(d, m, i) for d in ("digits", "mfeat") for i, m in enumerate(names)]
-    found += [row("grid", m, i) for i, m in enumerate(names[:3])]
-    monkeypatch.setattr(benchmark, "read", lambda _: [])
-    monkeypatch.setattr(benchmark, "summary", lambda _: found)
-    assert command(monkeypatch, "rank", tmp_path) == 0
+    found = [run_of(d, m, 0, i / 10) for d in ("digits", "mfeat") for i, m in enumerate(names)]
+    found += [run_of("grid", m, 0, i / 10) for i, m in enumerate(names[:3])]
+    monkeypatch.setattr(benchmark, "read", lambda _: found)
+    assert command(monkeypatch, "rank", tmp_path, "--mixed") == 0
     told = capsys.readouterr().out
     assert "Without runs on every data set: m3, m4, m5, m6 and 2 others." in told
-    assert command(monkeypatch, "rank", tmp_path, "--dataset", "digits", "--dataset", "mfeat") == 0
+    chosen = ("--dataset", "digits", "--dataset", "mfeat")
+    assert command(monkeypatch, "rank", tmp_path, "--mixed", *chosen) == 0
     told = capsys.readouterr().out
     assert "Without runs" not in told
     assert "the best and" in told
+
+
+def test_methods_are_compared_on_the_seeds_that_they_share() -> None:
+    """The second seed is easier: who was run on it only would be first."""
+    found = [run_of("a", "x", 0, 0.5), run_of("a", "x", 1, 0.9), run_of("a", "y", 0, 0.6)]
+    found += [run_of("b", m, 3, 0.5) for m in "xy"]
+    found += [run_of("a", "only here", 7, 0.1)]
+    kept = {(run.dataset, run.method, run.seed) for run in on_shared_seeds(found)}
+    assert kept == {
+        ("a", "x", 0),
+        ("a", "y", 0),
+        ("b", "x", 3),
+        ("b", "y", 3),
+        ("a", "only here", 7),
+    }
+    with pytest.raises(ValueError, match=r"share on b. Got .*'y': \[3\], 'z': \[4\]"):
+        on_shared_seeds([*found, run_of("a", "z", 0, 0.5), run_of("b", "z", 4, 0.5)])
+    assert on_shared_seeds([]) == []

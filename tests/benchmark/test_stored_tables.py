@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mimo_sim import benchmark, methods
+from mimo_sim.benchmark import comparison
+from mimo_sim.benchmark.wording import dataset_words, method_words
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "real_data.md"
@@ -41,14 +43,18 @@ def stored(path: Path) -> dict[tuple[str, str, str], benchmark.Row]:
     return {(row.dataset, row.method, row.metric): row for row in rows}
 
 
-def cell(row: benchmark.Row) -> str:
-    """In percent; accuracies of all but vanilla as differences to it."""
-    if row.metric == "accuracy" and row.method != "vanilla":
-        mean, half, sign = row.difference, row.difference_half_width, "+"
-    else:
-        mean, half, sign = row.mean, row.half_width, ""
-    # without an interval: one seed, or the same value for all
+def points(mean: float, half: float, sign: str = "") -> str:
+    """In percent; without an interval for one seed, or the same value for all; "-" for none."""
+    if math.isnan(mean):
+        return "-"
     return f"{100 * mean:{sign}.1f}" + ("" if math.isnan(half) else f" ± {100 * half:.1f}")
+
+
+def cell(row: benchmark.Row) -> str:
+    """Accuracies of all but vanilla as differences to it."""
+    if row.metric == "accuracy" and row.method != "vanilla":
+        return points(row.difference, row.difference_half_width, "+")
+    return points(row.mean, row.half_width)
 
 
 def late() -> list[str]:
@@ -94,6 +100,20 @@ def every() -> list[str]:
     return lines
 
 
+def race() -> list[str]:
+    """Defaults beside tuned; the lead over the tuned plain sum."""
+    runs = benchmark.read(ROOT / "benchmarks" / "race" / "race.csv.gz")
+    lines = []
+    for row in comparison.tuned_rows(runs, "linear_scalarization"):
+        cells = [points(*row.default), points(*row.tuned)]
+        cells += [points(*pair, "+") for pair in (row.gain, row.lead)]
+        words = method_words(row.method).replace("*", "\\*")
+        lines.append(
+            f"| {dataset_words(row.dataset)} | {words} | {row.pairs} | {' | '.join(cells)} |"
+        )
+    return lines
+
+
 TABLES = {
     "| | clean: accuracy | lips probe |": late,
     "| network, uni-modal objectives | method | accuracy | lips probe |": partial(
@@ -103,6 +123,7 @@ TABLES = {
         beyond, "avmnist-A"
     ),
     "| method | mean rank |": every,
+    "| setting | method | seeds | defaults |": race,
 }
 
 
