@@ -220,7 +220,7 @@ race: $(VENV)/.tune  ## AV-MNIST A and GRID words: main methods, 12 trials each 
 	$(STORE_RACE)
 	$(RACE) --dataset grid --setting clean $(F_STAR)
 	$(STORE_RACE)
-	$(BIN)/mimo-sim bench compare results/race --out benchmarks/race --html benchmarks/race/comparison.html
+	$(BIN)/mimo-sim bench compare $(RACE_FILE) --baseline linear_scalarization --out benchmarks/race --html benchmarks/race/comparison.html
 
 race-store: $(VENV)/.tune  ## Store what make race has found so far into benchmarks/race, to commit and go on elsewhere
 	$(STORE_RACE)
