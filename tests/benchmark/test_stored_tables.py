@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def beyond(dataset: str) -> list[str]:
 def every() -> list[str]:
     """All methods at their defaults, the best mean rank first; without a rank, last."""
     ranks: dict[str, Any] = json.loads((RECORDS / "ranks.json").read_text())["methods"]
-    rows = {}
+    rows: dict[tuple[str, str, str], benchmark.Row] = {}
     for name in RANKED:
         rows |= stored(RECORDS / f"{name.split('-')[0]}.csv.gz")
     lines = []
@@ -114,7 +115,7 @@ def race() -> list[str]:
     return lines
 
 
-TABLES = {
+TABLES: dict[str, Callable[[], list[str]]] = {
     "| | clean: accuracy | lips probe |": late,
     "| network, uni-modal objectives | method | accuracy | lips probe |": partial(
         beyond, "grid--10"
