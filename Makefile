@@ -95,16 +95,17 @@ gpu-timing: $(VENV)/.dev  ## Step times with ResNet-18 on CREMA-D shapes, and of
 	test -f benchmarks/gpu/timing-lenet.json || $(BIN)/mimo-sim bench timing --captured --out benchmarks/gpu
 
 gpu-avmnist: $(VENV)/.dev  ## AV-MNIST at full size, main methods, 3 seeds: benchmarks/gpu-avmnist/
-	$(call GPU_UNPACK,avmnist)
+	$(call UNPACK,benchmarks/gpu-avmnist/runs.csv.gz,results/gpu-avmnist)
 	$(call GPU_RUN,avmnist,--dataset avmnist --setting A --setting B --setting D --preset full $(GPU_MAIN))
 	$(call GPU_STORE,avmnist)
 
 gpu-grid: $(VENV)/.dev  ## GRID words, all methods, 3 seeds: benchmarks/gpu-grid/
-	$(call GPU_UNPACK,grid)
+	$(call UNPACK,benchmarks/gpu-grid/runs.csv.gz,results/gpu-grid)
 	$(call GPU_RUN,grid,--dataset grid --setting clean --setting -10 --preset full --method all)
 	$(call GPU_STORE,grid)
 
-GPU_UNPACK = if test -f benchmarks/gpu-$(1)/runs.csv.gz; then $(BIN)/mimo-sim bench unpack benchmarks/gpu-$(1)/runs.csv.gz --out results/gpu-$(1); fi
+# A folder of results is filled with what is stored, so that it is not trained again.
+UNPACK = if test -f $(1); then $(BIN)/mimo-sim bench unpack $(1) --out $(2); fi
 GPU_STORE = $(BIN)/mimo-sim bench pack results/gpu-$(1) --out benchmarks/gpu-$(1)/runs.csv.gz
 
 studies: $(VENV)/.train  ## The studies over many runs of the toy: figures/phase_* and figures/fusion_* (about 8 minutes)
@@ -169,7 +170,7 @@ sensitivity: $(VENV)/.train results/sensitivity  ## AV-MNIST A: lam x mu with th
 BEYOND := $(BIN)/mimo-sim bench run --preset cpu --seeds 3
 MAIN := --method vanilla --method linear_scalarization --method mimo
 define FUSION
-if test -f benchmarks/fusion/$(1)-$(3)-$(4).csv.gz; then $(BIN)/mimo-sim bench unpack benchmarks/fusion/$(1)-$(3)-$(4).csv.gz --out results/fusion/$(1)-$(3)-$(4); fi
+$(call UNPACK,benchmarks/fusion/$(1)-$(3)-$(4).csv.gz,results/fusion/$(1)-$(3)-$(4))
 $(BEYOND) --dataset $(1) --setting $(2) --fusion $(3) --unimodal $(4) $(MAIN) $(5) --out results/fusion/$(1)-$(3)-$(4)
 $(BIN)/mimo-sim bench pack results/fusion/$(1)-$(3)-$(4) --out benchmarks/fusion/$(1)-$(3)-$(4).csv.gz
 endef
@@ -182,9 +183,9 @@ beyond: $(VENV)/.tune  ## GRID at -10 dB and AV-MNIST A in attention and MMTM ne
 	$(call FUSION,avmnist,A,attention,masked)
 	$(call FUSION,avmnist,A,mmtm,heads,--method greedy)
 
-# Every method at its defaults. Stored runs are not trained again.
+# Every method at its defaults.
 define EVERY
-if test -f benchmarks/records/$(1).csv.gz; then $(BIN)/mimo-sim bench unpack benchmarks/records/$(1).csv.gz --out results/$(1); fi
+$(call UNPACK,benchmarks/records/$(1).csv.gz,results/$(1))
 $(BIN)/mimo-sim bench run --preset cpu --seeds 3 --method all --dataset $(1) $(2) --out results/$(1)
 $(BIN)/mimo-sim bench pack results/$(1) --out benchmarks/records/$(1).csv.gz
 endef
@@ -207,7 +208,7 @@ RACERS := $(addprefix --method ,vanilla unimodal linear_scalarization mimo umt o
 F_STAR := --method mimo --space normalise=true,false --space f_star=running_minimum,epoch_minimum,extrapolation,validation,zero
 
 race: $(VENV)/.tune  ## AV-MNIST A and GRID words: main methods, 12 trials each on validation, then 8 fresh seeds (hours on 2 cores); goes on from benchmarks/race
-	if test -f $(RACE_FILE); then $(BIN)/mimo-sim bench unpack $(RACE_FILE) --out results/race; fi
+	$(call UNPACK,$(RACE_FILE),results/race)
 	$(RACE) --dataset grid --setting -10 $(RACERS)
 	$(STORE_RACE)
 	$(RACE) --dataset grid --setting -10 $(F_STAR)

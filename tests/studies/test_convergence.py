@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from mimo_sim.objective import smoothed_maximum
 from mimo_sim.studies import convergence
 
 
@@ -19,3 +21,12 @@ def test_the_summary_is_of_the_stored_numbers_and_theorem_1_holds() -> None:
         part = found[name]["largest_part_of_bound"]
         assert 0 < part <= 1
         assert (run.grad_norm_sq <= part * run.bound * (1 + 1e-12)).all()
+
+
+def test_the_excess_of_the_smoothed_maximum_keeps_its_digits() -> None:
+    gaps = np.array([[0.3, 0.2, 0.1], [3e-22, 2e-22, 1e-22], [5.0, 0.0, 0.0]])
+    found = convergence.excess_maximum(gaps, 0.01)
+    direct = smoothed_maximum(gaps, 0.01) - 0.01 * np.log(3)
+    np.testing.assert_allclose(found[[0, 2]], direct[[0, 2]], rtol=1e-13)
+    assert found[1] == pytest.approx(2e-22, rel=1e-12)  # near zero it is the mean
+    assert abs(direct[1]) < 1e-16  # where the difference has no digit left
