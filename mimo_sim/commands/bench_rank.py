@@ -74,7 +74,10 @@ def rank(
     ):
         unknown = sorted(set(chosen or ()) - known)
         if unknown:
-            raise ValueError(f"`{option}` must have runs in the results. Got {unknown[0]!r}.")
+            raise ValueError(
+                f"`{option}` must have runs in the results. Got {unknown[0]!r}. "
+                f"They have: {', '.join(sorted(known))}."
+            )
     asked = [
         run
         for run in runs

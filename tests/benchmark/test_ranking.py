@@ -125,7 +125,8 @@ def test_by_command(
     assert command(monkeypatch, "rank", results, again, "--method", "ogmm") == 2
     assert "`--method` must have runs" in capsys.readouterr().err
     assert command(monkeypatch, "rank", results, again, "--dataset", "coins") == 2
-    assert "`--dataset` must have runs" in capsys.readouterr().err
+    said = "`--dataset` must have runs in the results. Got 'coins'. They have: digits, other."
+    assert said in capsys.readouterr().err
 
 
 def run_of(dataset: str, method: str, seed: int, accuracy: float) -> benchmark.FinishedRun:
