@@ -93,7 +93,7 @@ NESTED = (
 )
 NO_NESTED = [*(bad for bad in NO_OBJECT if not isinstance(bad, dict)), [[1.0]], [[1.0, 2.0, 3.0]]]
 KINDS |= {kind: [*NO_OBJECT, None] for kind in OBJECTS} | dict.fromkeys(NESTED, NO_NESTED)
-KINDS["Batches | None"] = NO_OBJECT
+KINDS |= dict.fromkeys(["Batches | None", "Batches | Sequence[Batches] | None"], NO_OBJECT)
 KINDS["Sequence[float]"] = [*NO_NUMBERS_EACH, None, [2.0]]
 EXTREMES = [1e308, -1e308, 1e200, 5e-324, 1e-300]  # refused or not, what comes out is finite
 

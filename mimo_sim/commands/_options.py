@@ -149,6 +149,7 @@ class RunOptions:
     init_scale: Annotated[float, typer.Option(help="Initial scale u0 > 0.")] = 1e-3
     width: Width = 100
     weight_decay: Annotated[float, typer.Option(help="Weight decay, >= 0.")] = 0.0
+    momentum: Annotated[float, typer.Option(help="Heavy-ball momentum, in [0, 1).")] = 0.0
 
     def settings(self) -> dict[str, Any]:
         """The arguments of :func:`mimo_sim.simulate`."""
@@ -176,25 +177,13 @@ class BatchOptions:
 
     def drawn(self, problem: LateFusionProblem) -> tuple[LateFusionProblem, Batches | None]:
         """The problem that the run trains, and its mini-batches."""
-        from mimo_sim.dynamics import Batches
-        from mimo_sim.problem import LateFusionProblem
+        from mimo_sim.dynamics.batches import draw
 
         if self.samples is None:
             if self.batch_size is not None or self.replace:
                 raise ValueError("`--batch-size` and `--replace` need `--samples`.")
             return problem, None
-        inputs, y = problem.sample(self.samples, self.batch_seed)
-        if self.batch_size is None and not self.replace:
-            return LateFusionProblem.from_samples(inputs, y, names=problem.names), None
-        batches = Batches(
-            inputs,
-            y,
-            size=self.samples if self.batch_size is None else self.batch_size,
-            seed=self.batch_seed,
-            replace=self.replace,
-            names=problem.names,
-        )
-        return batches.problem, batches
+        return draw(problem, self.samples, self.batch_size, self.batch_seed, replace=self.replace)
 
 
 def whole_width(width: float) -> float:

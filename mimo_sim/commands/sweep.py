@@ -102,8 +102,8 @@ def sweep(
     The points are called the design. The results are one labelled file.
 
     A parameter belongs to the problem (sigma_ratio, rho, ...), to the solver (method, lam, mu,
-    f_star, heads) or to the run (step_size, init_scale, width, weight_decay). Every point is run
-    once per seed.
+    f_star, heads), to the run (step_size, init_scale, width, weight_decay, momentum) or to the data
+    (train_size, batch_size, batch_seed, replace, decay). Every point is run once per seed.
 
     After an interruption the same command goes on from the last finished chunk. It ends with the
     same file as a run without interruption.
@@ -111,6 +111,8 @@ def sweep(
     mimo-sim sweep --axis sigma_ratio=1,1.5,2,3 --axis rho=-0.8:0.8:9 --seeds 5 --out grid.nc
 
     mimo-sim sweep --problem random --samples 1000 --random problem_seed=int:0:9999 --out random.nc
+
+    mimo-sim sweep --set train_size=500 --axis batch_size=5,50,500 --step-size 0.01 --out sgd.nc
     """
     from mimo_sim.generators import FAMILIES
     from mimo_sim.sweeps import sweep as run_sweep

@@ -24,6 +24,39 @@ from mimo_sim.solvers import MIMO
 Rows = npt.NDArray[np.int64]
 
 
+def draw(
+    problem: LateFusionProblem,
+    train_size: int,
+    batch_size: int | None = None,
+    seed: int = 0,
+    *,
+    replace: bool = False,
+) -> tuple[LateFusionProblem, Batches | None]:
+    """Gaussian samples of a problem: the problem that they are, and mini-batches of them.
+
+    Parameters
+    ----------
+    problem : LateFusionProblem
+    train_size : int
+        Number of samples, >= 1.
+    batch_size : int, optional
+        Samples in a batch, 1 ... train_size. By default there are no batches, unless `replace`:
+        then a batch is as large as the data.
+    seed : int
+        Of samples and batches, >= 0.
+    replace : bool
+        As in :class:`Batches`.
+    """
+    if batch_size is not None:
+        check_count("batch_size", batch_size, 1, check_count("train_size", train_size))
+    inputs, y = problem.sample(train_size, seed)
+    if batch_size is None and not replace:
+        return LateFusionProblem.from_samples(inputs, y, names=problem.names), None
+    size = train_size if batch_size is None else batch_size
+    batches = Batches(inputs, y, size=size, seed=seed, replace=replace, names=problem.names)
+    return batches.problem, batches
+
+
 class Batches(Immutable):
     """Samples, and the order in which mini-batches of them are drawn.
 
@@ -176,11 +209,15 @@ def check_batches(
         )
 
 
-def check_decay(decay: float, method: object, batches: Batches | None) -> None:
-    """Raise unless `decay` is in [0, 1), and 0 where nothing follows losses of batches."""
+def check_decay(decay: float) -> None:
+    """Raise unless `decay` is in [0, 1)."""
     check_positive("decay", decay, allow_zero=True)
     if decay >= 1:
         raise ValueError(f"`decay` must be in [0, 1). Got decay={decay!r}.")
+
+
+def check_use_of_decay(decay: float, method: object, batches: Batches | None) -> None:
+    """Raise unless `decay` is 0 where nothing follows losses of batches."""
     if decay > 0 and (batches is None or not isinstance(method, MIMO)):
         raise ValueError(
             "`decay` smooths the losses of mini-batches that MIMO follows: it needs `batches` and "

@@ -21,8 +21,14 @@ from mimo_sim._checks import (
     check_width,
 )
 from mimo_sim._extras import explained
-from mimo_sim.dynamics.batches import Batches, check_batches, check_decay
-from mimo_sim.dynamics.records import MANY_FLIPS, Options, Records, recorded_steps
+from mimo_sim.dynamics.batches import Batches, check_batches, check_decay, check_use_of_decay
+from mimo_sim.dynamics.records import (
+    MANY_FLIPS,
+    Options,
+    Records,
+    check_momentum,
+    recorded_steps,
+)
 from mimo_sim.dynamics.start import Weights, checked_weights, norm_squared, random_weights
 from mimo_sim.dynamics.trajectory import arguments, build
 from mimo_sim.errors import ChatteringWarning, DivergenceError
@@ -46,18 +52,6 @@ ENGINES_OF_RULES = {
     "gram": "mimo_sim.dynamics.engines.rules",
     "autograd": "mimo_sim.dynamics.engines.autograd_rules",
 }
-
-
-def check_momentum(momentum: float, engine: str) -> None:
-    """Raise unless `momentum` is in [0, 1), and 0 where there are no steps."""
-    check_positive("momentum", momentum, allow_zero=True)
-    if momentum >= 1:
-        raise ValueError(f"`momentum` must be in [0, 1). Got momentum={momentum!r}.")
-    if momentum > 0 and engine == "flow":
-        raise ValueError(
-            "`momentum` needs discrete steps; engine='flow' has none. Use engine='gram'. "
-            f"Got momentum={momentum!r}."
-        )
 
 
 def checked_settings(
@@ -244,7 +238,8 @@ def simulate(
     )
     check_choice("engine", engine, ENGINES)
     check_batches(batches, problem, engine, step_size)
-    check_decay(decay, method, batches)
+    check_decay(decay)
+    check_use_of_decay(decay, method, batches)
     check_flag("record_maps", record_maps)
     check_momentum(momentum, engine)
     weights: list[Weights] | None

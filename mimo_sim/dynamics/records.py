@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mimo_sim._checks import FloatArray
+from mimo_sim._checks import FloatArray, check_positive
 from mimo_sim.dynamics.batches import Batches
 from mimo_sim.problem import LateFusionProblem
 
@@ -28,6 +28,18 @@ def limit(problem: LateFusionProblem) -> float:
 def recorded_steps(steps: int, record_every: int) -> np.ndarray:
     """Step 0, every so many steps, and always the last."""
     return np.append(np.arange(0, steps, record_every), steps)
+
+
+def check_momentum(momentum: float, engine: str = "gram") -> None:
+    """Raise unless `momentum` is in [0, 1), and 0 where there are no steps."""
+    check_positive("momentum", momentum, allow_zero=True)
+    if momentum >= 1:
+        raise ValueError(f"`momentum` must be in [0, 1). Got momentum={momentum!r}.")
+    if momentum > 0 and engine == "flow":
+        raise ValueError(
+            "`momentum` needs discrete steps; engine='flow' has none. Use engine='gram'. "
+            f"Got momentum={momentum!r}."
+        )
 
 
 @dataclass(frozen=True)

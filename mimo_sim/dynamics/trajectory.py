@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mimo_sim import rules
-from mimo_sim._checks import check_run
+from mimo_sim._checks import FloatArray, check_run
 from mimo_sim._files import replacing
 from mimo_sim.dynamics.batches import Batches
 from mimo_sim.errors import UnconvergedWarning
@@ -231,12 +231,21 @@ def half_times(run: xr.Dataset) -> xr.DataArray:
             UnconvergedWarning,
             stacklevel=2,
         )
-    reached = steps[(squared >= final / 2).argmax(axis=0)]
-    times = np.where((final >= 2 * squared[0]) & (final > 0), reached, np.nan)
+    times = first_halves(steps, squared)
     attrs = {"long_name": "half-time of the encoder norm", "units": "steps"}
     return xr.DataArray(
         times, {"modality": run.modality}, ("modality",), name="half_time", attrs=attrs
     )
+
+
+def first_halves(steps: np.ndarray, squared: FloatArray) -> FloatArray:
+    """(K,) first of these steps (n,) at which a square (n, K) reaches half of its last value.
+
+    NaN where the last value is zero, or below twice the first.
+    """
+    final = squared[-1]
+    reached = steps[(squared >= final / 2).argmax(axis=0)]
+    return np.where((final >= 2 * squared[0]) & (final > 0), reached, np.nan)
 
 
 def half_time_ratio(run: xr.Dataset) -> float:

@@ -18,8 +18,10 @@ from mimo_sim.sweeps._backends import BACKENDS
 from mimo_sim.sweeps._design import CHUNK_RUNS, Design
 from mimo_sim.sweeps._recipe import of_solvers
 
-OF_RUN = ("step_size", "init_scale", "width", "weight_decay")
-TAKEN = {"lam", "mu", "f_star", "heads", *OF_RUN, "method", "seed", "sample", "run", "modality"}
+OF_RUN = ("step_size", "init_scale", "width", "weight_decay", "momentum")
+OF_DATA = {"train_size": None, "batch_size": None, "batch_seed": 0, "replace": False, "decay": 0.0}
+OF_DESIGN = ("method", "seed", "sample", "run", "modality")
+TAKEN = {"lam", "mu", "f_star", "heads", *OF_RUN, *OF_DATA, *OF_DESIGN}
 CLUSTER = re.compile(r"local(:[1-9]\d*)?|\w+://\S+")
 
 
@@ -119,14 +121,29 @@ def check_names(axes: Mapping[str, Any], design: Design, parameters: Mapping[str
                 f"`method` must be one of {tuple(solvers)}, Vanilla(...), MIMO(...) or a rule."
                 f" Got {method!r}.{did_you_mean(method, solvers)}"
             )
-    known = [*parameters, *(name for name in of_solvers() if name in owned), *OF_RUN, "method"]
+    known = [*parameters, *(name for name in of_solvers() if name in owned), *OF_RUN]
+    known += [*OF_DATA, "method"]
     for name in axes:
         if name not in known:
             methods = " or ".join(map(label, swept))
             raise ValueError(
-                f"Axis {name!r} is not a parameter of this problem, of {methods}, or of a run."
+                f"Axis {name!r} is not a parameter of this problem, of {methods}, of a run,"
+                " or of finite data."
                 f" Known here: {', '.join(known)}.{did_you_mean(name, known)}"
             )
+
+
+def of_data(axes: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults of the parameters of finite data, where `axes` has one of them.
+
+    Raises ``ValueError`` where the number of samples is missing, or the size of batches.
+    """
+    given = [name for name in OF_DATA if name in axes]
+    for name in given:
+        needed = "batch_size" if name in ("replace", "decay") else "train_size"
+        if needed not in axes:
+            raise ValueError(f"Axis {name!r} needs {needed!r} too. Got axes {list(axes)}.")
+    return dict(OF_DATA) if given else {}
 
 
 def label(value: Any) -> str:

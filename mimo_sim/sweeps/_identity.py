@@ -20,7 +20,9 @@ def identity(arguments: Mapping[str, Any]) -> Identity:
     """Arguments as attributes of a file: words and numbers as they are, the rest as JSON."""
     found: Identity = {}
     for name, value in arguments.items():
-        if isinstance(value, str | int | float):
+        if isinstance(value, bool):
+            found[name] = int(value)  # netCDF has no truth values
+        elif isinstance(value, str | int | float):
             found[name] = value
         else:
             found[name] = json.dumps(value, default=_described)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
+from mimo_sim.dynamics.batches import draw
 from mimo_sim.errors import GenerationError
 from mimo_sim.generators import scalar_pair, scalar_pairs
 from mimo_sim.problem import LateFusionProblem
@@ -19,7 +20,8 @@ from mimo_sim.sweeps._design import Columns
 
 Part: TypeAlias = dict[str, np.ndarray]  # the results of n runs: variable -> (n, ...)
 
-OF_EACH_RUN = ("step_size", "init_scale", "seed", "weight_decay")
+OF_EACH_RUN = ("step_size", "init_scale", "seed", "weight_decay", "momentum")
+OF_SAMPLES = ("train_size", "batch_size", "batch_seed", "replace")
 REFUSED = -1  # stands in whole-number variables of a run without a problem; NaN in the others
 
 
@@ -78,6 +80,16 @@ class Recipe:
                 found[i] = self.problem(point)
         return found
 
+    def _drawn_at(self, points: list[dict[str, Any]]) -> list[Any]:
+        """The samples of problems, and mini-batches of them; None where there is no problem."""
+        of_problem = [{axis: point[axis] for axis in self.renamed} for point in points]
+        found: list[Any] = [None] * len(points)
+        for i, problem in enumerate(self._problems_at(of_problem)):
+            if problem is not None:
+                size, batch_size, seed, again = (points[i][name] for name in OF_SAMPLES)
+                found[i] = draw(problem, size, batch_size, seed, replace=again)
+        return found
+
     def check_names(self, problems: Iterable[LateFusionProblem | None]) -> None:
         """Raise unless the problems have the same modalities."""
         for problem in problems:
@@ -125,9 +137,17 @@ class Recipe:
             default = all(value is None for value in options["step_size"])
             if default:
                 options["step_size"] = None
-            data = simulate_ensemble(
-                list(there.values()), [solvers[i] for i in there], **(options | changes)
-            )
+            methods = [solvers[i] for i in there]
+            if "train_size" in columns:
+                drawn = _shared(self._drawn_at, columns, [*self.renamed, *OF_SAMPLES])
+                there = {i: drawn[i][0] for i in there}
+                if columns["batch_size"][0] is not None:
+                    smoothed = zip(there, methods, strict=True)  # MIMO's losses only
+                    options |= {
+                        "batches": [drawn[i][1] for i in there],
+                        "decay": [columns["decay"][i] * isinstance(m, MIMO) for i, m in smoothed],
+                    }
+            data = simulate_ensemble(list(there.values()), methods, **(options | changes))
             yield list(there), data.reset_coords("step_size") if default else data
 
 

@@ -38,6 +38,7 @@ def sweep(
     init_scale: float = 1e-3,
     width: float = 100,
     weight_decay: float = 0.0,
+    momentum: float = 0.0,
     tolerance: float | None = None,
     on_error: str = "raise",
     out: str | Path | None = None,
@@ -67,9 +68,10 @@ def sweep(
 
         A parameter belongs to the method (``lam``, ``mu``, ``f_star``, ``heads``, or that of a
         rule, such as ``gamma``), to the run (``step_size``, ``init_scale``, ``width``,
-        ``weight_decay``) or to the problem, or it is ``method`` itself ("vanilla", "mimo", "mgda",
-        ..., or such objects). A parameter of the problem whose name is taken already is called
-        ``problem_<name>``: ``problem_seed`` for the family "random".
+        ``weight_decay``, ``momentum``), to the data (see Notes) or to the problem, or it is
+        ``method`` itself ("vanilla", "mimo", "mgda", ..., or such objects). A parameter of the
+        problem whose name is taken already is called ``problem_<name>``: ``problem_seed`` for the
+        family "random".
 
         With `samples`, a tuple is a distribution: ``(low, high)`` uniform, ``("log", low, high)``
         uniform in the logarithm, ``("int", low, high)`` whole numbers, both ends included.
@@ -81,7 +83,7 @@ def sweep(
         Number of draws of all distributions in `axes`. They have the dimension ``sample``.
     design_seed : int
         Seed of the draws.
-    steps, step_size, init_scale, width, weight_decay, tolerance, engine
+    steps, step_size, init_scale, width, weight_decay, momentum, tolerance, engine
         As in :func:`mimo_sim.simulate_ensemble`. Compare runs at one explicit step size.
     on_error : {"raise", "nan"}
         What to do where the family refuses a point, such as ``rho=1``: raise, or leave the run out.
@@ -120,6 +122,14 @@ def sweep(
         an `out` that holds something else. Before the work, one step is tried at up to 1000 values
         of every axis, so most errors show at once.
 
+    Notes
+    -----
+    *Finite data.* With ``train_size`` every run is trained on that many Gaussian samples of its
+    problem instead of its moments. With ``batch_size`` each step sees a mini-batch of them
+    (:class:`mimo_sim.Batches`). ``batch_seed`` (0) is that of the samples and of their order,
+    ``replace`` (False) draws each batch from all samples, and ``decay`` (0.0) is the smoothing of
+    MIMO's losses, as in :func:`mimo_sim.simulate`. Batches need an explicit step size.
+
     Examples
     --------
     >>> axes = {"sigma_ratio": [2.0, 3.0], "rho": [0.0, 0.5]}
@@ -145,7 +155,9 @@ def sweep(
         "init_scale": init_scale,
         "width": width,
         "weight_decay": weight_decay,
+        "momentum": momentum,
     }
+    defaults |= _arguments.of_data(axes)
     design = lay_out(axes, defaults, set(parameters), seeds, samples, design_seed)
     _arguments.check_names(axes, design, parameters)
     design = replace(design, chunk=chunk_size(design, steps, engine, chunk))

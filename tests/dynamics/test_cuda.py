@@ -52,6 +52,7 @@ SETTINGS = {
     "steps": 66,
     "init_scale": 0.3,
     "weight_decay": [0.0, 0.0, 0.1, 0.0, 0.0, 0.0],
+    "momentum": [0.0, 0.5, 0.5, 0.0, 0.0, 0.0],
     "record_every": 40,
 }
 

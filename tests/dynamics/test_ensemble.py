@@ -51,25 +51,28 @@ def assert_agrees(member: xr.Dataset, run: xr.Dataset) -> None:
 
 
 @pytest.mark.parametrize(
-    ("problem", "weight_decay"),
+    ("problem", "weight_decay", "momentum"),
     [
-        (FIGURE_1, 0.0),
-        (FIGURE_1, 0.02),
-        (ms.generators.random_problem((1, 1, 1), seed=1), 0.0),
-        (ms.generators.random_problem((4, 2), seed=2), 0.02),
+        (FIGURE_1, 0.0, 0.0),
+        (FIGURE_1, 0.02, 0.0),
+        (FIGURE_1, 0.02, 0.8),
+        (ms.generators.random_problem((1, 1, 1), seed=1), 0.0, 0.0),
+        (ms.generators.random_problem((4, 2), seed=2), 0.02, 0.0),
+        (ms.generators.random_problem((4, 2), seed=2), 0.02, 0.8),
     ],
-    ids=["K=2", "decay", "K=3", "d=4,2"],
+    ids=["K=2", "decay", "momentum", "K=3", "d=4,2", "d=4,2-momentum"],
 )
 def test_every_rule_agrees_with_simulate(
-    problem: ms.LateFusionProblem, weight_decay: float
+    problem: ms.LateFusionProblem, weight_decay: float, momentum: float
 ) -> None:
-    """Over learning from a small start to the end; all but the last in generated loops."""
+    """Over learning from a small start to the end; all but the last two in generated loops."""
     settings: dict[str, Any] = {
         "step_size": 0.02,
         "steps": 700,
         "init_scale": 0.05,
         "width": 20,
         "weight_decay": weight_decay,
+        "momentum": momentum,
     }
     runs = simulate_ensemble(problem, METHODS, seed=range(len(METHODS)), **settings)
     for i, method in enumerate(METHODS):
@@ -89,6 +92,7 @@ def test_any_sizes_agree_with_simulate(data: st.DataObject) -> None:
         "width": data.draw(st.sampled_from((2, 1, 12, math.inf))),
         "init_scale": 0.4,
         "weight_decay": data.draw(st.sampled_from((0.0, 0.5))),
+        "momentum": data.draw(st.sampled_from((0.0, 0.9))),
         "steps": data.draw(st.sampled_from((1, 63, 150))),
     }
     runs = simulate_ensemble(

@@ -11,7 +11,8 @@ import pytest
 
 import mimo_sim as ms
 from mimo_sim.dynamics.engines import early, gram
-from mimo_sim.dynamics.ensemble.step import Shape, exp, names, step_source
+from mimo_sim.dynamics.ensemble._exp import exp
+from mimo_sim.dynamics.ensemble.step import Shape, names, step_source
 from mimo_sim.dynamics.records import FLIP_SIZE, limit
 from mimo_sim.dynamics.start import compact_factors, random_weights
 from mimo_sim.objective import sigma_weights
@@ -180,7 +181,7 @@ def stepped(problem: ms.LateFusionProblem, method: Solver) -> tuple[Any, Any]:
     return packed, packed.scratch()
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.3])
+@pytest.mark.parametrize(("decay", "momentum"), [(0.0, 0.0), (0.3, 0.0), (0.0, 0.7), (0.3, 0.7)])
 @pytest.mark.parametrize("method", every_rule(f_star=0.1), ids=repr)
 @pytest.mark.parametrize(
     "problem",
@@ -193,14 +194,16 @@ def stepped(problem: ms.LateFusionProblem, method: Solver) -> tuple[Any, Any]:
     ids=["K=2", "K=3", "K=1", "m=2"],
 )
 def test_the_written_step_is_that_of_the_loop(
-    problem: ms.LateFusionProblem, method: Solver, decay: float
+    problem: ms.LateFusionProblem, method: Solver, decay: float, momentum: float
 ) -> None:
     eta, steps, ceiling = 0.03, 7, limit(problem)
     packed, (excess, sigma, work, dZ) = stepped(problem, method)
     K, m, d, r = packed.sizes
-    shape = Shape(K, m, d, r, decay > 0)
+    shape = Shape(K, m, d, r, decay > 0, momentum=momentum > 0)
+    velocity = np.zeros_like(packed.Z)
     given: dict[str, Any] = {
         "Z": packed.Z.ravel().copy(),
+        "velocity": velocity.ravel() if momentum else [],
         "base": np.where(packed.running, np.inf, packed.base),
         "sigma": np.full(K, np.nan),
         "change": np.full(K, np.nan),
@@ -218,6 +221,7 @@ def test_the_written_step_is_that_of_the_loop(
         "keep": 1 - eta * decay,
         "keep_head": 1.0 if method.heads == "frozen" else 1 - eta * decay,
         "eta": eta,
+        "momentum": momentum,
         "ceiling": ceiling,
     }
     values: dict[str, float] = {}
@@ -234,13 +238,16 @@ def test_the_written_step_is_that_of_the_loop(
         peak = np.maximum(peak, squares)
         gram.evaluate(packed.Z, *packed.model, excess, sigma, work, dZ)
         np.testing.assert_allclose(sigma, sigma_weights(excess - packed.base, packed.mu))
-        kept, kept_head = values["keep"], values["keep_head"]
-        gram.move(packed.Z, dZ, packed.sizes, eta, kept, kept_head)
+        frozen = method.heads == "frozen"
+        gram.push(packed.Z, dZ, velocity, packed.sizes, eta, decay, frozen, momentum)
 
     def of(name: str, count: int) -> list[float]:
         return [found[f"{name}{i}"] for i in range(count)]
 
     np.testing.assert_allclose(of("Z", packed.Z.size), packed.Z.ravel(), rtol=1e-11, atol=1e-13)
+    if momentum:
+        last = eta * velocity.ravel()
+        np.testing.assert_allclose(of("velocity", last.size), last, rtol=1e-10, atol=1e-13)
     np.testing.assert_allclose(of("base", K), packed.base, rtol=1e-11, atol=1e-13)
     np.testing.assert_allclose(of("sigma", K), sigma, rtol=1e-10)
     np.testing.assert_allclose(of("peak", K), peak, rtol=1e-12)
@@ -291,8 +298,11 @@ def test_rows_of_the_tables_stand_one_below_the_other() -> None:
     assert shape.n == 5
     places = [*shape.state._asdict().values()]
     assert places == [
-        *(slice(0, 50), slice(50, 52), slice(52, 54), slice(54, 56), 56, slice(57, 59), 59)
+        *(slice(0, 50), slice(50, 50)),
+        *(slice(50, 52), slice(52, 54), slice(54, 56), 56, slice(57, 59), 59),
     ]
+    pushed = Shape(2, 1, 3, 5, decay=True, momentum=True).state
+    assert (pushed.velocity, pushed.base) == (slice(50, 100), slice(100, 102))
     assert shape.state.height == 60
     constants = shape.constants
     assert (constants.S, constants.joint, constants.uni) == (
@@ -300,8 +310,8 @@ def test_rows_of_the_tables_stand_one_below_the_other() -> None:
         slice(36, 42),
         slice(42, 48),
     )
-    assert (constants.rule, constants.lam, constants.ceiling) == (slice(48, 48), 48, 56)
-    assert constants.height == len(names(constants)) == 57
+    assert (constants.rule, constants.lam, constants.ceiling) == (slice(48, 48), 48, 57)
+    assert constants.height == len(names(constants)) == 58
     of_rule = Shape(2, 1, 3, 5, True, ms.CAGrad().structure()).constants
     assert of_rule.rule == slice(48, 48 + 2 + 2 + 1)
 

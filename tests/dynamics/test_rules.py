@@ -74,17 +74,20 @@ def test_gram_equals_autograd_for_any_sizes(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(
-    ("problem", "chosen"),
+    ("problem", "chosen", "momentum"),
     [
-        (FIGURE_1, [ms.MGDA(), ms.MMPareto(), ms.OGM()]),
-        (ms.generators.random_problem((4, 2, 3), output_dim=2, seed=2), EVERY),
+        (FIGURE_1, [ms.MGDA(), ms.MMPareto(), ms.OGM()], 0.0),
+        (FIGURE_1, [ms.MMPareto()], 0.5),
+        (ms.generators.random_problem((4, 2, 3), output_dim=2, seed=2), EVERY, 0.0),
+        (ms.generators.random_problem((4, 2, 3), output_dim=2, seed=2), EVERY, 0.5),
     ],
-    ids=["written out", "one by one"],
+    ids=["written out", "written out-momentum", "one by one", "one by one-momentum"],
 )
 def test_ensembles_say_what_simulate_says(
-    problem: ms.LateFusionProblem, chosen: list[Rule]
+    problem: ms.LateFusionProblem, chosen: list[Rule], momentum: float
 ) -> None:
     run_settings: dict[str, Any] = {"step_size": 0.02, "steps": 300, "init_scale": 0.05}
+    run_settings["momentum"] = momentum
     mixed: list[AnySolver] = [*chosen, ms.MIMO(2.0, 0.25), ms.Vanilla()]
     runs = simulate_ensemble(problem, mixed, record_every=50, seed=3, **run_settings)
     for i, method in enumerate(mixed):

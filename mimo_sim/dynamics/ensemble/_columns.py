@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mimo_sim.dynamics._compile import jit
+from mimo_sim.dynamics.engines.gram import move
 from mimo_sim.dynamics.ensemble.step import FASTMATH
 
 kernel: Any = jit(nogil=True, fastmath=FASTMATH)
@@ -39,6 +40,24 @@ def encoder_squares(Z, sizes, peak):  # type: ignore[no-untyped-def]
             for j in range(r):
                 squares += Z[k, i, j] ** 2
         peak[k] = max(peak[k], squares)
+
+
+@kernel
+def take_step(Z, dZ, velocity, sizes, eta, keep, keep_head, momentum):  # type: ignore[no-untyped-def]
+    """:func:`move`, or a step with momentum; velocity, flat, is the last step of every entry."""
+    if momentum == 0.0:
+        move(Z, dZ, sizes, eta, keep, keep_head)
+        return
+    K, m, d, r = sizes
+    at = 0
+    for k in range(K):
+        for i in range(2 * m + d):
+            lost = 1.0 - (keep_head if m <= i < 2 * m else keep)
+            for j in range(r):
+                speed = momentum * velocity[at] + eta * dZ[k, i, j] - lost * Z[k, i, j]
+                velocity[at] = speed
+                Z[k, i, j] += speed
+                at += 1
 
 
 @kernel

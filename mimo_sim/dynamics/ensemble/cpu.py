@@ -28,17 +28,23 @@ from mimo_sim.dynamics.engines.gram import (
     PLAIN,
     count_flips,
     evaluate,
-    move,
     observe,
 )
 from mimo_sim.dynamics.ensemble import rules
-from mimo_sim.dynamics.ensemble._columns import copy, encoder_squares, kernel, load, moments
+from mimo_sim.dynamics.ensemble._columns import (
+    copy,
+    encoder_squares,
+    kernel,
+    load,
+    moments,
+    take_step,
+)
+from mimo_sim.dynamics.ensemble._exp import exp
 from mimo_sim.dynamics.ensemble.step import (
     FASTMATH,
     ONE_ROW,
     Advance,
     Shape,
-    exp,
     names,
     stacked,
     step_source,
@@ -109,7 +115,7 @@ def _variables(lines: list[str]) -> tuple[set[str], set[str]]:
 def _lanes_name(shape: Shape) -> str:
     """A name of its own for the function of each shape, as its machine code is kept by name."""
     sizes = f"K{shape.K}_m{shape.m}_d{shape.d}_r{shape.r}"
-    name = f"advance_lanes_{sizes}{'_decay' if shape.decay else ''}"
+    name = f"advance_lanes_{sizes}{'_decay' * shape.decay}{'_momentum' * shape.momentum}"
     if shape.rule is None:
         return name
     # The file of a rule is not among those that stale machine code is known by.
@@ -199,6 +205,7 @@ def _advance_one_by_one(state, constants, own, fixed, sizes, steps):  # type: ig
         running = constants[fixed.hold, run] == 0.0
         keep, keep_head = constants[fixed.keep, run], constants[fixed.keep_head, run]
         eta, ceiling = constants[fixed.eta, run], constants[fixed.ceiling, run]
+        momentum, velocity = constants[fixed.momentum, run], state[own.velocity, run]
         sigma, change, peak = state[own.sigma, run], state[own.change, run], state[own.peak, run]
         for _ in range(steps):
             excess_mm, top = evaluate(
@@ -208,7 +215,7 @@ def _advance_one_by_one(state, constants, own, fixed, sizes, steps):  # type: ig
                 state[own.bad, run] = 1.0
             state[own.flips, run] += count_flips(K, weight, sigma, change)
             encoder_squares(Z, sizes, peak)
-            move(Z, dZ, sizes, eta, keep, keep_head)
+            take_step(Z, dZ, velocity, sizes, eta, keep, keep_head, momentum)
         copy(Z.reshape(Z.size), state[own.Z, run])
         copy(base, state[own.base, run])
 

@@ -16,6 +16,8 @@ from numba import get_num_threads
 
 from mimo_sim._checks import check_choice, check_count, check_positive, check_width
 from mimo_sim._progress import progress_bar
+from mimo_sim.dynamics.batches import Batches
+from mimo_sim.dynamics.ensemble import on_batches
 from mimo_sim.dynamics.ensemble.cpu import LANES, view
 from mimo_sim.dynamics.ensemble.groups import LEGS, Group, IntArray, View
 from mimo_sim.dynamics.ensemble.results import Results
@@ -39,6 +41,9 @@ def simulate_ensemble(
     init_scale: npt.ArrayLike = 1e-3,
     seed: npt.ArrayLike = 0,
     weight_decay: npt.ArrayLike = 0.0,
+    momentum: npt.ArrayLike = 0.0,
+    batches: Batches | Sequence[Batches] | None = None,
+    decay: npt.ArrayLike = 0.0,
     tolerance: float | None = None,
     record_every: int | None = None,
     engine: str = "batch",
@@ -47,8 +52,8 @@ def simulate_ensemble(
 ) -> xr.Dataset:
     r"""Train many two-layer late-fusion networks: :func:`mimo_sim.simulate` for N runs at once.
 
-    `problems`, `methods`, `step_size`, `init_scale`, `seed` and `weight_decay` are each one for all
-    runs, or one per run.
+    `problems`, `methods`, `step_size`, `init_scale`, `seed`, `weight_decay`, `momentum`, `batches`
+    and `decay` are each one for all runs, or one per run.
 
     Parameters
     ----------
@@ -62,8 +67,11 @@ def simulate_ensemble(
         Number of gradient steps, >= 1.
     width : int or inf
         Hidden width h of every encoder, as in `simulate`.
-    init_scale, seed, weight_decay : number or N numbers
+    init_scale, seed, weight_decay, momentum : number or N numbers
         As in `simulate`. The same seed gives the same initial weights as there.
+    batches, decay : Batches and number, or N of them, optional
+        As in `simulate`: every step sees a mini-batch. Each run is then one of `simulate`, bit by
+        bit, and `threads` train several at a time. Not with `tolerance` or engine "cuda".
     tolerance : float, optional
         Stop a run once it has converged (see Notes). By default all steps are taken.
     record_every : int, optional
@@ -151,8 +159,21 @@ def simulate_ensemble(
     workers = get_num_threads() if threads is None else check_count("threads", threads, 1)
     if engine == "cuda":
         workers = 1
-    runs = Runs(problems, methods, step_size, init_scale, seed, weight_decay, width)
-    groups = _groups(runs, engine, workers)
+    runs = Runs(
+        problems,
+        methods,
+        step_size,
+        init_scale,
+        seed,
+        weight_decay,
+        width,
+        momentum,
+        batches,
+        decay,
+    )
+    if batches is not None:
+        _check_options_of_batches(tolerance, engine)
+    groups = _groups(runs, engine, workers) if batches is None else []
     results = Results(runs, recorded)
     stop, lock = Event(), Lock()
     with (
@@ -183,7 +204,15 @@ def simulate_ensemble(
                 group.run(tolerance, recorded, record, tick)
                 results.store(indices, group, view(shape, group.state, group.constants))
 
+        def train_on_batches(i: int) -> None:
+            if not stop.is_set():
+                results.store_trained(i, on_batches.train(runs, i, steps))
+                with suppress(InterruptedError):
+                    tick(steps)
+
         futures = [pool.submit(train, *group) for group in groups]
+        if batches is not None:
+            futures += [pool.submit(train_on_batches, i) for i in range(runs.count)]
         try:
             for future in futures:
                 future.result()
@@ -198,6 +227,19 @@ def simulate_ensemble(
         "tolerance": math.nan if tolerance is None else float(tolerance),
     }
     return results.dataset(settings)
+
+
+def _check_options_of_batches(tolerance: float | None, engine: str) -> None:
+    """Raise for options that runs on mini-batches cannot have."""
+    if tolerance is not None:
+        raise ValueError(
+            "`tolerance` must be None with `batches`: the residuals of a run on mini-batches do "
+            f"not vanish. Got tolerance={tolerance!r}."
+        )
+    if engine != "batch":
+        raise ValueError(
+            f"`engine` must be 'batch' with `batches` of samples. Got engine={engine!r}."
+        )
 
 
 def _groups(runs: Runs, engine: str, workers: int) -> list[tuple[Shape, Advance, list[int]]]:

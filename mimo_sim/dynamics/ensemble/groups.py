@@ -99,7 +99,7 @@ class Group:
 
         for leg in range(self.legs):
             start, stop = leg * self.every, min((leg + 1) * self.every, self.steps)
-            weights = live.state[self.rows.Z]
+            weights = live.state[self.rows.Z.start : self.rows.velocity.stop]
             weights[np.abs(weights) < small[live.runs]] = 0.0
             record_now(live, start)
             if tolerance is not None and leg > 0:

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from mimo_sim.dynamics.ensemble.groups import BUDGET, CONVERGED, DIVERGED, Group, IntArray, View
+from mimo_sim.dynamics.ensemble.on_batches import Trained
 from mimo_sim.dynamics.ensemble.runs import Runs
 from mimo_sim.dynamics.ensemble.step import Shape
 from mimo_sim.dynamics.trajectory import LONG_NAMES
@@ -125,6 +126,34 @@ class Results:
                 for path in paths.values():
                     path[i, after:] = np.nan
 
+    def store_trained(self, i: int, trained: Trained) -> None:
+        """Store what is known of run i, which saw mini-batches."""
+        path, problem = trained.path, self.runs.problems[i]
+        self.status[i] = BUDGET if trained.diverged_at is None else DIVERGED
+        self.counts["final_step"][i] = trained.final_step
+        self.counts["diverged_at"][i] = -1 if trained.diverged_at is None else trained.diverged_at
+        self.counts["flips"][i] = trained.flips()
+        self.per_run["step_size"][i] = self.runs.step_size[i]
+        if not path.sizes["step"]:
+            return
+        K, times = problem.num_modalities, trained.half_times()
+        middle, joint_map = trained.plateau(times)
+        self.per_run["worst_gap"][i] = path.gap.values[-1].max()
+        self.per_run["drift"][i] = trained.drift()
+        self.per_run["plateau_step"][i] = middle
+        self.per_modality["half_time"][i, :K] = times
+        for k, d in enumerate(problem.dims):
+            self.plateau_map[i, : problem.output_dim, k, :d] = joint_map[:, problem.features(k)]
+        kept = self.recorded[: bisect_left(self.recorded, path.sizes["step"])]
+        for name in MEASURES:
+            self.per_run[name][i] = path[name].values[-1]
+            if kept:
+                self.paths[name][i, : len(kept)] = path[name].values[kept]
+        for name in MEASURES_UNI:
+            self.per_modality[name][i, :K] = path[name].values[-1]
+            if kept:
+                self.paths_uni[name][i, : len(kept), :K] = path[name].values[kept]
+
     def dataset(self, settings: dict[str, Any]) -> xr.Dataset:
         """The labelled result, with `settings` as its attributes."""
         from mimo_sim import __version__
@@ -150,7 +179,7 @@ class Results:
         for name, values in self.paths_uni.items():
             data[f"path_{name}"] = (("run", "step", "modality"), values)
         coords: dict[str, Any] = {"run": np.arange(runs.count), "modality": modality}
-        for name in ("init_scale", "seed", "weight_decay"):
+        for name in ("init_scale", "seed", "weight_decay", "momentum"):
             coords[name] = ("run", getattr(runs, name))
         if self.recorded:
             coords["step"] = self.recorded

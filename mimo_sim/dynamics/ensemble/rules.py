@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from mimo_sim._checks import FloatArray
-from mimo_sim.dynamics.engines.gram import move
 from mimo_sim.dynamics.engines.rules import (
     FIRST,
     W_JOINT,
@@ -20,7 +19,14 @@ from mimo_sim.dynamics.engines.rules import (
     direct,
     measure,
 )
-from mimo_sim.dynamics.ensemble._columns import copy, encoder_squares, kernel, load, moments
+from mimo_sim.dynamics.ensemble._columns import (
+    copy,
+    encoder_squares,
+    kernel,
+    load,
+    moments,
+    take_step,
+)
 from mimo_sim.dynamics.ensemble.step import Advance, Shape
 from mimo_sim.rules._base import PER_MODALITY
 
@@ -73,6 +79,7 @@ def _advance(weigh, state, constants, own, fixed, sizes, steps):  # type: ignore
         load(state, constants, own, fixed, run, Z, base, S, joint, uni)
         parameters = _see_constants(constants, fixed, run, K, seen)
         keep, eta = constants[fixed.keep, run], constants[fixed.eta, run]
+        momentum, velocity = constants[fixed.momentum, run], state[own.velocity, run]
         peak = state[own.peak, run]
         for _ in range(steps):
             top = measure(Z, sizes, S, joint, uni, seen, work, parts)
@@ -83,7 +90,7 @@ def _advance(weigh, state, constants, own, fixed, sizes, steps):  # type: ignore
             weigh(seen, parameters, weights)
             direct(sizes, weights, parts, dZ)
             encoder_squares(Z, sizes, peak)
-            move(Z, dZ, sizes, eta, keep, keep)
+            take_step(Z, dZ, velocity, sizes, eta, keep, keep, momentum)
         copy(Z.reshape(Z.size), state[own.Z, run])
 
 

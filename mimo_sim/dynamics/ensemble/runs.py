@@ -18,9 +18,10 @@ from mimo_sim._checks import (
     check_step_size,
     is_sequence,
 )
+from mimo_sim.dynamics.batches import Batches, check_batches, check_decay, check_use_of_decay
 from mimo_sim.dynamics.engines.gram import Packed
 from mimo_sim.dynamics.ensemble.step import Shape
-from mimo_sim.dynamics.records import limit
+from mimo_sim.dynamics.records import check_momentum, limit
 from mimo_sim.dynamics.start import Weights, compact, norm_squared, random_blocks
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.rules import Rule
@@ -44,6 +45,9 @@ class Runs:
         seed: Any,
         weight_decay: Any,
         width: float,
+        momentum: Any = 0.0,
+        batches: Any = None,
+        decay: Any = 0.0,
     ) -> None:
         columns: dict[str, list[Any]] = {
             "problems": check_objects(
@@ -58,9 +62,14 @@ class Runs:
                 weight_decay,
                 lambda name, each: check_positive(name, each, allow_zero=True),
             ),
+            "momentum": _numbers("momentum", momentum, lambda _, each: check_momentum(each)),
+            "decay": _numbers("decay", decay, lambda _, each: check_decay(each)),
+            "batches": [None],
         }
         if step_size is not None:
             columns["step_size"] = _numbers("step_size", step_size, check_step_size)
+        if batches is not None:
+            columns["batches"] = check_objects("batches", batches, Batches, "mimo_sim.Batches")
         self.count = max(map(len, columns.values()))
         for name, column in columns.items():
             if len(column) not in (1, self.count):
@@ -76,10 +85,14 @@ class Runs:
         self.init_scale: list[float] = columns["init_scale"]
         self.seed: list[int] = columns["seed"]
         self.weight_decay: list[float] = columns["weight_decay"]
+        self.momentum: list[float] = columns["momentum"]
+        self.batches: list[Batches | None] = columns["batches"]
+        self.decay: list[float] = columns["decay"]
         self.width = width
         self._default_steps = step_size is None
         self._starts: dict[StartKey, tuple[FloatArray, float]] = {}
         self._check_f_star()
+        self._check_batches()
 
     def _check_f_star(self) -> None:
         """Refuse a method that does not have one number per modality."""
@@ -91,6 +104,12 @@ class Runs:
             else:
                 initial_f_star(method, problem.unimodal_optima)
 
+    def _check_batches(self) -> None:
+        """Refuse batches of other data than the run's problem, and `decay` where it has no use."""
+        for i, batches in enumerate(self.batches):
+            check_batches(batches, self.problems[i], "gram", self.step_size[i])
+            check_use_of_decay(self.decay[i], self.methods[i], batches)
+
     def shape(self, i: int) -> Shape:
         """The sizes of run i. Runs of one shape are trained by one compiled loop."""
         problem = self.problems[i]
@@ -99,7 +118,8 @@ class Runs:
         decay = self.weight_decay[i] > 0
         method = self.methods[i]
         rule = method.structure() if isinstance(method, Rule) else None
-        return Shape(problem.num_modalities, problem.output_dim, d, columns, decay, rule)
+        sizes = (problem.num_modalities, problem.output_dim, d, columns)
+        return Shape(*sizes, decay, rule, momentum=self.momentum[i] > 0)
 
     def tables(self, members: list[int], shape: Shape) -> tuple[FloatArray, FloatArray]:
         """State and constants, each (rows, runs), of these runs at step 0."""
@@ -148,6 +168,7 @@ class Runs:
         constants[fixed.keep] = decay
         constants[fixed.keep_head] = np.where(heads == "frozen", 1.0, decay)
         constants[fixed.eta] = eta
+        constants[fixed.momentum] = [self.momentum[i] for i in members]
         constants[fixed.ceiling] = [limit(problem) for problem in problems]
         return state, constants
 

@@ -15,10 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
-
 from mimo_sim._checks import FloatArray
-from mimo_sim.dynamics._compile import jit
 from mimo_sim.dynamics.records import FLIP_SIZE
 from mimo_sim.rules._base import Structure, lines
 
@@ -36,6 +33,7 @@ class StateRows(NamedTuple):
     """Which rows of the state hold what."""
 
     Z: slice  # the factors Z_k, (K, 2m + d, r) in one piece
+    velocity: slice  # with momentum only: the last step of every entry of Z
     base: slice  # (K,) estimates of f_k* in use, minus f_k*
     sigma: slice  # (K,) weights sigma_k of the step before
     change: slice  # (K,) last change of sigma_k
@@ -64,6 +62,7 @@ class ConstantRows(NamedTuple):
     keep: int  # 1 minus step size times weight decay
     keep_head: int  # the same for uni-modal heads: 1 where they are frozen
     eta: int  # step size
+    momentum: int  # of heavy-ball momentum
     ceiling: int  # losses from here on count as divergence
 
     @property
@@ -99,6 +98,7 @@ class Shape:
     r: int
     decay: bool  # is there weight decay?
     rule: Structure | None = None  # None: Vanilla or MIMO
+    momentum: bool = False  # is there momentum?
 
     @property
     def n(self) -> int:
@@ -116,6 +116,7 @@ class Shape:
         return StateRows(
             **stacked(
                 Z=self.K * self.n * self.r,
+                velocity=self.K * self.n * self.r if self.momentum else 0,
                 base=self.K,
                 sigma=self.K,
                 change=self.K,
@@ -144,30 +145,6 @@ def names(rows: StateRows | ConstantRows) -> list[str]:
         else:
             found.append(name)
     return found
-
-
-@jit(nogil=True, fastmath=FASTMATH)
-def exp(x):  # type: ignore[no-untyped-def]
-    """e**x for x <= 0 to within one unit in the last place, in operations that vectorise.
-
-    0 where the result would be subnormal (x < -708.4), NaN for NaN.
-    """
-    # Adding 1.5 * 2**52 rounds x / log 2 to an integer n, which then stands in the low bits.
-    shifted = x * 1.4426950408889634 + 6755399441055744.0
-    n = shifted - 6755399441055744.0
-    y = (x - n * 0.6931471803691238) - n * 1.9082149292705877e-10
-    # (e**y - 1 - y) / y**2 as a polynomial through Chebyshev nodes, 2e-17 off. It is added up in
-    # groups, so that few operations have to wait for others.
-    y2 = y * y
-    y4 = y2 * y2
-    low = (0.5 + 0.16666666666666669 * y) + (0.04166666666662413 + 0.008333333333330062 * y) * y2
-    middle = (0.0013888888917213717 + 0.00019841269863053618 * y) + (
-        2.4801521295954376e-05 + 2.7557268459997064e-06 * y
-    ) * y2
-    high = 2.7620088445409746e-07 + 2.510038549551032e-08 * y
-    q = low + y4 * (middle + y4 * high)
-    power = np.int64((np.float64(shifted).view(np.int64) + 1023) << 52).view(np.float64)
-    return 0.0 if x < -708.3964185322641 else (1.0 + (y + y2 * q)) * power
 
 
 # ------------------------ the step, written out
@@ -348,7 +325,6 @@ def _weights(shape: Shape) -> list[str]:
 def _update(shape: Shape) -> list[str]:
     m, d = shape.m, shape.d
     outputs, features = range(m), range(d)
-    kept, kept_head = ("keep * ", "keep_head * ") if shape.decay else ("", "")
     same = shape.rule is None  # f_mm has one weight in heads and encoders, 1
     joint_in_encoder = "x" if same else "z"
     lines = []
@@ -374,17 +350,33 @@ def _update(shape: Shape) -> list[str]:
             v = [_entry(shape, k, a, j) for a in outputs]
             u = [_entry(shape, k, m + a, j) for a in outputs]
             w = [_entry(shape, k, 2 * m + i, j) for i in features]
-            new = {}
+            changes = {}
             for a in outputs:
                 joint = [f"x{a}_{k * d + i} * {w[i]}" for i in features]
                 alone = [f"h{a}_{k * d + i} * {w[i]}" for i in features]
-                new[v[a]] = f"{kept}{v[a]} + {_sum(joint)}"
-                new[u[a]] = f"{kept_head}{u[a]} + {_sum(alone)}"
+                changes[v[a]], changes[u[a]] = _sum(joint), _sum(alone)
             for i in features:
                 at = k * d + i
                 terms = [
                     f"{joint_in_encoder}{a}_{at} * {v[a]} + y{a}_{at} * {u[a]}" for a in outputs
                 ]
-                new[w[i]] = f"{kept}{w[i]} + {_sum(terms)}"
-            lines.append(f"{', '.join(new)} = {', '.join(new.values())}")
+                changes[w[i]] = _sum(terms)
+            lines += _moved(shape, changes, dict.fromkeys(u, "keep_head"))
+    return lines
+
+
+def _moved(shape: Shape, changes: dict[str, str], keep: dict[str, str]) -> list[str]:
+    """Add `changes` to entries of Z, which are decayed by ``keep``, or by what `keep` says."""
+    new = {}
+    for entry, change in changes.items():
+        kept = keep.get(entry, "keep")
+        if shape.momentum:
+            lost = f" - (1.0 - {kept}) * {entry}" if shape.decay else ""
+            speed = f"velocity{entry[1:]}"
+            new[speed] = f"momentum * {speed} + ({change}){lost}"
+        else:
+            new[entry] = f"{f'{kept} * ' if shape.decay else ''}{entry} + {change}"
+    lines = [f"{', '.join(new)} = {', '.join(new.values())}"]
+    if shape.momentum:
+        lines += [f"{entry} += velocity{entry[1:]}" for entry in changes]
     return lines
