@@ -67,6 +67,7 @@ function tables(problem, solver, eta, scale) {
     hold: solver.rule === "running_minimum" ? 0 : Infinity,
     keep: 1,
     keep_head: 1,
+    momentum: 0,
     eta,
     ceiling: ENGINE.blow_up * TARGET,
   };
