@@ -13,6 +13,7 @@ from scipy import stats
 
 from paper_checks import Verdict, race
 from paper_checks.claims import balance_improves_generalisation as claim
+from paper_checks.claims import outperforms_on_seven_benchmarks as seven
 
 
 def accuracies(method: str, dataset: str) -> dict[int, float]:
@@ -66,3 +67,18 @@ def test_the_verdict_follows_the_race(monkeypatch: pytest.MonkeyPatch, tmp_path:
     for name, (mean, half, seeds) in before.items():
         assert after[name] == pytest.approx((-mean, half, seeds))
     assert claim.check(48).verdict == Verdict.NEEDS_DATA
+
+
+def test_the_claim_of_the_seven_benchmarks_tells_of_avmnist_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rows = gzip.decompress(race.FILE.read_bytes()).decode().splitlines(keepends=True)
+    grid = "".join([rows[0], *(row for row in rows if row.startswith("grid--10,"))])
+    monkeypatch.setattr(race, "FILE", tmp_path / "race.csv.gz")
+    race.FILE.write_bytes(gzip.compress(grid.encode()))
+    assert "A first look" not in seven.check(1).words
+    race.FILE.write_bytes(gzip.compress(grid.replace("grid--10,", "avmnist-A,").encode()))
+    evidence = seven.check(1)
+    (mean, half, _), *_ = race.leads(race.MIMO, race.JOINT).values()
+    assert f"minus joint training: {mean:+.1f} ± {half:.1f} on avmnist A" in evidence.words
+    assert evidence.verdict != Verdict.HOLDS
