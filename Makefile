@@ -207,8 +207,12 @@ STORE_RACE = $(BIN)/mimo-sim bench pack results/race --out $(RACE_FILE)
 RACERS := $(addprefix --method ,vanilla unimodal linear_scalarization mimo umt ogm_ge mmpareto mla)
 F_STAR := --method mimo --space normalise=true,false --space f_star=running_minimum,epoch_minimum,extrapolation,validation,zero
 
-race: $(VENV)/.tune  ## AV-MNIST A and GRID words: main methods, 12 trials each on validation, then 8 fresh seeds (hours on 2 cores); goes on from benchmarks/race
+race: $(VENV)/.tune  ## digits, AV-MNIST A and GRID words: main methods, 12 trials each on validation, then 8 fresh seeds (hours on 2 cores); goes on from benchmarks/race
 	$(call UNPACK,$(RACE_FILE),results/race)
+	$(RACE) --dataset digits $(RACERS)
+	$(STORE_RACE)
+	$(RACE) --dataset digits $(F_STAR)
+	$(STORE_RACE)
 	$(RACE) --dataset grid --setting -10 $(RACERS)
 	$(STORE_RACE)
 	$(RACE) --dataset grid --setting -10 $(F_STAR)
