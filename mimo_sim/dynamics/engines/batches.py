@@ -203,7 +203,7 @@ def on_all(maps, sizes, S, joint, uni, excess):  # type: ignore[no-untyped-def]
     return excess_mm
 
 
-@jit(fastmath=FASTMATH)
+@jit(nogil=True, fastmath=FASTMATH)
 def _descend(  # type: ignore[no-untyped-def]
     weigh,
     state,
