@@ -57,8 +57,8 @@ class MIMOLoss(SizedByLosses, Method):
         table in :mod:`mimo_sim.methods._fstar` says what each rule is and costs. The default needs
         no epochs. ``"epoch_minimum"``, ``"extrapolation"`` and ``"validation"`` need
         :meth:`end_epoch` after every epoch; before the first they are the running minimum.
-        ``"extrapolation"`` with `normalise` did best on the validation data of AV-MNIST
-        (benchmarks/records/table-validation.md).
+        With equal tuning budgets no rule was ahead of linear scalarization everywhere
+        (docs/fstar.md).
     heads : {"gradient", "plain"}
         How the uni-modal heads move. ``"gradient"`` (default) descends the objective, so head k
         moves by lam * sigma_k times the gradient of its loss. ``"plain"`` moves every head by the
