@@ -300,7 +300,7 @@ def test_theory_of_the_figure_1_problem() -> None:
         ("simulate --problem superficail", "Got 'superficail'. Did you mean 'superficial'?"),
         ("study scater", "No such command 'scater'. Did you mean 'scatter'?"),
         ("simulate --batch-size 5", "`--batch-size` and `--replace` need `--samples`."),
-        ("simulate --samples 9 --batch-size 10 --step-size 0.1", "`size` must be <= 9."),
+        ("simulate --samples 9 --batch-size 10 --step-size 0.1", "`batch_size` must be <= 9."),
         ("simulate --samples 9 --batch-size 3", "`step_size` must be given with `batches`"),
         ("simulate --decay 0.5", "`decay` smooths the losses of mini-batches"),
         ("simulate --steps 0", "`steps` must be >= 1. Got steps=0."),
