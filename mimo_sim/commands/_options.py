@@ -177,12 +177,14 @@ class BatchOptions:
 
     def drawn(self, problem: LateFusionProblem) -> tuple[LateFusionProblem, Batches | None]:
         """The problem that the run trains, and its mini-batches."""
+        from mimo_sim._checks import check_count
         from mimo_sim.dynamics.batches import draw
 
         if self.samples is None:
             if self.batch_size is not None or self.replace:
                 raise ValueError("`--batch-size` and `--replace` need `--samples`.")
             return problem, None
+        check_count("--samples", self.samples)
         return draw(problem, self.samples, self.batch_size, self.batch_seed, replace=self.replace)
 
 

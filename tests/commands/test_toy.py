@@ -302,6 +302,7 @@ def test_theory_of_the_figure_1_problem() -> None:
         ("simulate --batch-size 5", "`--batch-size` and `--replace` need `--samples`."),
         ("simulate --samples 9 --batch-size 10 --step-size 0.1", "`batch_size` must be <= 9."),
         ("simulate --samples 9 --batch-size 3", "`step_size` must be given with `batches`"),
+        ("simulate --samples 0 --batch-size 1", "`--samples` must be >= 1. Got --samples=0."),
         ("simulate --decay 0.5", "`decay` smooths the losses of mini-batches"),
         ("simulate --steps 0", "`steps` must be >= 1. Got steps=0."),
         ("simulate --out run.txt", "`--out` must end in .nc. Got 'run.txt'."),
