@@ -8,6 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def at_work(temporary: Path) -> bool:
+    """Whether the process that began this temporary file of :func:`replacing` still lives here."""
+    number = temporary.name.split(".part", 1)[0].rpartition(".")[2]
+    if not number.isdecimal() or int(number) == os.getpid():
+        return False
+    try:
+        os.kill(int(number), 0)  # asks, and sends nothing
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path` to write to.

@@ -58,6 +58,7 @@ def main() -> None:
             errors.DivergenceError,
             errors.GenerationError,
             errors.NonFiniteError,
+            errors.TrialError,
         )
         if not isinstance(error, expected):
             raise

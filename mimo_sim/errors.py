@@ -45,6 +45,10 @@ class NonFiniteError(FloatingPointError):
         return type(self), (str(self), self.epoch)
 
 
+class TrialError(RuntimeError):
+    """A trial of a search failed, for another reason than divergence."""
+
+
 class GenerationError(RuntimeError):
     """A random generator found no problem that meets the requirement in all its tries."""
 

@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from mimo_sim.benchmark.provenance import doubt, origins_of_rows, told_origins
+from mimo_sim.benchmark.provenance import (
+    doubt,
+    doubtful_searches,
+    origins_of_rows,
+    told_origins,
+)
 from mimo_sim.benchmark.records import FinishedRun
 from mimo_sim.benchmark.wording import OF_TRAINING, TUNED, default_name
 
@@ -164,7 +169,11 @@ class TunedRow:
 def tuned_rows(
     runs: Sequence[FinishedRun], baseline: str = "vanilla", split: str = "test"
 ) -> list[TunedRow]:
-    """Every tuned method beside its defaults, data set by data set, the best tuned one first."""
+    """Every tuned method beside its defaults, data set by data set, the best tuned one first.
+
+    The baseline may be named as its defaults or as its tuned runs are: both mean the tuned ones.
+    """
+    baseline = baseline.replace(TUNED, "", 1)
     values: dict[tuple[str, str], dict[int, float]] = {}
     tuning: dict[tuple[str, str], dict[str, Any]] = {}
     for run in runs:
@@ -253,7 +262,8 @@ def unequal_settings(runs: Sequence[FinishedRun]) -> list[str]:
 
 def caveats(runs: Sequence[FinishedRun]) -> list[str]:
     """What a reader of a comparison must know: unequal settings and budgets, and the code."""
-    return unequal_settings(runs) + unequal_budgets(runs) + told_origins(runs)
+    told = unequal_settings(runs) + unequal_budgets(runs)
+    return told + doubtful_searches(runs) + told_origins(runs)
 
 
 def split_suffix(rows: Sequence[Row]) -> str:

@@ -69,22 +69,29 @@ def main_methods(runs: Sequence[FinishedRun], most: int = MOST_NAMED) -> list[st
 
 
 def asked_curves(runs: Sequence[FinishedRun], asked: Sequence[str]) -> list[str]:
-    """The methods that were asked for, then their variants.
+    """The methods that were asked for, then their variants; empty where none of them was run.
 
     ``"mimo"`` has all its variants, ``"mimo-lam"`` those that were given a lam.
-
-    Raises
-    ------
-    ValueError
-        If none of them was run.
     """
     names = list(dict.fromkeys(run.method for run in runs))
     curves = [name for name in asked if name in names]
     for name in asked:
         curves += _variants(name, names)
-    if not curves:
-        raise ValueError(f"`curves` must name methods among {tuple(names)}. Got {tuple(asked)}.")
-    return curves
+    return list(dict.fromkeys(curves))
+
+
+def refuse_unknown_curves(runs: Sequence[FinishedRun], asked: Sequence[str]) -> None:
+    """Refuse a name that no run has, on any data set.
+
+    Raises
+    ------
+    ValueError
+        The message names the argument and what there is.
+    """
+    for name in asked:
+        if not asked_curves(runs, [name]):
+            names = tuple(dict.fromkeys(run.method for run in runs))
+            raise ValueError(f"`curves` must name methods among {names}. Got {name!r}.")
 
 
 def _variants(start: str, names: Sequence[str]) -> list[str]:

@@ -17,12 +17,15 @@ from mimo_sim import datasets, methods
 from mimo_sim.benchmark.jobs import Job
 from mimo_sim.datasets._data import Dataset
 from mimo_sim.training import train
+from mimo_sim.training.records import Record
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def run_job(job: Job, out: Path, on_epochs: Callable[[int], None] = lambda _: None) -> None:
-    """Do one job, from its checkpoint if there is one."""
+    """Do one job, from its checkpoint if there is one; nothing if another process has done it."""
+    if Record(out / job.place, job.config).finished():
+        return
     train(
         methods.create(job.method, **job.all_hyper),
         load_data(job),

@@ -29,11 +29,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mimo_sim._files import replacing
-from mimo_sim.training.records import CONFIG, RESULT, TABLE
+from mimo_sim.training.records import CONFIG, RESULT, TABLE, read_json
 
 SUFFIX = ".csv.gz"
 TRIALS = "trials"  # folder of searches, whose runs are no results; here the "file" of a search
 COLUMNS = ["dataset", "method", "seed", "file", "epoch", "name", "value"]
+MOST_BYTES = 2**29  # of text: 30 times as long as the longest file in benchmarks/
+DEEPEST = 50  # entries within entries
 ESCAPES = {"~": "~0", "/": "~1"}  # of keys on the way to an entry, as in JSON pointers (RFC 6901)
 
 
@@ -103,6 +105,7 @@ def save(runs: Iterable[Contents], path: Path, searches: Iterable[Searched] = ()
         file.write(text.getvalue().encode())
     with replacing(path) as temporary:
         temporary.write_bytes(packed.getvalue())
+        load(temporary)  # what cannot be read back takes no good file's place
 
 
 def load(path: Path) -> Packed:
@@ -114,7 +117,10 @@ def load(path: Path) -> Packed:
         If it is something else, or damaged. The message names the file.
     """
     try:
-        text = gzip.decompress(path.read_bytes()).decode()
+        with gzip.open(path) as packed:
+            text = packed.read(MOST_BYTES + 1).decode()
+        if len(text) > MOST_BYTES:
+            raise ValueError(f"its text is longer than {MOST_BYTES:,} characters")
         rows = csv.reader(io.StringIO(text), strict=True)
         header = next(rows, [])
         if header != COLUMNS:
@@ -185,7 +191,40 @@ def _contents(rows: Iterable[list[str]]) -> Packed:
     for run in found.values():
         if not (run.config and run.epochs and run.result):
             raise ValueError(f"{run.place} lacks one of {CONFIG}, {TABLE}, {RESULT}")
+    for one in searches.values():
+        wrong = _whats_wrong(one.content)
+        if wrong:
+            raise ValueError(f"the trials of {one.dataset}/{one.method}: {wrong}")
     return Packed(list(found.values()), list(searches.values()))
+
+
+def read_trials(path: Path) -> dict[str, Any]:
+    """What a file of trials holds: ``"search"`` and ``"trials"``.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged. The message names the file.
+    """
+    remedy = "Delete this file and tune again."
+    content = read_json(path, remedy)
+    wrong = _whats_wrong(content)
+    if wrong:
+        raise ValueError(f"{path} is damaged ({wrong}). {remedy}")
+    return content
+
+
+def _whats_wrong(content: Mapping[str, Any]) -> str:
+    """What the trials of a search lack, in words; empty where they are whole."""
+    trials = content.get("trials")
+    if not isinstance(content.get("search"), dict) or not isinstance(trials, list):
+        return "no search, or no list of trials"
+    for number, trial in enumerate(trials):
+        if not (isinstance(trial, dict) and isinstance(trial.get("values"), dict)):
+            return f"trial {number} has no values"
+        if not isinstance(trial.get("score", ""), int | float | None):
+            return f"trial {number} has no score"
+    return ""
 
 
 def _refuse_bad_place(dataset: str, method: str, seed: str) -> None:
@@ -200,7 +239,7 @@ def _refuse_bad_place(dataset: str, method: str, seed: str) -> None:
 def _add_cell(epochs: list[dict[str, str]], epoch: int, name: str, cell: str) -> None:
     if epoch == len(epochs):
         epochs.append({})
-    if epoch != len(epochs) - 1 or name in epochs[epoch]:
+    if epoch < 0 or epoch != len(epochs) - 1 or name in epochs[epoch]:
         raise ValueError(f"epoch {epoch} of {name!r} is out of order")
     epochs[epoch][name] = cell
 
@@ -212,12 +251,14 @@ def _add_to_search(content: dict[str, Any], epoch: str, name: str, value: Any) -
     trials = content["trials"]
     if int(epoch) == len(trials):
         trials.append({})
-    if int(epoch) != len(trials) - 1:
+    if int(epoch) < 0 or int(epoch) != len(trials) - 1:
         raise ValueError(f"trial {epoch} is out of order")
     _add_entry(trials[-1], name, value)
 
 
 def _add_entry(tree: dict[str, Any], way: str, value: Any) -> None:
+    if way.count("/") > DEEPEST:
+        raise ValueError(f"an entry is more than {DEEPEST} deep")
     *above, last = [part.replace("~1", "/").replace("~0", "~") for part in way.split("/")]
     for key in above:
         tree = tree.setdefault(key, {})

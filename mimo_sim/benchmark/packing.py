@@ -7,13 +7,12 @@ from pathlib import Path
 
 from mimo_sim._checks import did_you_mean
 from mimo_sim.benchmark import packed
-from mimo_sim.benchmark.packed import TRIALS, Searched
+from mimo_sim.benchmark.packed import TRIALS, Searched, read_trials
 from mimo_sim.benchmark.records import NoRunsError, read
 from mimo_sim.training.records import (
     CHECKPOINT,
     CONFIG,
     RESULT,
-    read_json,
     write_json,
     write_table,
 )
@@ -61,8 +60,8 @@ def _searches(results: Path) -> Iterator[Searched]:
     if results.is_file():
         yield from packed.load(results).searches
         return
-    for path in sorted((results / TRIALS).glob("*/*.json")):
-        yield Searched(path.parent.name, path.name.removesuffix(".json"), read_json(path))
+    for path in sorted((results / TRIALS).glob("*/[!.]*.json")):  # no temporary files
+        yield Searched(path.parent.name, path.name.removesuffix(".json"), read_trials(path))
 
 
 def unpack(
@@ -121,7 +120,7 @@ def unpack(
 def _unpack_search(search: Searched, out: Path) -> None:
     path = out / TRIALS / search.dataset / f"{search.method}.json"
     if path.is_file():
-        there = read_json(path)
+        there = read_trials(path)
         known = there["trials"]
         begun_alike = there["search"] == search.content["search"]
         if not begun_alike or search.content["trials"][: len(known)] != known:

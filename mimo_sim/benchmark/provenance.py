@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mimo_sim.benchmark.records import FinishedRun
-from mimo_sim.training.origins import Origin
+from mimo_sim.training.origins import CHANGED, Origin
 
 
 def origins_of_rows(runs: Sequence[FinishedRun]) -> dict[tuple[str, str], list[Origin]]:
@@ -69,3 +69,15 @@ def told_origins(runs: Sequence[FinishedRun]) -> list[str]:
             parts = [f"{origin} for {', '.join(names)}" for origin, names in methods.items()]
             lines.append(f"{dataset}: code is not the same in all rows, it is {'; '.join(parts)}")
     return lines
+
+
+def doubtful_searches(runs: Sequence[FinishedRun]) -> list[str]:
+    """One line for every search whose trials do not come from one committed code."""
+    lines = {}
+    for run in runs:
+        code = run.result["config"].get("tuning", {}).get("code", [])
+        if len(code) > 1 or any(revision.endswith(CHANGED) for revision in code):
+            lines[run.dataset, run.method] = (
+                f"{run.dataset}: trials of {run.method} come from {' and '.join(code)}"
+            )
+    return list(lines.values())

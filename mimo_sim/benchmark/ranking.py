@@ -12,6 +12,7 @@ from mimo_sim._checks import FloatArray
 from mimo_sim.benchmark.comparison import LEVEL, Row
 from mimo_sim.benchmark.records import FinishedRun
 
+TINY = np.finfo(float).tiny
 LOW_IS_GOOD = ("loss", "gap", "seconds", "mse")  # words in the names of such metrics
 
 
@@ -99,7 +100,8 @@ def rank(rows: Sequence[Row], metric: str = "accuracy") -> Ranking:
     rows : sequence of Row
         Of :func:`mimo_sim.benchmark.summary`, of all data sets together.
     metric : str
-        Less is better where its name has ``loss``, ``gap``, ``mse`` or ``seconds``; else more.
+        Less is better where its name has ``loss``, ``gap``, ``mse`` or ``seconds``, and in
+        regression for ``probe/``, ``heads/`` and ``sliced/``, which are losses there; else more.
 
     Raises
     ------
@@ -131,8 +133,10 @@ def rank(rows: Sequence[Row], metric: str = "accuracy") -> Ranking:
             f"them. Got {n} data sets and {k} such methods: {tuple(datasets)}, {tuple(methods)}."
         )
     values = np.array([[means[dataset, method] for dataset in datasets] for method in methods])
-    sign = 1 if any(word in metric for word in LOW_IS_GOOD) else -1
-    ranks = rankdata(sign * values, axis=0)
+    of_regression = {row.dataset for row in rows if row.metric == "mse"}
+    losses = [_is_low_good(metric, dataset in of_regression) for dataset in datasets]
+    digits = np.round(values / np.abs(values).max(0, initial=TINY), 12)  # equal counts are equal
+    ranks = rankdata(np.where(losses, 1, -1) * digits, axis=0)
     statistic = _friedman(ranks)
     order = np.argsort(ranks.mean(1), kind="stable")
     quantile = studentized_range.ppf(LEVEL, k, math.inf) / math.sqrt(2)
@@ -145,6 +149,11 @@ def rank(rows: Sequence[Row], metric: str = "accuracy") -> Ranking:
         critical_distance=float(quantile * math.sqrt(k * (k + 1) / (6 * n))),
         left_out={method: where for method, where in missing.items() if where},
     )
+
+
+def _is_low_good(metric: str, regression: bool) -> bool:
+    scores = ("probe/", "heads/", "sliced/")
+    return any(word in metric for word in LOW_IS_GOOD) or (regression and metric.startswith(scores))
 
 
 def _friedman(ranks: FloatArray) -> float:

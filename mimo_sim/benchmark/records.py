@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mimo_sim.benchmark import packed
 from mimo_sim.benchmark.packed import TRIALS, Contents
 from mimo_sim.training import origins
-from mimo_sim.training.records import CONFIG, RESULT, TABLE, differences, read_json
+from mimo_sim.training.records import CONFIG, RESULT, TABLE, comparable, differences, read_json
 
 if TYPE_CHECKING:
     from mimo_sim.benchmark.jobs import Job
@@ -56,7 +56,7 @@ class FinishedRun:
     @property
     def shared(self) -> dict[str, Any]:
         """The configuration without what differs between seeds."""
-        config: dict[str, Any] = self.result["config"]
+        config = comparable(self.result["config"])
         return config | {
             "settings": _without(config["settings"], "seed"),
             "data": _without(config["data"], "seed", "checksum"),
@@ -71,10 +71,12 @@ class FinishedRun:
         Raises
         ------
         ValueError
-            If `split` is not one of :data:`SPLITS`.
+            If `split` is not one of :data:`SPLITS`, or was not measured in this run.
         """
         if split not in SPLITS:
             raise ValueError(f"`split` must be one of {SPLITS}. Got {split!r}.")
+        if split not in self.result["metrics"]:
+            raise ValueError(f"{self.folder} did not measure the {split} split (`measure_test`).")
         return {**_flat(self.result["metrics"][split]), "seconds": self.result["seconds"]}
 
     def table(self) -> dict[str, list[float]]:
@@ -96,7 +98,7 @@ class FinishedRun:
         path = self.folder / TABLE
         if not path.is_file():
             raise _damaged(path, "missing")
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         if not rows:
             raise _damaged(path, "no rows")
@@ -120,8 +122,25 @@ def read(out: str | Path, jobs: Sequence[Job] | None = None) -> list[FinishedRun
         If two runs are of the same data set, method and seed.
         If runs of one method differ in more than their seed.
     """
+    found = checked(_found(Path(out), jobs))
+    if not found:
+        raise NoRunsError(
+            f"{out} has trials of a search and no finished run. Unpack it and tune on."
+        )
+    return found
+
+
+def checked(found: Iterable[FinishedRun]) -> list[FinishedRun]:
+    """The runs, sorted by data set, method and seed.
+
+    Raises
+    ------
+    ValueError
+        If two runs are of the same data set, method and seed.
+        If runs of one method differ in more than their seed.
+    """
     runs: dict[tuple[str, str, int], FinishedRun] = {}
-    for run in _found(Path(out), jobs):
+    for run in found:
         same = runs.setdefault((run.dataset, run.method, run.seed), run)
         if same is not run:
             raise ValueError(
@@ -137,10 +156,6 @@ def read(out: str | Path, jobs: Sequence[Job] | None = None) -> list[FinishedRun
                 f"{other.folder} and {run.folder} are not of one experiment: "
                 f"{'; '.join(differing)}. Compare one of them at a time."
             )
-    if not runs:
-        raise NoRunsError(
-            f"{out} has trials of a search and no finished run. Unpack it and tune on."
-        )
     return sorted(runs.values(), key=lambda run: (run.dataset, run.method, run.seed))
 
 
@@ -189,6 +204,9 @@ def _whats_wrong(result: Mapping[str, Any]) -> str:
     missing = [part for part in PARTS if part not in result]
     if missing:
         return f"lacks {', '.join(missing)}"
+    absent = [part for part in ("settings", "data") if part not in result["config"]]
+    if absent:
+        return f"its config lacks {', '.join(absent)}"
     try:
         origins.of(result)
     except ValueError as error:

@@ -143,10 +143,11 @@ def tuned_tables(
     split : {"test", "validation"}
     """
     rows = tuned_rows(runs, baseline, split)
-    percent = bool(runs) and "accuracy" in runs[0].metrics(split)
+    in_percent = {run.dataset: "accuracy" in run.metrics(split) for run in runs}
     compared = ("defaults", "tuned", "tuned - defaults", f"tuned - tuned {baseline}")
     header = ("method", "budget", "seeds", *compared, "validation", "chosen values")
     for dataset in dict.fromkeys(row.dataset for row in rows):
+        percent = in_percent[dataset]
         cells: list[tuple[str, ...]] = []
         for row in rows:
             if row.dataset != dataset:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mimo_sim._extras import explained
-from mimo_sim.benchmark.packed import TRIALS
+from mimo_sim.benchmark.packed import TRIALS, read_trials
 from mimo_sim.benchmark.search import Search
-from mimo_sim.training.records import differences, plain, read_json, write_json
+from mimo_sim.training import origins
+from mimo_sim.training.records import differences, plain, write_json
 
 if TYPE_CHECKING:
     import optuna
@@ -43,7 +44,7 @@ class Trials:
         self.about["around"]["settings"].pop("seed")
         self.stored: list[dict[str, Any]] = []
         if self.path.is_file():
-            there = read_json(self.path)
+            there = read_trials(self.path)
             differing = differences(there["search"], self.about)
             if differing:
                 raise ValueError(
@@ -80,7 +81,8 @@ class Trials:
         else:
             self.study.tell(trial, score)
         if self.told == len(self.stored):
-            self.stored.append({"values": values, "score": score})
+            code = str(origins.here())
+            self.stored.append({"values": values, "score": score, "code": code})
             write_json(self.path, {"search": self.about, "trials": self.stored})
         self.told += 1
 
@@ -96,13 +98,22 @@ class Trials:
         best = int(np.argmax(scores))
         if scores[best] == -math.inf:
             raise ValueError(f"every trial diverged: {self.path}. Begin with a lower `lr`.")
-        return self.search.budget | {
-            "trial": best,
-            "values": self.stored[best]["values"],
-            "score": scores[best],
-            "diverged": scores.count(-math.inf),
-            "command": self.search.command,
-        }
+        return (
+            self.search.budget
+            | {
+                "trial": best,
+                "values": self.stored[best]["values"],
+                "score": scores[best],
+                "diverged": scores.count(-math.inf),
+                "command": self.search.command,
+            }
+            | self._code()
+        )
+
+    def _code(self) -> dict[str, list[str]]:
+        """The revisions that made the trials; empty where that was not stored."""
+        known = {trial["code"] for trial in self.stored if "code" in trial}
+        return {"code": sorted(known)} if known else {}
 
 
 def _study(search: Search) -> optuna.Study:

@@ -34,8 +34,13 @@ def command_line(*words: Any, **options: Any) -> str:
             if value is True:
                 parts.append(option)
             elif value is not None and value is not False:
-                parts += [option, f"{value:g}" if isinstance(value, float) else value]
+                parts += [option, _short(value) if isinstance(value, float) else value]
     return shlex.join(["mimo-sim", *map(str, parts)])
+
+
+def _short(value: float) -> str:
+    """Six digits where they are the number, else all of them."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
 def write_all(
@@ -128,16 +133,17 @@ def report(rows: Sequence[tuple[str, ...]], header: tuple[str, ...], title: str)
     """
     from rich.console import Console
     from rich.table import Column, Table
+    from rich.text import Text
 
     short = max((len(row[0]) for row in rows), default=0) <= LONGEST_UNFOLDED_NAME
     table = Table(
-        Column(header[0], overflow="fold", no_wrap=short),
-        *header[1:],
-        title=title,
+        Column(Text(header[0]), overflow="fold", no_wrap=short),
+        *(Column(Text(name)) for name in header[1:]),
+        title=Text(title),
         title_justify="left",
         box=None,
         pad_edge=False,
     )
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # names and values are no markup
     Console(width=None if sys.stdout.isatty() else WIDTH_IN_A_FILE).print(table)

@@ -127,7 +127,7 @@ def _write(
     for suffix, text in texts.items():
         path = out / f"table{comparison.split_suffix(rows)}{suffix}"
         with replacing(path) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8")
         written.append(path)
     for name, figure in plots.draw_benchmark(runs, rows, curves):
         for suffix in suffixes:

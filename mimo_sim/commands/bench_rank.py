@@ -60,14 +60,12 @@ def rank(
     from mimo_sim._files import replacing
     from mimo_sim._json import to_json
     from mimo_sim.benchmark.ranking import on_shared_seeds
+    from mimo_sim.benchmark.records import checked
 
     suffixes = read_formats(format_)
-    runs = []
-    for place in results:
-        found = benchmark.read(place)
-        if not mixed:
-            benchmark.refuse_doubtful(found)
-        runs += found
+    runs = checked(run for place in results for run in benchmark.read(place))
+    if not mixed:
+        benchmark.refuse_doubtful(runs)
     for option, chosen, known in (
         ("--method", method, {run.method for run in runs}),
         ("--dataset", dataset, {run.dataset for run in runs}),
@@ -104,7 +102,7 @@ def rank(
         mixed=mixed,
     )
     with replacing(out / "ranks.json") as temporary:
-        temporary.write_text(to_json(_record(ranking, words)))
+        temporary.write_text(to_json(_record(ranking, words)), encoding="utf-8")
     written.append(out / "ranks.json")
     if not quiet:
         say_written(written)

@@ -14,7 +14,7 @@ from mimo_sim.commands import bench
 from mimo_sim.commands._options import Out, Quiet
 from mimo_sim.commands._output import command_line
 from mimo_sim.commands.bench_compare import show_results
-from mimo_sim.commands.bench_run import data_settings, num_workers, say_failures
+from mimo_sim.commands.bench_run import MOST_SEEDS, data_settings, num_workers, say_failures
 
 
 @bench.command()
@@ -67,7 +67,10 @@ def tune(
     ] = None,
     weight_decay: Annotated[
         float | None,
-        typer.Option(help="Weight decay, instead of the preset's; searched from / 10 to x 100."),
+        typer.Option(
+            help="Weight decay, instead of the preset's; searched from / 10 to x 100, around 1e-4 "
+            "where it is 0."
+        ),
     ] = None,
     optimizer: Annotated[
         str | None, typer.Option(help="sgd, adam or adamw, instead of the preset's.")
@@ -90,14 +93,14 @@ def tune(
     from mimo_sim import benchmark, datasets
     from mimo_sim._checks import check_count
 
-    for name, value, least in (
-        ("--trials", trials, 1),
-        ("--trial-seeds", trial_seeds, 1),
-        ("--seeds", seeds, 1),
+    for name, value, *limits in (
+        ("--trials", trials, 1, MOST_SEEDS),
+        ("--trial-seeds", trial_seeds, 1, MOST_SEEDS),
+        ("--seeds", seeds, 1, MOST_SEEDS),
         ("--first-seed", first_seed, 0),
         ("--sampler-seed", sampler_seed, 0),
     ):
-        check_count(name, value, least)
+        check_count(name, value, *limits)
     hyper = grammar.once(grammar.read_value("--set", text) for text in set_ or [])
     laws = grammar.once(grammar.read_space("--space", text) for text in space or [])
     own_data = data_settings(data or [], with_setting=bool(setting))
@@ -113,8 +116,9 @@ def tune(
     }
     options |= {name: value for name, value in given.items() if value is not None}
     options |= {"fusion": fusion, "unimodal": unimodal}
+    others = [text for text in data or [] if not text.startswith("setting=")]
     said = command_options(
-        {"trials": trials, "sampler_seed": sampler_seed or None, "preset": preset, "data": data},
+        {"trials": trials, "sampler_seed": sampler_seed or None, "preset": preset, "data": others},
         given,
         {"trial_seeds": trial_seeds, "fusion": fusion, "unimodal": unimodal},
     )
@@ -162,12 +166,14 @@ def tune(
     with progress_bar(total, on_terminal(quiet), title) as advance:
         workers = num_workers(jobs, 1, "auto")
         failures = benchmark.tune(searches, fresh, out, workers, advance, cluster, in_lines(quiet))
-    if not quiet:
-        places = {search.job.place.parts[0] for search in searches}
-        show_results(
-            [run for run in benchmark.read(out) if run.dataset in places and run.seed in fresh]
-        )
-    say_failures(failures)
+    try:
+        if not quiet:
+            places = {search.job.place.parts[0] for search in searches}
+            show_results(
+                [run for run in benchmark.read(out) if run.dataset in places and run.seed in fresh]
+            )
+    finally:  # why runs failed explains why there is nothing to show
+        say_failures(failures)
 
 
 def command_options(*groups: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mimo_sim._files import replacing
+from mimo_sim._files import at_work, replacing
 from mimo_sim.training import origins
 
 if TYPE_CHECKING:
@@ -105,8 +105,9 @@ class Record:
                 f"Read its {RESULT}, or delete it to train again."
             )
         write_json(self.folder / CONFIG, self.config)
-        for leftover in self.folder.glob(".*.part.*"):  # of a killed process
-            leftover.unlink()
+        for leftover in self.folder.glob(".*.part.*"):
+            if not at_work(leftover):
+                leftover.unlink(missing_ok=True)
 
     def finished(self) -> bool:
         """Whether the final result is there.
@@ -123,7 +124,7 @@ class Record:
         begun = done or (self.folder / CHECKPOINT).is_file()
         path = self.folder / CONFIG
         if begun and path.is_file():
-            differing = differences(read_json(path), self.config)
+            differing = differences(comparable(read_json(path)), comparable(self.config))
             if differing:
                 raise ValueError(
                     f"{self.folder} holds a run of another configuration: "
@@ -156,7 +157,10 @@ class Record:
 def write_table(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """The table of a run's epochs, whole or not at all; what a row lacks is an empty cell."""
     names = list(dict.fromkeys(key for row in rows for key in row))
-    with replacing(folder / TABLE) as temporary, temporary.open("w", newline="") as file:
+    with (
+        replacing(folder / TABLE) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -165,25 +169,37 @@ def write_table(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """A JSON file, whole or not at all; inf and nan are refused."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        text = json.dumps(content, indent=2, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, remedy: str = "") -> dict[str, Any]:
     """What :func:`write_json` wrote.
 
     Raises
     ------
     ValueError
-        If it is something else. The message names the file.
+        If it is something else. The message names the file, and says the remedy.
     """
-    remedy = f"Delete the folder {path.parent} and run again."
+    remedy = remedy or f"Delete the folder {path.parent} and run again."
     try:
-        content = json.loads(path.read_text())
-    except ValueError as error:  # not JSON, or not even text
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # not JSON, or not even text
         raise ValueError(f"{path} is damaged ({error}). {remedy}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} is damaged (not an object). {remedy}")
     return content
+
+
+def comparable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without the words of the command that asked for its tuning.
+
+    Two commands may ask for the same: ``--width 64`` where 64 is the preset's.
+    """
+    if "tuning" not in config:
+        return dict(config)
+    tuning = {key: value for key, value in config["tuning"].items() if key != "command"}
+    return {**config, "tuning": tuning}
 
 
 def differences(old: Any, new: Any, where: str = "") -> list[str]:

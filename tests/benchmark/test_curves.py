@@ -60,8 +60,13 @@ def test_curves_that_are_asked_for_have_their_variants() -> None:
     given = runs({"mimo": 0.1, "mimo-lam=2": 0.2, "mimo-lam=2-mu=1": 0.3, "mimoo": 0.4})
     assert curves.asked_curves(given, ["mimo"]) == ["mimo", "mimo-lam=2", "mimo-lam=2-mu=1"]
     assert curves.asked_curves(given, ["mimo-lam"]) == ["mimo-lam=2", "mimo-lam=2-mu=1"]
-    with pytest.raises(ValueError, match=r"`curves` must name methods among .*Got \('agm',\)"):
-        curves.asked_curves(given, ["agm"])
+    assert curves.asked_curves(given, ["agm", "mimo-lam=2", "mimo-lam=2"]) == [
+        "mimo-lam=2",
+        "mimo-lam=2-mu=1",
+    ]
+    curves.refuse_unknown_curves(given, ["mimo", "mimo-lam"])
+    with pytest.raises(ValueError, match=r"`curves` must name methods among .*Got 'agm'\."):
+        curves.refuse_unknown_curves(given, ["mimo", "agm"])
 
 
 def test_one_row_for_every_number_of_every_epoch() -> None:

@@ -154,6 +154,12 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "too deep": edited(lambda text: text + f"digits,mimo,0,result.json,,x,{'[' * 100_000}\n"),
     "inside of a value": edited(lambda text: text + "digits,mimo,0,result.json,,seconds/x,1\n"),
     "an epoch too far": edited(lambda text: text + "digits,mimo,0,epochs.csv,9,x,1\n"),
+    "an epoch before the first": edited(
+        lambda text: text.replace("epochs.csv,0,", "epochs.csv,-1,", 1)
+    ),
+    "a trial before the first": edited(lambda text: text + "digits,mimo-tuned,,trials,-1,x,1\n"),
+    "no trials": edited(lambda text: text + "digits,mimo-tuned,,trials,0,x,1\n"),
+    "deep names": edited(lambda text: text + f"digits,mimo,0,result.json,,x{'/x' * 9999},1\n"),
     "another file": edited(lambda text: text + "digits,mimo,0,checkpoint.pt,,x,1\n"),
     "half a run": edited(lambda text: text + "digits,mimo,9,config.json,,x,1\n"),
     "a way out": edited(lambda text: text.replace("digits,mimo,", "digits,../../mimo,")),
@@ -178,6 +184,15 @@ def test_a_damaged_file_is_refused_by_name(
         with pytest.raises(ValueError, match="is damaged"):
             benchmark.unpack(file, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_small_file_does_not_fill_the_memory(
+    file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert len(packed.load(file).runs) == 9
+    monkeypatch.setattr(packed, "MOST_BYTES", 1000)
+    with pytest.raises(ValueError, match="its text is longer than 1,000 characters"):
+        benchmark.unpack(file, tmp_path / "out")
 
 
 def test_what_cannot_be_packed_is_refused(results: Path, tmp_path: Path) -> None:

@@ -32,6 +32,23 @@ def rows_of(table: dict[str, list[float]], metric: str = "accuracy") -> list[Row
     ]
 
 
+def test_equal_counts_share_a_rank_whatever_the_order_of_their_sum() -> None:
+    one, other = (0.1 + 0.2 + 0.3) / 3, (0.3 + 0.2 + 0.1) / 3
+    assert one != other
+    found = benchmark.rank(rows_of({"a": [one, one], "b": [other, other], "c": [0.9, 0.9]}))
+    assert found.ranks[1:].tolist() == [[2.5, 2.5], [2.5, 2.5]]
+
+
+def test_probes_of_a_regression_are_losses() -> None:
+    metric, table = "probe/text", {"a": [0.1, 0.1], "b": [0.2, 0.2], "c": [0.3, 0.3]}
+    rows = rows_of(table, metric)
+    assert benchmark.rank(rows, metric).methods == ("c", "b", "a")
+    rows += [row("set1", "a", 1.0, "mse")]
+    found = benchmark.rank(rows, metric)  # set1 is a regression: the smallest is best there
+    by_name = dict(zip(found.methods, found.ranks.tolist(), strict=True))
+    assert by_name == {"a": [3, 1], "b": [2, 2], "c": [1, 3]}
+
+
 @given(st.integers(3, 6), st.integers(2, 5), st.randoms(use_true_random=False))
 def test_friedman_is_that_of_scipy(k: int, n: int, random: object) -> None:
     draws = np.random.default_rng(random.randint(0, 2**32))  # type: ignore[attr-defined]
@@ -131,7 +148,7 @@ def test_by_command(
 
 def run_of(dataset: str, method: str, seed: int, accuracy: float) -> benchmark.FinishedRun:
     result = {
-        "config": {"settings": {"seed": seed}},
+        "config": {"settings": {"seed": seed}, "data": {}},
         "metrics": {"validation": {}, "test": {"accuracy": accuracy}, "selection": "last"},
         "definitions": {},
         "git": "a1",
@@ -173,3 +190,15 @@ def test_methods_are_compared_on_the_seeds_that_they_share() -> None:
     with pytest.raises(ValueError, match=r"share on b. Got .*'y': \[3\], 'z': \[4\]"):
         on_shared_seeds([*found, run_of("a", "z", 0, 0.5), run_of("b", "z", 4, 0.5)])
     assert on_shared_seeds([]) == []
+
+
+def test_the_same_runs_in_two_places_are_refused(
+    results: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "runs.csv.gz"
+    benchmark.pack(results, file)
+    assert command(monkeypatch, f"rank {results} {file}") == 2
+    assert "are the same data set, method and seed" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,17 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> Non
     words = r"another configuration: settings\.lr is 0\.05 there, 0\.1 here"
     with pytest.raises(ValueError, match=words):
         train("vanilla", tiny(), epochs=3, folder=tmp_path, **(SETTINGS | {"lr": 0.1}))
+
+
+def test_a_run_without_the_test_split_can_be_read_and_is_not_compared_by_it(
+    tmp_path: Path,
+) -> None:
+    (job,) = small_plan("vanilla", seeds=1)
+    assert benchmark.execute([replace(job, measures_test=False)], tmp_path) == []
+    (run,) = benchmark.read(tmp_path)
+    assert "accuracy" in run.metrics("validation")
+    with pytest.raises(ValueError, match="did not measure the test split"):
+        run.metrics()
 
 
 def test_a_folder_without_results_is_named(tmp_path: Path) -> None:

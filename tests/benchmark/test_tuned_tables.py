@@ -170,6 +170,20 @@ def test_data_sets_have_tables_of_their_own() -> None:
     assert alone.tuned == interval([0.9, 0.8])
 
 
+def test_shares_are_in_percent_and_losses_beside_them_are_not() -> None:
+    for first, second in (("coins", "dice"), ("dice", "coins")):
+        runs = race(dataset=first) + race("mse", -1.0, dataset=second)
+        for title, _, cells in tables.tuned_tables(runs):
+            (mimo,) = (line for line in cells if line[0] == "mimo")
+            in_percent = title.startswith(first)
+            assert ("in %" in title) == in_percent
+            assert mimo[4].startswith("70.0" if in_percent else "0.70")
+
+
+def test_the_baseline_may_be_named_as_its_tuned_runs_are() -> None:
+    assert comparison.tuned_rows(race(), "vanilla-tuned") == comparison.tuned_rows(race())
+
+
 def test_names_of_tuned_runs() -> None:
     assert comparison.tuned_name("mimo") == "mimo-tuned"
     assert comparison.tuned_name("mimo-f_star=zero") == "mimo-tuned-f_star=zero"

@@ -260,7 +260,7 @@ def test_a_trial_that_diverges_counts_and_is_not_chosen(
     one.__dict__["space"] = wide
     stored = Trials(one, tmp_path)
     tuning._round(0, [stored], tmp_path, 1, lambda _: None)
-    assert stored.stored == [{"values": start, "score": None}]
+    assert stored.stored == [{"values": start, "score": None, "code": "a1b2c3d4e5f6"}]
     with pytest.raises(ValueError, match="every trial diverged"):
         stored.best()
     again = Trials(one, tmp_path)

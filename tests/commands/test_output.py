@@ -14,7 +14,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from mimo_sim.commands._options import expand, whole_width
-from mimo_sim.commands._output import command_line, same_on_all_machines
+from mimo_sim.commands._output import command_line, report, same_on_all_machines
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,11 @@ from mimo_sim.commands._output import command_line, same_on_all_machines
         (("check",), {"claim": ["a", "b"], "thorough": True}, "--claim a --claim b --thorough"),
         (("check",), {"claim": None, "out": None, "thorough": False}, ""),
         (("figure1",), {"init_scale": 1e-9, "width": 100.0}, "--init-scale 1e-09 --width 100"),
+        (
+            ("figure1",),
+            {"init_scale": 0.0123456789, "mu": 0.1},
+            "--init-scale 0.0123456789 --mu 0.1",
+        ),
         (("study", "zls"), {"out": Path("my figures"), "seeds": 0}, "--out 'my figures' --seeds 0"),
     ],
 )
@@ -38,6 +43,13 @@ def test_the_command_for_the_record(
 def test_a_whole_width_is_an_integer(width: float, whole: float) -> None:
     found = whole_width(width)
     assert (found, type(found)) == (whole, type(whole))
+
+
+def test_names_and_values_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    report([("[/]", "x[a]"), ("[link=http://x]y[/link]", "[red]1")], ("[b]", "c[1]"), "t[2]")
+    said = capsys.readouterr().out
+    for text in ("[/]", "x[a]", "[link=http://x]y[/link]", "[red]1", "[b]", "c[1]", "t[2]"):
+        assert text in said
 
 
 @dataclass(frozen=True)

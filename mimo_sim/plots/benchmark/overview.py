@@ -7,7 +7,12 @@ from collections.abc import Iterator, Sequence
 from matplotlib.figure import Figure
 
 from mimo_sim.benchmark.comparison import Row, split_suffix
-from mimo_sim.benchmark.curves import asked_curves, default_curves, main_methods
+from mimo_sim.benchmark.curves import (
+    asked_curves,
+    default_curves,
+    main_methods,
+    refuse_unknown_curves,
+)
 from mimo_sim.benchmark.grids import find_grids
 from mimo_sim.benchmark.records import FinishedRun
 from mimo_sim.plots.benchmark.epochs import draw_epochs
@@ -44,8 +49,9 @@ def draw_benchmark(
     Raises
     ------
     ValueError
-        If none of the runs is of the methods named in `curves`.
+        If no run is of a method named in `curves`.
     """
+    refuse_unknown_curves(runs, curves or ())
     looks = method_looks([run.method for run in runs])
     suffix = split_suffix(rows)
     for dataset in dict.fromkeys(run.dataset for run in runs):
@@ -62,6 +68,8 @@ def draw_benchmark(
             for name, grid in grids.items():
                 yield f"{dataset}-{name}{suffix}", draw_grid(own_rows, grid, looks)
         shown = asked_curves(own_runs, curves) if curves else default_curves(own_runs, grids)
+        if not shown:
+            continue
         ending = "".join(f"-{name}" for name in curves or ())
         yield f"{dataset}-epochs{ending}", draw_epochs(own_runs, shown, looks)
         yield f"{dataset}-trajectories{ending}", draw_trajectories_of_runs(own_runs, shown)
