@@ -136,6 +136,35 @@ def many_weights(weights: Sequence[npt.ArrayLike]) -> list[FloatArray]:
     return [sized_array(f"weights[{k}]", w, ROOT) for k, w in enumerate(weights)]
 
 
+def refuse_unequal_stacks(
+    weights: Sequence[FloatArray],
+    sigma: Sequence[Sequence[FloatArray]],
+    noise_variance: FloatArray,
+) -> None:
+    """Refuse stacks of many problems that do not belong together, by the name of the argument."""
+    count = noise_variance.shape
+    if len(count) != 1:
+        raise ValueError(f"`noise_variance` must have shape (N,). Got shape {count}.")
+    outputs = weights[0].shape[1:2]
+    for k, w in enumerate(weights):
+        if w.ndim != 3 or w.shape[0] not in (1, *count) or w.shape[1:2] != outputs:
+            raise ValueError(
+                f"`weights[{k}]` must have shape (N, m, d_k) with N = {count[0]}, as in "
+                f"`noise_variance`, or 1, and m as in `weights[0]`. Got shape {w.shape}."
+            )
+    K = len(weights)
+    if len(sigma) != K or any(len(row) != K for row in sigma):
+        raise ValueError(f"`sigma` must hold {K} x {K} blocks, as `weights` has {K} arrays.")
+    for k, row in enumerate(sigma):
+        for j, block in enumerate(row):
+            wanted = (*count, weights[k].shape[2], weights[j].shape[2])
+            if np.shape(block) != wanted:
+                raise ValueError(
+                    f"`sigma[{k}][{j}]` must have shape {wanted}: N as in `noise_variance`, d as "
+                    f"in `weights`. Got shape {np.shape(block)}."
+                )
+
+
 def sample_columns(inputs: Any, y: npt.ArrayLike) -> tuple[list[FloatArray], FloatArray]:
     """Samples as K arrays (n, d_k) and an array (n, m)."""
     target = sized_array("y", y, ROOT)

@@ -226,7 +226,7 @@ class LateFusionProblem(Immutable):
         Parameters
         ----------
         weights : K arrays (N, m, d_k)
-            True weights.
+            True weights; (1, m, d_k) where they are the same for all problems.
         sigma : K x K arrays (N, d_k, d_l)
             Input moments.
         noise_variance : (N,) array
@@ -245,6 +245,7 @@ class LateFusionProblem(Immutable):
             [_blocks.sized_array(f"sigma[{k}][{j}]", block) for j, block in enumerate(row)]
             for k, row in enumerate(sigma)
         ]
+        _blocks.refuse_unequal_stacks(true, blocks, noise)
         dims = tuple(w.shape[-1] for w in true)
         names = _blocks.checked_names(names, len(dims))
         cross, output = _moments.linear_model(true, blocks, noise)

@@ -161,9 +161,16 @@ def _refuse_unused(solver: SolverOptions, axes: dict[str, Any]) -> None:
     """Raise ``ValueError`` where an option of the solver was given that no run would use."""
     methods = axes.get("method", solver.method)
     methods = methods if isinstance(methods, list) else [methods]
+    used = solver.method in methods
     if "mimo" not in methods:
         solver.refuse_unused(
-            " and ".join(map(str, methods)), allowed={"mu"} if "stch" in methods else ()
+            " and ".join(map(str, methods)),
+            allowed={"mu"} if used and solver.method == "stch" else (),
+        )
+    if solver.heads is not None and not used:
+        raise ValueError(
+            f"`--heads` belongs to `--method` ({solver.method}), which no run uses: the sweep has "
+            f"method={', '.join(map(str, methods))}. Got --heads {solver.heads}."
         )
     given = solver.of_mimo() | ({} if solver.heads is None else {"heads": solver.heads})
     for name in given.keys() & axes.keys():

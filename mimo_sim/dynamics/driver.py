@@ -34,7 +34,7 @@ from mimo_sim.dynamics.trajectory import arguments, build
 from mimo_sim.errors import ChatteringWarning, DivergenceError
 from mimo_sim.problem import LateFusionProblem, check_problem
 from mimo_sim.rules import Rule
-from mimo_sim.solvers import AnySolver, check_solver
+from mimo_sim.solvers import MIMO, AnySolver, check_solver
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -110,7 +110,7 @@ def finished(
             records.diverged_at,
             trajectory,
         )
-    if records.flips >= MANY_FLIPS and not isinstance(method, Rule):
+    if records.flips >= MANY_FLIPS and isinstance(method, MIMO) and method.lam > 0:
         expected = ""
         if threshold is not None:
             above = threshold(problem, method.lam, method.mu)

@@ -144,7 +144,9 @@ def _attributes(
 
 def arguments(run: xr.Dataset) -> dict[str, Any]:
     """The arguments of :func:`mimo_sim.simulate` that made `run`, `problem` and `method` too."""
-    attrs = run.attrs
+    attrs = getattr(run, "attrs", {})
+    if not {"problem", "method", "engine", "steps"} <= set(attrs):
+        raise TypeError(f"`run` must be what `simulate` returned. Got {type(run).__name__}.")
     method: AnySolver
     if attrs["method"] == "vanilla":
         method = Vanilla(heads=attrs["heads"])

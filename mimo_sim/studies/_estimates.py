@@ -75,7 +75,8 @@ def three(seed: int, on_part: Callable[[int], None]) -> dict[str, FloatArray]:
         found["sigma"].append(sigma.reshape(EPOCHS, drawn.per_pass, -1).mean(axis=1))
         # Uncorrelated inputs: an encoder's squared norm ends near sqrt(M^2 + N^2) = sqrt(2) |w|.
         half = np.sqrt(np.sqrt(2) * np.array(WEIGHTS) / 2)
-        found["half_time"].append((records.norms[:, :, 2] >= half).argmax(axis=0))
+        reached = records.norms[:, :, 2] >= half
+        found["half_time"].append(np.where(reached.any(axis=0), reached.argmax(axis=0), np.inf))
         found["joint_time"].append(_first_below(records.excess_mm, LEARNED))
         on_part(1)
     return {name: np.array(values, dtype=float) for name, values in found.items()}

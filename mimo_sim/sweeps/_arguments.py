@@ -10,7 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mimo_sim._checks import check_choice, check_count, check_path, check_width, did_you_mean
+from mimo_sim._checks import (
+    check_choice,
+    check_count,
+    check_path,
+    check_width,
+    did_you_mean,
+    is_sequence,
+)
 from mimo_sim.generators import FAMILIES
 from mimo_sim.problem import LateFusionProblem
 from mimo_sim.solvers import AnySolver, default_solvers
@@ -136,13 +143,20 @@ def check_names(axes: Mapping[str, Any], design: Design, parameters: Mapping[str
 def of_data(axes: Mapping[str, Any]) -> dict[str, Any]:
     """Defaults of the parameters of finite data, where `axes` has one of them.
 
-    Raises ``ValueError`` where the number of samples is missing, or the size of batches.
+    Raises ``ValueError`` where the number of samples is missing, or the size of batches, or where a
+    size is None.
     """
     given = [name for name in OF_DATA if name in axes]
     for name in given:
         needed = "batch_size" if name in ("replace", "decay") else "train_size"
         if needed not in axes:
             raise ValueError(f"Axis {name!r} needs {needed!r} too. Got axes {list(axes)}.")
+    sizes = axes.get("batch_size", 1)
+    if sizes is None or (not isinstance(sizes, str) and is_sequence(sizes) and None in [*sizes]):
+        raise ValueError(
+            "`batch_size` must be whole numbers >= 1. For all samples at once leave it out, or give"
+            f" the number of samples. Got batch_size={sizes!r}."
+        )
     return dict(OF_DATA) if given else {}
 
 

@@ -156,11 +156,12 @@ def _check_law(name: str, values: tuple[Any, ...], kind: Any, bounds: list[Any])
     number = (int, float, np.number)
     finite = all(isinstance(bound, number) and math.isfinite(bound) for bound in bounds)
     ordered = len(bounds) == 2 and finite and bounds[0] < bounds[1]
-    if kind not in LAWS or not ordered or (kind == "log" and bounds[0] <= 0):
+    whole = kind != "int" or (ordered and all(float(bound).is_integer() for bound in bounds))
+    if kind not in LAWS or not ordered or not whole or (kind == "log" and bounds[0] <= 0):
         raise ValueError(
             "A tuple is a distribution where `samples` is given: (low, high), ('log', low, high)"
-            " or ('int', low, high) with low < high, and low > 0 for 'log'. The values of a grid"
-            f" axis go in a list. Got {name}={values!r}."
+            " or ('int', low, high) with low < high, low > 0 for 'log', and whole bounds for 'int'."
+            f" The values of a grid axis go in a list. Got {name}={values!r}."
         )
 
 

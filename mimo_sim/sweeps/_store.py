@@ -18,6 +18,7 @@ from mimo_sim.dynamics import trajectory
 from mimo_sim.sweeps._identity import Identity
 from mimo_sim.sweeps._recipe import Part
 
+DESIGN = "design.json"  # in a folder of chunks: the sweep that they belong to
 DIGEST = hashlib.sha256().digest_size  # bytes at the start of a chunk's file
 
 
@@ -64,7 +65,7 @@ def open_folder(folder: Path, own: Identity, overwrite: bool) -> None:
     Raise if it belongs to another sweep, unless `overwrite` allows its loss. Raise also if it is no
     folder of chunks.
     """
-    note = folder / "design.json"
+    note = folder / DESIGN
     if folder.exists() and any(_finished_file(path) for path in folder.iterdir()):
         if not note.is_file():
             raise ValueError(
@@ -77,9 +78,17 @@ def open_folder(folder: Path, own: Identity, overwrite: bool) -> None:
         except ValueError:
             if not overwrite:
                 raise
-        shutil.rmtree(folder)
+        remove_folder(folder)
     with replacing(note) as temporary:
         temporary.write_text(json.dumps(own, indent=1) + "\n")
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder of chunks. After a kill on the way it is still one: its design goes last."""
+    for path in folder.iterdir():
+        if path.name != DESIGN:
+            path.unlink()
+    shutil.rmtree(folder)
 
 
 def _finished_file(path: Path) -> bool:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from mimo_sim._checks import check_flag
@@ -23,6 +24,8 @@ from mimo_sim.sweeps._design import Design, chunk_size, law, lay_out
 from mimo_sim.sweeps._identity import Identity, fingerprint, identity
 from mimo_sim.sweeps._loop import all_parts
 from mimo_sim.sweeps._recipe import Part, Recipe
+
+AT_A_TIME = 1000  # problems that are tried together
 
 
 def sweep(
@@ -212,7 +215,7 @@ def sweep(
     data = _assembled(design, compute(folder=folder), example, own)
     trajectory.save(data, folder / out.name)
     os.replace(folder / out.name, out)
-    shutil.rmtree(folder)
+    store.remove_folder(folder)
     return data
 
 
@@ -224,12 +227,10 @@ def _tried(recipe: Recipe, design: Design) -> tuple[Recipe, xr.Dataset, str]:
     """
     columns = design.columns(design.trial())
     problems = recipe.problems(columns)
+    if all(problem is None for problem in problems):
+        columns = design.columns(np.array([_first_that_exists(recipe, design)]))
+        problems = recipe.problems(columns)
     there = [problem for problem in problems if problem is not None]
-    if not there:
-        raise ValueError(
-            f"None of the {len(problems)} problems tried exists: every point is refused."
-            " Look at one of them with on_error='raise'."
-        )
     recipe = replace(recipe, names=there[0].names)
     recipe.check_names(there)
     tried = [data.isel(run=0, drop=True) for _, data in recipe.runs(problems, columns, 1, steps=1)]
@@ -239,6 +240,19 @@ def _tried(recipe: Recipe, design: Design) -> tuple[Recipe, xr.Dataset, str]:
         for name, variable in largest.data_vars.items()
     }
     return replace(recipe, template=template), largest, fingerprint(there)
+
+
+def _first_that_exists(recipe: Recipe, design: Design) -> int:
+    """The number of the first run whose problem is not refused."""
+    for start in range(0, design.runs, AT_A_TIME):
+        runs = np.arange(start, min(start + AT_A_TIME, design.runs))
+        for run, problem in zip(runs, recipe.problems(design.columns(runs)), strict=True):
+            if problem is not None:
+                return int(run)
+    raise ValueError(
+        f"None of the {design.runs:,} problems exists: every point is refused."
+        " Look at one of them with on_error='raise'."
+    )
 
 
 def _assembled(design: Design, parts: Part, one: xr.Dataset, attrs: Identity) -> xr.Dataset:

@@ -105,9 +105,9 @@ def deep_order_threshold(problem: LateFusionProblem, depth: int) -> float:
     if check_count("depth", depth, 2) == 2:
         return float(order_threshold(problem))
     report = superficial_preference(problem)
-    ratio = float(report.correlation[report.most_explaining] / report.correlation.max())
-    if ratio == 1:
+    if report.correlation[report.most_explaining] == report.correlation.max():
         return 0.0
+    ratio = float(report.correlation[report.most_explaining] / report.correlation.max())
 
     def excess(lam: float) -> float:
         return (depth - 2) * delay_factor(depth, lam) - ratio

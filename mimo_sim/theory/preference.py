@@ -85,6 +85,7 @@ def superficial_preference(problem: LateFusionProblem) -> PreferenceReport:
     correlation = correlations(problem)
     pairs = zip(problem.unimodal_maps, problem.sigma_yx, strict=True)
     explained = np.array([float(np.sum(best * cross)) for best, cross in pairs])
-    first, most = int(np.argmax(correlation)), int(np.argmax(explained))
+    best = explained == explained.max()  # where several explain as much, the loudest of them
+    first, most = int(np.argmax(correlation)), int(np.argmax(np.where(best, correlation, -1.0)))
     holds = bool(correlation[first] > correlation[most] and explained[first] < explained[most])
     return PreferenceReport(holds, first, most, correlation, explained, problem.names)

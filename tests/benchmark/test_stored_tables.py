@@ -86,10 +86,7 @@ def beyond(dataset: str) -> list[str]:
 
 
 def every() -> list[str]:
-    """All methods at their defaults, the best mean rank first; without a rank, last.
-
-    The last column is the probe of the lips in clear sound.
-    """
+    """All methods at their defaults, the best mean rank first; without a rank, last."""
     ranks: dict[str, Any] = json.loads((RECORDS / "ranks.json").read_text())["methods"]
     rows: dict[tuple[str, str, str], benchmark.Row] = {}
     for name in RANKED:
@@ -100,8 +97,6 @@ def every() -> list[str]:
         for dataset in RANKED:
             row = rows.get((dataset, method, "accuracy"))
             cells.append("-" if row is None else cell(row))
-        lips = rows.get(("grid-clean", method, "probe/lips"))
-        cells.append("-" if lips is None else cell(lips))
         if any(text != "-" for text in cells):
             lines.append(f"| `{method}` | {' | '.join(cells)} |")
     return lines

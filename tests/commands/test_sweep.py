@@ -267,6 +267,15 @@ REFUSALS = [
         "`--lam` must be given once, as an option or as a parameter of the sweep."
         " Got 3.0 and [1, 2].",
     ),
+    (
+        ["--axis", "method=vanilla,mgda", "--heads", "plain"],
+        "`--heads` belongs to `--method` (mimo)",
+    ),
+    (["--set", "method=stch", "--mu", "0.5"], "Got --method stch --mu 0.5."),
+    (
+        ["--problem", "random", "--random", "problem_seed=int:0.5:3.5", "--samples", "2"],
+        "whole bounds for 'int'",
+    ),
     (["--axis", "method=mimmo"], "Got 'mimmo'. Did you mean 'mimo'?"),
     (["--cluster", "local"], "go together"),
     (["--backend", "dask", "--cluster", "local:many"], "`cluster` must be"),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
 import mimo_sim as ms
+from mimo_sim.dynamics import driver
 from mimo_sim.dynamics.start import random_weights
 from mimo_sim.solvers import Solver
 from tests.dynamics.comparisons import FIGURE_1, METHODS, assert_identical, distances
@@ -293,3 +296,20 @@ def test_refusals(changes: dict[str, Any], error: type[Exception], match: str) -
     arguments: dict[str, Any] = {"problem": FIGURE_1, "method": ms.Vanilla(), "steps": 2} | changes
     with pytest.raises(error, match=match):
         ms.simulate(arguments.pop("problem"), arguments.pop("method"), **arguments)
+
+
+@pytest.mark.parametrize("run", [3, xr.Dataset(), xr.Dataset(attrs={"method": "mimo"})])
+def test_only_runs_of_simulate_are_run_again(run: Any) -> None:
+    with pytest.raises(TypeError, match=r"`run` must be what `simulate` returned\. Got"):
+        ms.rerun(run)
+
+
+def test_only_weights_that_train_can_chatter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of joint training, and with lam = 0, sigma weighs nothing, however often it flips."""
+    monkeypatch.setattr(driver, "MANY_FLIPS", 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ms.ChatteringWarning)
+        for method in (ms.Vanilla(heads="plain"), ms.MIMO(lam=0.0)):
+            ms.simulate(FIGURE_1, method, steps=3)
+    with pytest.warns(ms.ChatteringWarning):
+        ms.simulate(FIGURE_1, ms.MIMO(), steps=3)

@@ -67,6 +67,14 @@ def test_many_linear_models_are_those_one_by_one(
         ({"sigma": [[[[[1.0]], [[-1.0]]]]]}, "`sigma` must be positive semi-definite"),
         ({"weights": [[[[1.0]], [[np.inf]]]]}, r"`weights\[0\]` must be finite"),
         ({"names": ("a", "b")}, "`names` must be 1 different names"),
+        ({"noise_variance": [0.0] * 4}, r"`weights\[0\]` must .* N = 4, .*Got shape \(2, 1, 1\)"),
+        ({"noise_variance": 0.1}, r"`noise_variance` must have shape \(N,\)\. Got shape \(\)"),
+        (
+            {"weights": [np.ones((1, 1, 1))], "noise_variance": [0.1] * 4},
+            r"`sigma\[0\]\[0\]` must have shape \(4, 1, 1\).* Got shape \(2, 1, 1\)",
+        ),
+        ({"weights": [np.ones((2, 1, 2))]}, r"`sigma\[0\]\[0\]` must have shape \(2, 2, 2\)"),
+        ({"weights": [np.ones((2, 1, 1))] * 2}, "`sigma` must hold 2 x 2 blocks"),
     ],
 )
 def test_one_bad_problem_is_refused_with_the_words_of_the_constructor(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -66,6 +67,30 @@ def test_overwriting_is_possible_when_asked_for(name: str, stored: Path, tmp_pat
     assert not (tmp_path / f"{name}.nc.chunks").exists()
 
 
+def test_a_kill_while_an_old_sweep_is_removed_leaves_a_folder_of_chunks(
+    stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(stored, tmp_path, dirs_exist_ok=True)
+    again = partial(sweep, "scalar-pair", {"rho": [0.0]}, **SETTINGS, overwrite=True)
+    removed = []
+
+    def kill(path: Path, *_: Any, **__: Any) -> None:
+        if removed:
+            raise KeyboardInterrupt
+        removed.append(path)
+        os.unlink(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", kill)
+        with pytest.raises(KeyboardInterrupt):
+            again(out=tmp_path / "unfinished.nc")
+    assert removed
+    assert (tmp_path / "unfinished.nc.chunks/design.json").is_file()
+    result = again(out=tmp_path / "unfinished.nc")
+    assert ms.load(tmp_path / "unfinished.nc").identical(result)
+    assert not (tmp_path / "unfinished.nc.chunks").exists()
+
+
 def test_a_function_that_now_says_something_else_is_noticed(tmp_path: Path) -> None:
     def family(factor: float) -> Callable[..., ms.LateFusionProblem]:
         return lambda rho: scalar_pair(factor, rho)
@@ -100,6 +125,9 @@ def test_a_point_without_a_problem_is_named_or_left_out(reference: xr.Dataset) -
     assert np.isnan(data.half_time.sel(rho=[-1.0, 1.0])).all()
     there, same = data.sel(rho=0.5), reference.sel(rho=0.5, sigma_ratio=2.0, lam=0.5)
     np.testing.assert_array_equal(there.encoder_norm.values, same.encoder_norm.values)
+    both = {"rho": [-1.0, 0.5], "sigma_ratio": [0.0, 2.0]}  # only the last of four points exists
+    found = sweep("scalar-pair", both, **SETTINGS, on_error="nan")
+    assert found.status.values[..., 0].tolist() == [[-1, -1], [-1, 0]]
     with pytest.raises(ValueError, match="every point is refused"):
         sweep("scalar-pair", {"rho": [1.0]}, **SETTINGS, on_error="nan")
 
@@ -126,6 +154,12 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
         "Known here: sigma_ratio, rho, noise_variance, lam",
     ),
     ({"axes": {"lam": [1.0]}, "method": "vanilla"}, "Axis 'lam' is not a parameter"),
+    ({"axes": {"train_size": 50, "batch_size": [None, 10]}}, "`batch_size` must be whole numbers"),
+    ({"axes": {"train_size": 50, "batch_size": None}}, r"`batch_size` must .*Got batch_size=None"),
+    (
+        {"axes": {"problem_seed": ("int", 0.2, 0.7)}, "problem": "random", "samples": 5},
+        "whole bounds for 'int'",
+    ),
     ({"axes": {"seed": [1]}}, "Axis 'seed' is not a parameter"),
     ({"axes": ["rho"]}, "`axes` must be a mapping"),
     ({"axes": {"rho": []}}, "Axis `rho` must have at least one value"),

@@ -40,5 +40,15 @@ def test_preference_of_known_problems() -> None:
     assert (report.holds, report.first_learned, report.most_explaining) == (True, 1, 0)
     equal = theory.superficial_preference(ms.LateFusionProblem([[1, 0], [0, 1]], [1, 1], 2.0))
     assert not equal.holds  # a tie is no preference
+    for loud in (0, 1):  # both explain all; one is louder by its units alone
+        scale = np.where(np.arange(2) == loud, 2.0, 1.0)
+        tie = ms.LateFusionProblem(np.diag(scale**2), scale, 2.0)
+        report = theory.superficial_preference(tie)
+        assert report.explained[0] == report.explained[1]
+        assert report.most_explaining == report.first_learned == loud
+        assert theory.order_threshold(tie) == theory.deep_order_threshold(tie, 3) == 0
+        assert theory.order_threshold(tie, mu=0.1) == 0
+    nothing = ms.LateFusionProblem([[1, 0], [0, 1]], [0, 0], 1.0)
+    assert theory.deep_order_threshold(nothing, 3) == theory.order_threshold(nothing) == 0
     assert not theory.superficial_preference(scalar_pair(2.0, 0.5)).holds
     assert "learns m1 first, m2 explains most" in str(theory.superficial_preference(FIGURE_1))
