@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 
 from mimo_sim import datasets
 from mimo_sim import methods as registry
-from mimo_sim._checks import check_count, shown
+from mimo_sim._checks import check_choice, check_count, is_sequence, shown
 from mimo_sim._progress import progress_bar
 from mimo_sim.benchmark.comparison import Row, caveats, summary
-from mimo_sim.benchmark.records import FinishedRun
+from mimo_sim.benchmark.records import SPLITS, FinishedRun
 from mimo_sim.benchmark.tables import markdown
 from mimo_sim.datasets._data import Dataset
 from mimo_sim.datasets._record import PRESET_EPOCHS
@@ -87,9 +87,11 @@ def compare(
     ValueError, TypeError
         For bad arguments, or a method given twice.
     """
-    numbers = range(check_count("seeds", seeds)) if isinstance(seeds, int) else list(seeds)
-    if not numbers:
-        raise ValueError(f"`seeds` must name at least one seed. Got seeds={seeds!r}.")
+    given: Any = seeds
+    numbers = list(given) if is_sequence(given) else range(check_count("seeds", given))
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise ValueError(f"`seeds` must name at least one seed, each once. Got seeds={seeds!r}.")
+    check_choice("split", split, SPLITS)
     if isinstance(methods, str | Method) or not methods:
         raise TypeError(f"`methods` must be a sequence of methods. Got methods={methods!r}.")
     chosen: dict[str, Method] = {}
@@ -101,6 +103,8 @@ def compare(
             )
         if chosen.setdefault(_label(made), made) is not made:
             raise ValueError(f"`methods` must differ. Got {_label(made)!r} twice.")
+    if baseline != "vanilla" and baseline not in chosen:
+        raise ValueError(f"`baseline` must be one of {tuple(chosen)}. Got {baseline!r}.")
     runs = []
     with progress_bar(len(numbers) * len(chosen) * epochs, progress, "comparing") as advance:
         for seed in numbers:
@@ -127,8 +131,15 @@ _FIELDS = frozenset(Settings.__dataclass_fields__)
 def _label(method: Method) -> str:
     """The method's name, and its hyper-parameters that are not the defaults."""
     defaults = registry.create(method.name).hyper
-    changed = [f"{key}={value}" for key, value in method.hyper.items() if value != defaults[key]]
+    changed = [
+        f"{key}={value}" for key, value in method.hyper.items() if _differ(value, defaults[key])
+    ]
     return "-".join([method.name, *changed])
+
+
+def _differ(value: Any, default: Any) -> bool:
+    """Whether a hyper-parameter, which may be an array, is not the default."""
+    return bool(plain(value) != plain(default))
 
 
 def _loaded(data: Data, seed: int) -> Dataset:

@@ -42,6 +42,8 @@ class LinearView:
         Targets; classes are one-hot.
     kept_variance : tuple of float
         Share of each modality's train variance that its features keep.
+    mean : array (m,)
+        Of the train targets, which are centred by it.
     """
 
     names: tuple[str, ...]
@@ -50,6 +52,7 @@ class LinearView:
     target: FloatArray
     validation_target: FloatArray
     kept_variance: tuple[float, ...]
+    mean: FloatArray | float = 0.0
 
     def problem(self, units: Units = "modality") -> LateFusionProblem:
         """The late-fusion problem with the second moments of the train features.
@@ -136,6 +139,7 @@ def linear_view(
         target=target - mean,
         validation_target=validation_target - mean,
         kept_variance=tuple(kept),
+        mean=mean,
     )
 
 
@@ -152,7 +156,8 @@ def linear_accuracies(view: LinearView) -> dict[str, float]:
         x = np.hstack([view.train[k] for k in chosen])
         x_validation = np.hstack([view.validation[k] for k in chosen])
         fitted = np.linalg.lstsq(x, view.target, rcond=None)[0]
-        found[name] = float(np.mean((x_validation @ fitted).argmax(1) == true_class))
+        scores = x_validation @ fitted + view.mean
+        found[name] = float(np.mean(scores.argmax(1) == true_class))
     return found
 
 

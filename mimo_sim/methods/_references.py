@@ -52,14 +52,15 @@ def unimodal_references(run: Run, epochs: int) -> Tensor:
 
 
 def _fingerprint(run: Run, epochs: int) -> str:
-    """A digest of all that the references depend on: start weights, data and optimizer."""
+    """A digest of all that the references depend on: start weights, data and settings."""
     optimizer = type(run.optimizer).__name__
     precision = [getattr(encoder, "autocast", None) for encoder in run.model.encoders]
     rates = [run.rate(run.epoch + ahead) for ahead in range(epochs)]
-    settings = (optimizer, precision, run.optimizer.defaults, rates, run.batches_per_epoch)
+    training = (optimizer, precision, run.optimizer.defaults, rates, run.batches_per_epoch)
+    described = (training, run.recipe, run.num_processes)
     weights = run.model.state_dict().values()
-    sums_of_inputs = [x.sum(dtype=torch.float64) for x in run.train.inputs]
-    digest = hashlib.sha256(repr(settings).encode())
-    for value in (*weights, run.train.target, *sums_of_inputs):
+    sums_of_samples = [x.flatten(1).sum(1, dtype=torch.float64) for x in run.train.inputs]
+    digest = hashlib.sha256(repr(described).encode())
+    for value in (*weights, run.train.target, *sums_of_samples):
         digest.update(value.detach().cpu().numpy().tobytes())
     return digest.hexdigest()

@@ -36,6 +36,8 @@ class Run(Protocol):
         Where everything lives.
     num_processes : int
         How many processes share a step. Each has its part of the batch.
+    recipe : str
+        All settings of the training and the units of the inputs: to tell one run from another.
     train, validation : Split
         The data that a method may see. The test split is not among them.
     generator : torch.Generator
@@ -51,6 +53,7 @@ class Run(Protocol):
     batches_per_epoch: int
     device: torch.device
     num_processes: int
+    recipe: str
     generator: torch.Generator
     train: Split
     validation: Split

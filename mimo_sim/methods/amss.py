@@ -70,10 +70,10 @@ def kept_shares(significances: Tensor, temperature: float) -> Tensor:
     """Shares c (2,) of each modality that a step trains; more for the less significant one.
 
     c_1 = e^(I_2 / T) / (e^(I_1 / T) + e^(I_2 / T)), cut off at 0.1 and 0.9. Both are one half where
-    an I is zero, negative or NaN.
+    an I is zero, negative or NaN, or where the shares are not defined.
     """
     shares = torch.softmax(significances.flip(0) / temperature, 0)
-    usual = (significances > 0).all()
+    usual = (significances > 0).all() & shares.isfinite().all()
     return torch.where(usual, shares.clamp(LEAST_SHARE, LARGEST_SHARE), 0.5)
 
 

@@ -128,7 +128,8 @@ class GBlending(Method):
     def begin_epoch(self, run: Run) -> None:
         """Estimate the weights at the start of every super-epoch."""
         acts = self.given is None and inside(self.window, run.epoch)
-        if acts and run.epoch % self.super_epoch == 0:
+        first = self.window[0] if self.window else 0
+        if acts and (run.epoch - first) % self.super_epoch == 0:
             self.blend.copy_(run.mean(self.estimate(run)))
 
     def estimate(self, run: Run) -> Tensor:

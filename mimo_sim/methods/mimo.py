@@ -245,7 +245,8 @@ class MIMOLoss(SizedByLosses, Method):
                 gaps = gaps * unit
                 mu = self.mu * scale.mean()
             if self.adaptive_mu:
-                mu = (self.adaptive_mu * gaps.abs().amax()).clamp_min(mu)
+                known = torch.where(finite, gaps.abs(), 0)
+                mu = (self.adaptive_mu * known.amax()).clamp_min(mu)
             gaps = torch.where(finite, gaps, -torch.inf)
             sigma = sigma_weights(gaps, mu).nan_to_num(0.0)  # nan where no loss is finite
             value: Tensor = mimo_objective(loss_mm.detach(), gaps, self.lam, mu) / share

@@ -122,6 +122,7 @@ def train(
             result = _in_several_processes(
                 fabric, method, dataset, options, place, own, measure_test
             )
+            tick(epochs)  # other processes did them: all at once
     if record is not None:
         record.close(result, DEFINITIONS)
         result.folder = record.folder

@@ -86,6 +86,7 @@ class TrainingRun:
         self.num_processes = self.fabric.world_size
         self.task, self.num_outputs = dataset.task, dataset.num_outputs
         self.modalities = dataset.modalities
+        self.recipe = repr((settings, dataset.modalities))
         self.modality_names = [modality.name for modality in dataset.modalities]
         shapes = {modality.name: modality.shape for modality in dataset.modalities}
         self.masked = masked_places(settings.masks, shapes)
@@ -317,6 +318,7 @@ class TrainingRun:
                 loss = float(self.mean(totals.sums["loss"]))
                 self._refuse_non_finite({"the loss of the first step": loss})
             del out, batch  # the next batch can have their memory while it is warm
+        self._average_buffers()  # before too: a method may look at the network
         method.end_epoch(self)
         self._average_buffers()
         return totals.means(self.mean)
@@ -373,6 +375,7 @@ class TrainingRun:
         if self._tested:
             raise RuntimeError("this run was tested already; the test split is measured once.")
         self._tested = True
+        self.model.eval()
         self.method.eval()
         test = None if split is None else split.to(self.device)
         found = evaluation.final_figures(self, test, probes=self.settings.probes)

@@ -29,12 +29,15 @@ CONFIG, TABLE, RESULT, CHECKPOINT = "config.json", "epochs.csv", "result.json", 
 
 
 def plain(tree: Any) -> Any:
-    """The same in JSON types: arrays become lists, and what JSON does not know becomes its text."""
+    """The same in JSON types: arrays become lists, and what JSON does not know becomes its text.
+
+    So do infinity and nan, ``"Infinity"`` and ``"NaN"``: :func:`float` reads them.
+    """
 
     def convert(value: Any) -> Any:
         return value.tolist() if hasattr(value, "tolist") else str(value)
 
-    return json.loads(json.dumps(tree, default=convert))
+    return json.loads(json.dumps(tree, default=convert), parse_constant=str)
 
 
 def describe(
@@ -150,7 +153,7 @@ class Record:
             "definitions": dict(definitions),
             **result.about,
         }
-        write_json(self.folder / RESULT, content)
+        write_json(self.folder / RESULT, plain(content))
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from mimo_sim._checks import check_choice, check_count, check_positive, did_you_mean
+from mimo_sim._checks import check_choice, check_count, check_flag, check_positive, did_you_mean
 from mimo_sim.networks import encoders, get_network
 from mimo_sim.networks._base import Unimodal
 from mimo_sim.networks.encoders._pretrained import PREFIX, checksum
@@ -121,6 +121,7 @@ class Settings:
             raise ValueError(f"`momentum` must be in [0, 1). Got momentum={self.momentum!r}.")
         for name, allowed in CHOICES.items():
             check_choice(name, getattr(self, name), allowed)
+        check_flag("probes", self.probes)
         get_network(self.fusion)
         if isinstance(self.encoder, Mapping):
             pairs = [f"{modality}={name}" for modality, name in self.encoder.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 from mimo_sim import benchmark, datasets, theory
 from mimo_sim.benchmark.diagnosis import learning_times
-from mimo_sim.benchmark.linear import UNITS, LinearView, linear_view
+from mimo_sim.benchmark.linear import UNITS, LinearView, linear_accuracies, linear_view
 from mimo_sim.benchmark.prediction import predict
 from mimo_sim.cli import app
 from mimo_sim.generators import random_problem, superficial_preference
@@ -46,6 +47,15 @@ def test_which_answers_depend_on_the_units_of_the_inputs(
             expected *= scales
         found = np.array(list(predict(after)["correlation"].values()))
         np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_a_linear_classifier_knows_which_class_is_frequent() -> None:
+    """From features without information the best guess is the frequent class."""
+    rng = np.random.default_rng(0)
+    y = np.eye(2)[(rng.random(400) < 0.1).astype(int)]
+    view = replace(view_of([rng.normal(size=(400, 3))], y), mean=y.mean(0))
+    assert linear_accuracies(view) == {name: y[:, 0].mean() for name in ("a", "joint")}
+    assert linear_accuracies(replace(view, mean=0.0))["a"] < 0.8
 
 
 @given(seed=st.integers(0, 1000), outputs=st.integers(1, 3))

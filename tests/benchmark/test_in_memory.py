@@ -81,13 +81,27 @@ def test_a_comparison_trains_as_train_does() -> None:
         (("vanilla", 1), "`methods` must be a sequence of methods. Got methods='vanilla'"),
         (([3], 1), "`methods` must be names or objects of mimo_sim.methods. Got 3"),
         ((["mimo", "mimo"], 1), "`methods` must differ. Got 'mimo' twice"),
-        ((["mimo"], []), r"`seeds` must name at least one seed. Got seeds=\[\]"),
+        ((["mimo"], []), "`seeds` must name at least one seed, each once"),
         ((["mimo"], 0), "`seeds` must be >= 1"),
+        ((["mimo"], 2.5), "`seeds` must be an integer"),
+        (
+            (["mimo"], [0, 0]),
+            r"`seeds` must name at least one seed, each once\. Got seeds=\[0, 0\]",
+        ),
+        (
+            (["mimo"], 1, {"baseline": "mimoo"}),
+            r"`baseline` must be one of \('mimo',\)\. Got 'mimoo'",
+        ),
+        ((["mimo"], 1, {"split": "tset"}), "`split` must be one of"),
     ],
 )
-def test_bad_comparisons_are_refused(given: tuple[Any, Any], words: str) -> None:
+def test_bad_comparisons_are_refused(
+    given: tuple[Any, ...], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("mimo_sim.benchmark.in_memory.train")  # before anything is trained
+    methods, seeds, *more = given
     with pytest.raises((ValueError, TypeError), match=words):
-        ms.benchmark.compare(tiny(), *given, epochs=1)
+        ms.benchmark.compare(tiny(), methods, seeds, epochs=1, **(more[0] if more else {}))
 
 
 # ----------------------------------------------------------------------------------- from a file

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from mimo_sim import benchmark
+from mimo_sim import benchmark, methods
 from mimo_sim.errors import NonFiniteError
 from mimo_sim.training import train
+from mimo_sim.training.records import Record
 from tests.benchmark.runs import small_plan
 from tests.networks import SETTINGS, tiny
 
@@ -86,6 +88,19 @@ def test_a_run_without_the_test_split_can_be_read_and_is_not_compared_by_it(
     assert "accuracy" in run.metrics("validation")
     with pytest.raises(ValueError, match="did not measure the test split"):
         run.metrics()
+
+
+def test_infinite_settings_and_figures_that_are_not_numbers_can_be_stored(tmp_path: Path) -> None:
+    folder = tmp_path / "tiny/greedy/seed0"
+    made = methods.create("inforeg", threshold=math.inf)
+    result = train(made, tiny(), epochs=1, folder=folder, **SETTINGS)
+    stored = json.loads((folder / "result.json").read_text())
+    assert float(stored["config"]["hyper"]["threshold"]) == math.inf
+    result.metrics["test"]["rate"] = math.nan
+    Record(tmp_path / "tiny/greedy/seed1", stored["config"]).close(result, {})
+    first, second = benchmark.read(tmp_path)
+    assert math.isnan(second.metrics()["rate"])
+    assert second.metrics()["accuracy"] == first.metrics()["accuracy"]
 
 
 def test_a_folder_without_results_is_named(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_the_weaker_modality_keeps_more() -> None:
     shares = kept_shares(torch.tensor([0.4, 0.3]), 0.2)
     e = [math.exp(0.3 / 0.2), math.exp(0.4 / 0.2)]
     assert shares.tolist() == pytest.approx([x / sum(e) for x in e])
-    for odd in ([0.4, 0.0], [-1.0, 0.3], [math.nan, 0.3]):
+    for odd in ([0.4, 0.0], [-1.0, 0.3], [math.nan, 0.3], [math.inf, 0.3], [math.inf, math.inf]):
         assert kept_shares(torch.tensor(odd), 0.2).tolist() == [0.5, 0.5]
 
 

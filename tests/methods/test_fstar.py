@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -203,6 +204,26 @@ def test_references_are_trained_once(monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint.restore(resumed, checkpoint.state(first))
     resumed.method.begin_epoch(resumed)
     assert calls == [2, 2, 2, 3]
+
+
+def test_other_training_has_other_references() -> None:
+    """What decides the references and shows in no weight: settings, order of samples, units."""
+    data = images_and_vectors()
+    first = _of(data)
+    for change in ({"masks": data.modalities[0].name}, {"unimodal": "masked"}, {"augment": "clip"}):
+        assert _of(data, **change) != first
+    units = tuple(replace(one, scale=2 * one.scale) for one in data.modalities)
+    assert _of(replace(data, modalities=units)) != first
+    x = [one.clone() for one in data.train.inputs]
+    x[0][[0, 1]] = x[0][[1, 0]]
+    assert _of(replace(data, train=replace(data.train, inputs=tuple(x)))) != first
+    assert _of(images_and_vectors()) == first
+
+
+def _of(data: Any, **change: Any) -> str:
+    run = started("mimo", data, f_star="reference")
+    run.recipe = repr((replace(run.settings, **change), run.modalities))
+    return _references._fingerprint(run, 2)
 
 
 def test_a_rule_owns_its_references() -> None:

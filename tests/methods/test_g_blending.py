@@ -62,6 +62,11 @@ def test_g_blending_estimates_every_super_epoch_and_counts_the_cost() -> None:
     assert run.table[0]["blend_0"] == run.table[1]["blend_0"] != run.table[2]["blend_0"]
 
 
+def test_super_epochs_count_from_the_start_of_the_window() -> None:
+    run = fitted("g_blending", epochs=5, super_epoch=2, window=(1, 4))
+    assert [row["extra_epochs"] for row in run.table] == [0, 4, 4, 8, 8]
+
+
 def test_g_blending_leaves_no_trace_of_its_estimates() -> None:
     run = started("g_blending")
     before = [v.clone() for v in run.model.state_dict().values()]

@@ -172,6 +172,14 @@ def test_adaptive_mu_bounds_the_weights(values: list[float], fraction: float) ->
     assert mimo.report()["mu"] == pytest.approx(max(1e-3, fraction * max(values)))
 
 
+def test_adaptive_mu_is_that_of_the_losses_that_are_known() -> None:
+    joint, losses = leaves([math.nan, 1.0])
+    mimo = MIMOLoss(lam=1.0, mu=1e-3, f_star="zero", adaptive_mu=0.5)
+    mimo(joint, losses)
+    assert mimo.report()["mu"] == 0.5
+    assert mimo.report()["sigma"] == [0, 1]
+
+
 @pytest.mark.parametrize("normalise", [False, True])
 def test_plain_heads_follow_their_own_loss_while_encoders_follow_the_objective(
     normalise: bool,

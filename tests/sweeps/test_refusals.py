@@ -72,7 +72,7 @@ def test_a_kill_while_an_old_sweep_is_removed_leaves_a_folder_of_chunks(
 ) -> None:
     shutil.copytree(stored, tmp_path, dirs_exist_ok=True)
     again = partial(sweep, "scalar-pair", {"rho": [0.0]}, **SETTINGS, overwrite=True)
-    removed = []
+    removed: list[Path] = []
 
     def kill(path: Path, *_: Any, **__: Any) -> None:
         if removed:

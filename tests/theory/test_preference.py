@@ -42,7 +42,7 @@ def test_preference_of_known_problems() -> None:
     assert not equal.holds  # a tie is no preference
     for loud in (0, 1):  # both explain all; one is louder by its units alone
         scale = np.where(np.arange(2) == loud, 2.0, 1.0)
-        tie = ms.LateFusionProblem(np.diag(scale**2), scale, 2.0)
+        tie = ms.LateFusionProblem(np.diag(scale**2), scale.tolist(), 2.0)
         report = theory.superficial_preference(tie)
         assert report.explained[0] == report.explained[1]
         assert report.most_explaining == report.first_learned == loud

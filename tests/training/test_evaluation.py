@@ -129,3 +129,9 @@ def test_a_method_with_its_own_fusion_has_no_sliced_reading() -> None:
             return model.fuse([2 * h for h in features])
 
     assert set(train(Own(), tiny(), epochs=1, **SETTINGS).metrics["test"]["unimodal"]) == {"probe"}
+
+
+def test_a_trained_network_does_not_learn_from_what_it_is_shown() -> None:
+    """Neither from the test split nor from a user's samples: dropout and batch norm are at rest."""
+    result = train("vanilla", tiny(), epochs=1, **SETTINGS)
+    assert not any(module.training for module in result.model.modules())
