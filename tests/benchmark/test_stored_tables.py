@@ -14,7 +14,7 @@ from typing import Any
 
 from mimo_sim import benchmark, methods
 from mimo_sim.benchmark import comparison
-from mimo_sim.benchmark.wording import dataset_words, method_words
+from mimo_sim.benchmark.wording import dataset_words, default_name, method_words
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE, F_STAR = ROOT / "docs" / "real_data.md", ROOT / "docs" / "fstar.md"
@@ -116,6 +116,25 @@ def race() -> list[str]:
     return lines
 
 
+def lips() -> list[str]:
+    """Accuracy and lips probe in clear sound, defaults beside tuned; most lips first."""
+    rows = stored(RACE)
+    found = []
+    for method in {name for dataset, name, _ in rows if dataset == "grid-clean"}:
+        if comparison.TUNED not in method:
+            continue
+        names = (default_name(method), method)
+        figures = [
+            rows["grid-clean", name, metric]
+            for metric in ("accuracy", "probe/lips")
+            for name in names
+        ]
+        words = method_words(method.replace(comparison.TUNED, "", 1)).replace("*", "\\*")
+        cells = [points(row.mean, row.half_width) for row in figures]
+        found.append((-figures[-1].mean, f"| {words} | {' | '.join(cells)} |"))
+    return [line for _, line in sorted(found)]
+
+
 def searched() -> list[str]:
     """The leads of MIMO with its rule for f* searched, and the rule that the search chose."""
     runs = benchmark.read(RACE)
@@ -140,6 +159,7 @@ TABLES: dict[tuple[Path, str], Callable[[], list[str]]] = {
     ),
     (PAGE, "| method | mean rank |"): every,
     (PAGE, "| setting | method | seeds | defaults |"): race,
+    (PAGE, "| clear GRID | accuracy, defaults |"): lips,
     (F_STAR, "| setting | rule that the search chose |"): searched,
 }
 
