@@ -14,7 +14,7 @@ from typing import Any
 
 from mimo_sim import benchmark, methods
 from mimo_sim.benchmark import comparison
-from mimo_sim.benchmark.wording import dataset_words, default_name, method_words
+from mimo_sim.benchmark.wording import TUNED, dataset_words, default_name, method_words
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE, F_STAR = ROOT / "docs" / "real_data.md", ROOT / "docs" / "fstar.md"
@@ -121,7 +121,7 @@ def lips() -> list[str]:
     rows = stored(RACE)
     found = []
     for method in {name for dataset, name, _ in rows if dataset == "grid-clean"}:
-        if comparison.TUNED not in method:
+        if TUNED not in method:
             continue
         names = (default_name(method), method)
         figures = [
@@ -129,7 +129,7 @@ def lips() -> list[str]:
             for metric in ("accuracy", "probe/lips")
             for name in names
         ]
-        words = method_words(method.replace(comparison.TUNED, "", 1)).replace("*", "\\*")
+        words = method_words(method.replace(TUNED, "", 1)).replace("*", "\\*")
         cells = [points(row.mean, row.half_width) for row in figures]
         found.append((-figures[-1].mean, f"| {words} | {' | '.join(cells)} |"))
     return [line for _, line in sorted(found)]
