@@ -132,14 +132,11 @@ def _label(method: Method) -> str:
     """The method's name, and its hyper-parameters that are not the defaults."""
     defaults = registry.create(method.name).hyper
     changed = [
-        f"{key}={value}" for key, value in method.hyper.items() if _differ(value, defaults[key])
+        f"{key}={value}"
+        for key, value in method.hyper.items()
+        if plain(value) != plain(defaults[key])  # a value may be an array
     ]
     return "-".join([method.name, *changed])
-
-
-def _differ(value: Any, default: Any) -> bool:
-    """Whether a hyper-parameter, which may be an array, is not the default."""
-    return bool(plain(value) != plain(default))
 
 
 def _loaded(data: Data, seed: int) -> Dataset:

@@ -34,7 +34,7 @@ from mimo_sim.training.records import CONFIG, RESULT, TABLE, read_json
 SUFFIX = ".csv.gz"
 TRIALS = "trials"  # folder of searches, whose runs are no results; here the "file" of a search
 COLUMNS = ["dataset", "method", "seed", "file", "epoch", "name", "value"]
-MOST_BYTES = 2**29  # of text: 30 times as long as the longest file in benchmarks/
+MOST_BYTES = 2**29  # of text: over 20 times as long as the longest file in benchmarks/
 DEEPEST = 50  # entries within entries
 ESCAPES = {"~": "~0", "/": "~1"}  # of keys on the way to an entry, as in JSON pointers (RFC 6901)
 
@@ -192,7 +192,7 @@ def _contents(rows: Iterable[list[str]]) -> Packed:
         if not (run.config and run.epochs and run.result):
             raise ValueError(f"{run.place} lacks one of {CONFIG}, {TABLE}, {RESULT}")
     for one in searches.values():
-        wrong = _whats_wrong(one.content)
+        wrong = _wrong_with_trials(one.content)
         if wrong:
             raise ValueError(f"the trials of {one.dataset}/{one.method}: {wrong}")
     return Packed(list(found.values()), list(searches.values()))
@@ -208,13 +208,13 @@ def read_trials(path: Path) -> dict[str, Any]:
     """
     remedy = "Delete this file and tune again."
     content = read_json(path, remedy)
-    wrong = _whats_wrong(content)
+    wrong = _wrong_with_trials(content)
     if wrong:
         raise ValueError(f"{path} is damaged ({wrong}). {remedy}")
     return content
 
 
-def _whats_wrong(content: Mapping[str, Any]) -> str:
+def _wrong_with_trials(content: Mapping[str, Any]) -> str:
     """What the trials of a search lack, in words; empty where they are whole."""
     trials = content.get("trials")
     if not isinstance(content.get("search"), dict) or not isinstance(trials, list):

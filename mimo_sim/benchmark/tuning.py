@@ -7,8 +7,9 @@ killed is asked the same questions again, and trains only where no score is stor
 the best score are then trained on fresh seeds, beside the defaults.
 
 A trial never measures the test split. Where a seed also draws the splits (digits, GRID, own files),
-some test samples of a fresh seed were validation samples of a trial: no network has seen both, but
-tuned methods may gain a little over defaults by it. Leads between tuned methods have it on both
+some test samples of a fresh seed were train or validation samples of a trial. The network that is
+tested has not seen them, but its values were chosen by them, so tuned may gain a little over
+defaults. Leads between tuned methods have it on both
 sides. AV-MNIST has a fixed test pool. Trials lie in the folder ``trials`` of the results, which no
 comparison reads. Of a finished trial only the values and the validation score stay. `bench pack`
 stores them too, so that a search can go on elsewhere.
